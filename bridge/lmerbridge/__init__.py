@@ -1,0 +1,1 @@
+"""Mixed models in Python with the numbers that lme4 prints."""

@@ -1,0 +1,7 @@
+"""``Formula`` + data to a frozen :class:`ModelFrame`."""
+
+from lmerbridge.design.checks import Note
+from lmerbridge.design.control import Control, lmerControl
+from lmerbridge.design.frame import ModelFrame, RandomBlock, build_frame
+
+__all__ = ["Control", "ModelFrame", "Note", "RandomBlock", "build_frame", "lmerControl"]

@@ -1,0 +1,143 @@
+"""lme4's checks on a model, with lme4's words, made once for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmerbridge.design.columns import Array
+from lmerbridge.errors import DataError
+
+if TYPE_CHECKING:
+    from lmerbridge.design.control import Control
+    from lmerbridge.design.frame import RandomBlock
+
+__all__ = ["Note", "check_random", "check_response", "check_scale", "independent_columns"]
+
+SCALE_RATIO = 1e3  # lme4 warns beyond a ratio of 1,000 between standard deviations
+RANK_TOLERANCE = 1e-7  # of a column's norm, as in R's qr()
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something lme4 would say: ``kind`` is ``"message"`` or ``"warning"``."""
+
+    kind: str
+    text: str
+
+
+def _act(action: str, text: str, notes: list[Note]) -> None:
+    if action == "stop":
+        raise DataError(text)
+    if action in ("warning", "message"):
+        notes.append(Note(action, text))
+
+
+def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> list[Note]:
+    """Too few levels, too many levels, too many random effects.
+
+    Raises
+    ------
+    DataError
+        With lme4's message, where the control says ``"stop"``.
+    """
+    notes: list[Note] = []
+    levels = {block.group: len(block.levels) for block in blocks}
+    if any(count < 2 for count in levels.values()):
+        _act(control.check_nlev_gtr_1, "grouping factors must have > 1 sampled level", notes)
+    if any(count < 5 for count in levels.values()):
+        few = ", ".join(g for g, count in levels.items() if count < 5)
+        _act(control.check_nlev_gtreq_5,
+             f"grouping factors with < 5 sampled levels may give unreliable estimates: {few}",
+             notes)
+    crowded = [group for group, count in levels.items() if count >= rows]
+    if crowded:
+        _act(control.check_nobs_vs_nlev,
+             "number of levels of each grouping factor must be < number of observations "
+             f"(problems: {', '.join(crowded)})", notes)
+    for block in blocks:
+        effects = len(block.levels) * len(block.names)
+        if rows <= effects:
+            _act(control.check_nobs_vs_nRE,
+                 f"number of observations (={rows}) <= number of random effects (={effects}) "
+                 f"for term ({block.text}); the random-effects parameters and the residual "
+                 "variance (or scale parameter) are probably unidentifiable", notes)
+    return notes
+
+
+def check_response(y: Array, label: str) -> None:
+    """Raise ``DataError`` for a response that does not vary."""
+    if len(y) > 1 and np.all(y == y[0]):
+        raise DataError(f"Response is constant ({label} is {y[0]:g} in every row used)")
+
+
+def check_scale(X: Array, control: Control) -> list[Note]:
+    """lme4's warning on predictors of very different scales.
+
+    Columns of zeros and ones are exempt; the others' standard deviations may differ from
+    each other and from 1 by a factor of up to 1,000.
+    """
+    notes: list[Note] = []
+    continuous = ~np.all((X == 0) | (X == 1), axis=0)
+    if X.shape[0] > 1 and continuous.any():
+        deviations = np.std(X[:, continuous], axis=0, ddof=1)
+        with np.errstate(divide="ignore"):
+            logs = np.log(deviations)
+        spread = logs.max() - logs.min() if len(logs) > 1 else 0.0
+        if max(spread, np.abs(logs).max()) > np.log(SCALE_RATIO):
+            _act(control.check_scaleX,
+                 "Some predictor variables are on very different scales: consider rescaling",
+                 notes)
+    return notes
+
+
+def independent_columns(X: Array, tolerance: float = RANK_TOLERANCE) -> Array:
+    """Indices of the columns that R's ``qr()`` keeps, ascending.
+
+    A column goes if, after the columns kept before it are projected out, less than
+    ``tolerance`` of its norm is left. Works on the triangular factor, so that the cost in rows
+    is one QR decomposition.
+    """
+    if X.shape[1] == 0:
+        return np.arange(0)
+    R = np.linalg.qr(X, mode="r")
+    norms = np.linalg.norm(R, axis=0)
+    kept: list[int] = []
+    basis = np.empty((R.shape[0], 0))
+    for j in range(R.shape[1]):
+        rest = R[:, j].copy()
+        for _ in range(2):  # twice is enough (Kahan; Parlett 1980, section 6-9)
+            rest -= basis @ (basis.T @ rest)
+        size = float(np.linalg.norm(rest))
+        if size > tolerance * norms[j] and size > 0:
+            kept.append(j)
+            basis = np.column_stack([basis, rest / size])
+    return np.array(kept, dtype=np.int64)
+
+
+def check_rank(X: Array, control: Control) -> tuple[Array, list[Note]]:
+    """The columns to keep, and lme4's message if some go.
+
+    Raises
+    ------
+    DataError
+        Where the control says ``"stop.deficient"``.
+    """
+    if control.check_rankX == "ignore":
+        return np.arange(X.shape[1]), []
+    kept = independent_columns(X)
+    gone = X.shape[1] - len(kept)
+    if not gone:
+        return kept, []
+    deficient = "fixed-effect model matrix is rank deficient"
+    if control.check_rankX == "stop.deficient":
+        raise DataError(f"{deficient}: rank {len(kept)} of {X.shape[1]} columns")
+    text = f"{deficient} so dropping {gone} column" + (
+        "s / coefficients" if gone > 1 else " / coefficient"
+    )
+    kinds = {"message+drop.cols": "message", "warn+drop.cols": "warning"}
+    kind = kinds.get(control.check_rankX)
+    return kept, [Note(kind, text)] if kind else []

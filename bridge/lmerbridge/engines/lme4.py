@@ -1,0 +1,267 @@
+"""lme4 in R. All numbers of its results are R's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.design.columns import Column, Factor, Logical
+from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
+from lmerbridge.errors import EngineUnavailableError, FitFailedError
+from lmerbridge.result import (
+    Criterion,
+    Estimates,
+    Evidence,
+    FitResult,
+    Provenance,
+    RandomEffects,
+)
+from lmerbridge.rlang import (
+    RFactor,
+    RInstallation,
+    find_r,
+    r_session,
+    rpy2_problem,
+    rpy2_version,
+)
+
+__all__ = ["Lme4Engine", "raw_columns"]
+
+_INT32 = 2**31 - 1
+
+
+def _column_to_r(column: Column, as_factor: bool) -> Any:
+    if isinstance(column, Factor):
+        return RFactor(column.codes, column.levels, column.ordered)
+    if as_factor:
+        from lmerbridge.design.columns import as_factor as make_factor
+
+        return _column_to_r(make_factor(column), False)
+    if isinstance(column, Logical):
+        if np.isnan(column.values).any():
+            return column.values  # NA has no place in a NumPy bool; 0, 1 and NaN mean the same
+        return column.values.astype(bool)
+    values = column.values
+    if values.dtype.kind in "iu" and (len(values) == 0 or np.abs(values).max() <= _INT32):
+        return values.astype(np.int32)
+    return values.astype(np.float64, copy=False)
+
+
+def raw_columns(frame: ModelFrame) -> dict[str, Any]:
+    """The columns that the formula names, all rows, as they go to R.
+
+    Columns that only group go as factors, with our levels in our order.
+    """
+    grouping = {c for term in frame.formula.random for c in term.grouping.columns}
+    elsewhere = {name.id for label in frame.variables for name in _names(label)}
+    return {
+        name: _column_to_r(column, name in grouping and name not in elsewhere)
+        for name, column in frame.raw.items()
+    }
+
+
+def _names(label: str) -> Any:
+    from lmerbridge.formula.parser import parse_expression
+    from lmerbridge.formula.syntax import names_in
+
+    return names_in(parse_expression(label))
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    """R's character vector: a lone string, a list, or nothing."""
+    if value is None or (isinstance(value, np.ndarray) and value.size == 0):
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _vector(value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.atleast_1d(np.asarray(value, dtype=np.float64)).copy()
+
+
+def _matrix(value: Any, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(value, dtype=np.float64).reshape(size, size).copy()
+
+
+class Lme4Engine:
+    """Fits with ``lme4::lmer`` in R."""
+
+    name = "lme4"
+    summary = "lme4 in R: the reference; every linear mixed model of the formula language"
+    unsupported: Mapping[Feature, str] = {}
+
+    def status(self) -> Status:
+        """Whether R, lme4 and rpy2 are here and fit each other; R is not started."""
+        try:
+            r = find_r()
+            if not isinstance(r, RInstallation):
+                return Status(False, None, r.what, r.fix)
+            details = {"R": f"{r.version} at {r.home}", **r.packages,
+                       "rpy2": rpy2_version() or "not installed"}
+            if "lme4" not in r.packages:
+                return Status(False, None, f"R {r.version} has no package lme4",
+                              "sudo apt-get install --no-install-recommends r-cran-lme4 "
+                              "(or, in R: install.packages('lme4'))", details)
+            problem = rpy2_problem(r)
+            if problem is not None:
+                return Status(False, r.packages["lme4"], problem.what, problem.fix, details)
+            return Status(True, r.packages["lme4"], details=details)
+        except Exception as error:
+            return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        return None
+
+    def _versions(self) -> dict[str, Any]:
+        reply = r_session().call("versions", {})
+        if reply.failure is not None:
+            raise EngineUnavailableError(f"R does not answer: {reply.failure.text}")
+        versions: dict[str, Any] = reply.value
+        if "lme4" not in (versions["packages"] or {}):
+            raise EngineUnavailableError(
+                f"R {versions['R']} has no package lme4; mend it with: sudo apt-get install "
+                "--no-install-recommends r-cran-lme4 (or, in R: install.packages('lme4'))"
+            )
+        return versions
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
+        """Fit in R.
+
+        Raises
+        ------
+        EngineUnavailableError, FitFailedError
+        """
+        versions = self._versions()
+        arguments: dict[str, Any] = {
+            "formula": str(frame.formula),
+            "columns": raw_columns(frame),
+            "rows": frame.total_rows,
+            "REML": spec.REML,
+            "weights": frame.raw_weights,
+            "offset": frame.raw_offset,
+            "subset": frame.raw_subset,
+            "na_action": frame.na_action,
+            "contrasts": _contrasts_to_r(frame),
+            "start": None if spec.start is None else np.array(spec.start),
+            "control": _control_to_r(frame),
+        }
+        reply = r_session().call("fit", arguments)
+        if reply.failure is not None:
+            said = "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
+            raise FitFailedError(f"lme4 could not fit {frame.formula}: {reply.failure.text}{said}")
+        return _result(frame, spec, reply.value, versions, reply.said)
+
+
+def _contrasts_to_r(frame: ModelFrame) -> dict[str, Any] | None:
+    sent: dict[str, Any] = {}
+    for name, contrast in frame.asked_contrasts.items():
+        if name not in frame.contrasts:
+            continue
+        if contrast.matrix is None and contrast.base == 1 and contrast.how_many is None:
+            sent[name] = contrast.name
+        else:
+            from lmerbridge.design.contrasts import contrast_matrix
+
+            column = frame.variables[name]
+            levels = column.levels if isinstance(column, Factor) else ("FALSE", "TRUE")
+            sent[name] = contrast_matrix(contrast, levels)[0]
+    return sent or None
+
+
+def _control_to_r(frame: ModelFrame) -> dict[str, Any]:
+    names = {"check_rankX": "check.rankX", "check_scaleX": "check.scaleX"}
+    return {
+        names.get(name, name if name in ("optimizer", "optCtrl") else name.replace("_", ".")):
+        dict(value) if isinstance(value, Mapping) else value
+        for name, value in frame.control.given
+    }
+
+
+def _result(frame: ModelFrame, spec: FitSpec, value: Mapping[str, Any],
+            versions: Mapping[str, Any], said: Any) -> FitResult:
+    names = _strings(value["names"])
+    blocks = [(b.group, b.names, b.levels) for b in frame.random]
+    found = [(t["group"], _strings(t["names"]), _strings(t["levels"])) for t in value["terms"]]
+    if names != frame.x_names or blocks != found:
+        raise FitFailedError(
+            "lme4 built another model than this model frame; please report it. "
+            f"lme4: {names}, {[f[:2] for f in found]}; "
+            f"here: {frame.x_names}, {[b[:2] for b in blocks]}"
+        )
+    p = len(names)
+    missing: dict[str, str] = {}
+    if value["conditional_reason"] is not None:
+        missing["conditional variances"] = str(value["conditional_reason"])
+    random = []
+    for term in value["terms"]:
+        k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
+        variances = term["variances"]
+        random.append(RandomEffects(
+            label=term["label"],
+            group=term["group"],
+            names=_strings(term["names"]),
+            covariance=_matrix(term["covariance"], k),
+            deviations=_vector(term["deviations"]),
+            correlation=_matrix(term["correlation"], k),
+            modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
+            # R's array is k by k by levels, the first index fastest
+            variances=None if variances is None
+            else np.asarray(variances, dtype=np.float64).reshape(levels, k, k).copy(),
+        ))
+    gradient = value["gradient"]
+    messages = _strings(value["lme4_messages"])
+    warned = _strings(value["optimizer_warnings"])
+    code = int(value["code"] or 0)
+    failed = [m for m in messages if not m.startswith("boundary (singular)")]
+    packages = {k: str(v) for k, v in versions["packages"].items()}
+    return FitResult(
+        call=call_info(frame, FitSpec(bool(value["REML"]), spec.start)),
+        data=data_info(frame),
+        estimates=Estimates(
+            names=names,
+            beta=_vector(value["beta"]) if p else np.empty(0),
+            vcov=_matrix(value["vcov"], p) if p else np.empty((0, 0)),
+            vcov_definition="conditional",
+            theta=_vector(value["theta"]),
+            sigma=float(value["sigma"]),
+            random=tuple(random),
+            fitted=_vector(value["fitted"]),
+            residuals=_vector(value["residuals"]),
+            weights=None if frame.weights is None else frame.weights.copy(),
+        ),
+        criterion=Criterion(
+            kind="REML" if value["REML"] else "ML",
+            value=float(value["criterion"]),
+            logLik=float(value["logLik"]),
+            parameters=int(value["parameters"]),
+            AIC=float(value["AIC"]),
+            BIC=float(value["BIC"]),
+            df_residual=int(value["df_residual"]),
+            components={k: float(v) for k, v in value["components"].items()},
+        ),
+        evidence=Evidence(
+            converged=code == 0 and not failed,
+            singular=bool(value["singular"]),
+            gradient_norm=None if gradient is None
+            else float(np.abs(_vector(gradient)).max()),
+            optimizer=str(value["optimizer"]),
+            code=code,
+            message=" ".join(_strings(value["optimizer_message"])),
+            evaluations=None if value["evaluations"] is None
+            else int(np.max(value["evaluations"])),
+            optimizer_warnings=warned,
+            messages=messages,
+            notes=tuple(note.text for note in frame.notes),
+        ),
+        provenance=Provenance(
+            engine="lme4",
+            engine_version=packages["lme4"],
+            versions={"R": str(versions["R"]), **packages},
+            platform=str(versions["platform"]),
+            blas=str(versions["BLAS"] or ""),
+            seconds=float(value["seconds"]),
+        ),
+        missing=missing,
+    )

@@ -1,0 +1,157 @@
+"""What an engine is: a name, a status, a declaration of what it fits, and ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.result import CallInfo, DataInfo, FitResult
+
+__all__ = ["Engine", "Feature", "FitSpec", "Status", "call_info", "data_info", "features_of"]
+
+
+class Feature(Enum):
+    """What a model or a call may ask of an engine; the value is how a refusal names it."""
+
+    ML = "maximum likelihood"
+    REML = "restricted maximum likelihood"
+    WEIGHTS = "prior weights"
+    OFFSET = "an offset"
+    NO_FIXED = "a model without fixed effects"
+    SEVERAL_FACTORS = "several grouping factors"
+    CROSSED = "crossed grouping factors"
+    CORRELATED = "correlated random effects"
+    CORRELATED_INNER = "correlated random effects on a factor other than the outermost one"
+    SEVERAL_CORRELATED = "more than one term of correlated random effects"
+    START = "start="
+    SETTINGS = "an optimizer's settings in control="
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """How to fit: everything of the call that is not in the model frame."""
+
+    REML: bool = True
+    start: tuple[float, ...] | None = None
+    family: str = "gaussian"
+    link: str = "identity"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether an engine works here.
+
+    ``problem`` says what is wrong and ``fix`` is the command that mends it.
+    """
+
+    available: bool
+    version: str | None = None
+    problem: str | None = None
+    fix: str | None = None
+    details: Mapping[str, str] | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """An engine fits a :class:`ModelFrame` and reports its own numbers.
+
+    ``unsupported`` is the one declaration of what it does not do, each with the reason; the
+    refusal, ``lmerbridge engines`` and the tests all read it. ``limits`` may refuse a
+    supported kind of model for its size. ``status`` never raises.
+    """
+
+    name: str
+    summary: str
+    unsupported: Mapping[Feature, str]
+
+    def status(self) -> Status: ...
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None: ...
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult: ...
+
+
+def nested_in(inner: object, outer: object) -> bool:
+    """Whether every level of the block ``inner`` lies within one level of ``outer``."""
+    import numpy as np
+
+    from lmerbridge.design import RandomBlock
+
+    assert isinstance(inner, RandomBlock)
+    assert isinstance(outer, RandomBlock)
+    owner = np.zeros(len(inner.levels), dtype=np.int64)
+    owner[inner.codes] = outer.codes
+    return bool(np.array_equal(owner[inner.codes], outer.codes))
+
+
+def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
+    """What this model and call ask of an engine."""
+    found = {Feature.REML if spec.REML else Feature.ML}
+    if frame.weights is not None:
+        found.add(Feature.WEIGHTS)
+    if frame.offset is not None:
+        found.add(Feature.OFFSET)
+    if frame.X.shape[1] == 0:
+        found.add(Feature.NO_FIXED)
+    if spec.start is not None:
+        found.add(Feature.START)
+    if frame.control.engine_settings:
+        found.add(Feature.SETTINGS)
+    outermost = frame.random[-1]
+    if len(frame.groups) > 1:
+        found.add(Feature.SEVERAL_FACTORS)
+        if not all(nested_in(block, outermost) for block in frame.random):
+            found.add(Feature.CROSSED)
+    correlated = [block for block in frame.random if len(block.names) > 1]
+    if correlated:
+        found.add(Feature.CORRELATED)
+        if len(correlated) > 1:
+            found.add(Feature.SEVERAL_CORRELATED)
+        if any(block.group != outermost.group for block in correlated):
+            found.add(Feature.CORRELATED_INNER)
+    return found
+
+
+def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
+    """The call, for the result; the same whichever engine fits."""
+    return CallInfo(
+        formula=str(frame.formula),
+        formula_lines=tuple(frame.formula.lines),
+        written=frame.formula.text,
+        REML=spec.REML,
+        data_name=frame.data_name,
+        weights=frame.weights_name,
+        offset=frame.offset_name,
+        subset=frame.subset_name,
+        na_action=frame.na_action,
+        contrasts={label: c.name for label, c in frame.contrasts.items()},
+        start=spec.start,
+        control=str(frame.control) if frame.control.given else None,
+        family=spec.family,
+        link=spec.link,
+    )
+
+
+def data_info(frame: ModelFrame) -> DataInfo:
+    """What the model saw, for the result; the same whichever engine fits."""
+    import pandas as pd
+
+    every_row = frame.nobs == frame.total_rows
+    labels = None
+    if frame.index is not None and not isinstance(frame.index, pd.RangeIndex) and not (
+        frame.index.equals(pd.Index(frame.kept))
+    ):
+        labels = tuple(str(label) for label in frame.index)
+    return DataInfo(
+        nobs=frame.nobs,
+        total_rows=frame.total_rows,
+        dropped=tuple(frame.dropped.tolist()),
+        kept=None if every_row else tuple(frame.kept.tolist()),
+        row_labels=labels,
+        groups=frame.groups,
+        columns_dropped=frame.x_dropped,
+        fingerprint=frame.fingerprint,
+    )

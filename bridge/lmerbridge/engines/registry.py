@@ -1,0 +1,148 @@
+"""Engines by name: found through entry points, loaded on first use, chosen for a model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.engines.protocol import Engine, FitSpec, Status, features_of
+from lmerbridge.errors import EngineUnavailableError, UnsupportedModelError, near_match
+from lmerbridge.result import FitResult, Skipped
+
+__all__ = ["AUTO_ORDER", "engine_names", "fit", "load_engine", "refusal", "register_engine"]
+
+GROUP = "lmerbridge.engines"
+AUTO_ORDER = ("lme4", "statsmodels", "native")
+_BUILT_IN = {
+    "lme4": "lmerbridge.engines.lme4:Lme4Engine",
+    "statsmodels": "lmerbridge.engines.statsmodels:StatsmodelsEngine",
+}
+_loaded: dict[str, Engine] = {}
+_registered: dict[str, Callable[[], Engine]] = {}
+
+
+def register_engine(name: str, factory: Callable[[], Engine] | None) -> None:
+    """Add an engine for this process (``None`` takes it away again)."""
+    _loaded.pop(name, None)
+    if factory is None:
+        _registered.pop(name, None)
+    else:
+        _registered[name] = factory
+
+
+def _factories() -> dict[str, Callable[[], Engine]]:
+    points = {p.name: p for p in importlib.metadata.entry_points(group=GROUP)}
+    for name, target in _BUILT_IN.items():  # also where the package runs uninstalled
+        points.setdefault(name, importlib.metadata.EntryPoint(name, target, GROUP))
+    found: dict[str, Callable[[], Engine]] = {
+        name: (lambda point=point: point.load()()) for name, point in points.items()
+    }
+    found.update(_registered)
+    return found
+
+
+def engine_names() -> list[str]:
+    """Every engine known: those of ``engine="auto"`` in its order, then others by name."""
+    known = list(_factories())
+    return [n for n in AUTO_ORDER if n in known] + sorted(n for n in known if n not in AUTO_ORDER)
+
+
+def load_engine(name: str) -> Engine:
+    """The engine ``name``.
+
+    Raises
+    ------
+    EngineUnavailableError
+        Unknown, or its module does not import.
+    """
+    if name not in _loaded:
+        factories = _factories()
+        if name not in factories:
+            raise EngineUnavailableError(
+                f"there is no engine {name!r}{near_match(name, factories)}; "
+                f"engines: auto, {', '.join(engine_names())}"
+            )
+        try:
+            _loaded[name] = factories[name]()
+        except Exception as error:
+            raise EngineUnavailableError(f"engine {name!r} does not load: {error}") from error
+    return _loaded[name]
+
+
+def status_of(name: str) -> Status:
+    """The engine's status; never raises."""
+    try:
+        return load_engine(name).status()
+    except Exception as error:
+        return Status(False, None, str(error), None)
+
+
+def refusal(engine: Engine, frame: ModelFrame, spec: FitSpec) -> str | None:
+    """Why ``engine`` does not fit this model, or ``None``."""
+    for feature in sorted(features_of(frame, spec), key=lambda f: f.name):
+        if feature in engine.unsupported:
+            return f"{feature.value}: {engine.unsupported[feature]}"
+    return engine.limits(frame, spec)
+
+
+def _able(frame: ModelFrame, spec: FitSpec, but: str) -> list[str]:
+    names = []
+    for name in engine_names():
+        if name != but and status_of(name).available:
+            if refusal(load_engine(name), frame, spec) is None:
+                names.append(name)
+    return names
+
+
+def _fit_named(name: str, frame: ModelFrame, spec: FitSpec) -> FitResult:
+    engine = load_engine(name)
+    why = refusal(engine, frame, spec)
+    if why is not None:
+        able = _able(frame, spec, name)
+        hint = (f"; engine={able[0]!r} can fit it here" if able
+                else "; no other engine available here can fit it (see `lmerbridge doctor`)")
+        raise UnsupportedModelError(f"engine {name!r} does not fit {frame.formula} "
+                                    f"({why}){hint}")
+    state = engine.status()
+    if not state.available:
+        mend = f"; mend it with: {state.fix}" if state.fix else ""
+        raise EngineUnavailableError(f"engine {name!r} is not available: {state.problem}{mend}")
+    return engine.fit(frame, spec)
+
+
+def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:
+    """Fit with the engine named, or with the first of lme4, statsmodels, native that can.
+
+    Raises
+    ------
+    EngineUnavailableError, UnsupportedModelError, FitFailedError
+        A named engine never falls back to another.
+    """
+    if engine == "auto":
+        engine = os.environ.get("LMERBRIDGE_ENGINE", "auto") or "auto"
+    if engine != "auto":
+        return _fit_named(engine, frame, spec)
+    skipped: list[Skipped] = []
+    for name in (n for n in AUTO_ORDER if n in _factories()):
+        state = status_of(name)
+        if not state.available:
+            skipped.append(Skipped(name, state.problem or "not available"))
+            continue
+        why = refusal(load_engine(name), frame, spec)
+        if why is not None:
+            skipped.append(Skipped(name, f"does not fit this model ({why})"))
+            continue
+        try:
+            result = load_engine(name).fit(frame, spec)
+        except EngineUnavailableError as error:
+            skipped.append(Skipped(name, str(error)))
+            continue
+        return replace(result, provenance=replace(result.provenance, skipped=tuple(skipped)))
+    reasons = "".join(f"\n  {s.engine}: {s.reason}" for s in skipped)
+    refused = any("does not fit this model" in s.reason for s in skipped)
+    kind = UnsupportedModelError if refused else EngineUnavailableError
+    raise kind(f"no engine available here can fit {frame.formula}:{reasons}\n"
+               "`lmerbridge doctor` says how to make more engines available")

@@ -1,0 +1,6 @@
+"""lme4's formula language to a frozen :class:`Formula`."""
+
+from lmerbridge.formula.model_formula import Formula, Grouping, RandomTerm, parse_formula
+from lmerbridge.formula.terms import Terms
+
+__all__ = ["Formula", "Grouping", "RandomTerm", "Terms", "parse_formula"]

@@ -1,0 +1,294 @@
+"""lme4's formula language: text to a frozen :class:`Formula`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lmerbridge.errors import FormulaError
+from lmerbridge.formula.parser import parse_expression
+from lmerbridge.formula.syntax import (
+    Binary,
+    Name,
+    Node,
+    Number,
+    Paren,
+    Unary,
+    deparse,
+    deparse_lines,
+    names_in,
+)
+from lmerbridge.formula.terms import Terms, expand_terms, is_offset
+
+__all__ = ["Formula", "Grouping", "RandomTerm", "parse_formula"]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A grouping factor: a column, or the interaction of columns.
+
+    Attributes
+    ----------
+    label : str
+        lme4's name for it: ``batch``, ``cask:batch``, ``c:(b:a)``.
+    columns : tuple of str
+        The columns whose interaction it is, in the order of the label; the first varies
+        slowest in the order of levels.
+    """
+
+    label: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """One random-effects term ``(columns | grouping)``, correlated within."""
+
+    text: str
+    columns: Terms
+    grouping: Grouping
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A linear mixed model's formula, parsed.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it.
+    response : Node
+    fixed : Node or None
+        The right-hand side without its random terms (``None``: the intercept alone).
+    random : tuple of RandomTerm
+        In the order written, ``||`` and ``/`` expanded; lme4 orders them by the number of
+        levels, which needs data.
+    expanded : Node
+        The whole formula with ``||`` expanded, as lme4 1.1 keeps and prints it.
+    """
+
+    text: str
+    response: Node
+    fixed: Node | None
+    random: tuple[RandomTerm, ...]
+    expanded: Node
+
+    def __str__(self) -> str:
+        return deparse(self.expanded)
+
+    @property
+    def lines(self) -> list[str]:
+        """The formula as R prints it, in lines of about 60 characters."""
+        return deparse_lines(self.expanded)
+
+    @property
+    def response_label(self) -> str:
+        return deparse(self.response)
+
+    @property
+    def has_dot(self) -> bool:
+        return self.fixed is not None and any(n.id == "." for n in names_in(self.fixed))
+
+    def terms(self, columns: Iterable[str] = ()) -> Terms:
+        """The terms of the fixed part; ``columns`` of the data are what ``.`` stands for."""
+        used = {name.id for name in names_in(self.response)}
+        return expand_terms(self.fixed, self.text, [c for c in columns if c not in used])
+
+    def variable_names(self) -> dict[str, int]:
+        """Every column named, with the position of its first mention (``.`` left out)."""
+        nodes: list[Node] = [self.response]
+        if self.fixed is not None:
+            nodes.append(self.fixed)
+        found = {n.id: n.position for node in nodes for n in names_in(node) if n.id != "."}
+        for term in self.random:
+            for variable in term.columns.variables:
+                for name in names_in(variable):
+                    found.setdefault(name.id, name.position)
+            for column in term.grouping.columns:
+                found.setdefault(column, 0)
+        return found
+
+
+def _bare(node: Node) -> Node:
+    while isinstance(node, Paren):
+        node = node.inner
+    return node
+
+
+def _is_bar(node: Node) -> bool:
+    return isinstance(node, Binary) and node.operator in ("|", "||")
+
+
+def _holds_bar(node: Node) -> bool:
+    inner = _bare(node)
+    if _is_bar(inner):
+        return True
+    if isinstance(inner, Binary):
+        return _holds_bar(inner.left) or _holds_bar(inner.right)
+    return isinstance(inner, Unary) and _holds_bar(inner.operand)
+
+
+class _Splitter:
+    """Takes the right-hand side apart into its fixed part and its bars."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.bars: list[Binary] = []
+
+    def error(self, message: str, position: int) -> FormulaError:
+        return FormulaError(message, self.text, position)
+
+    def split(self, node: Node) -> Node | None:
+        """The fixed part of ``node``, or ``None`` if it is all random terms."""
+        inner = _bare(node)
+        if isinstance(inner, Binary) and _is_bar(inner):
+            self.bars.append(inner)
+            return None
+        if not _holds_bar(node):
+            return node
+        if isinstance(node, Paren):
+            kept = self.split(node.inner)
+            return None if kept is None else Paren(kept, node.position)
+        if isinstance(node, Unary) and node.operator == "+":
+            return self.split(node.operand)
+        if isinstance(node, Binary) and node.operator in ("+", "-"):
+            if node.operator == "-" and _holds_bar(node.right):
+                raise self.error("a random term can only be added, not taken away", node.position)
+            left, right = self.split(node.left), self.split(node.right)
+            if left is None:
+                return Unary("-", right, node.position) if (
+                    node.operator == "-" and right is not None) else right
+            return left if right is None else Binary(node.operator, left, right, node.position)
+        raise self.error(
+            "a random term can only be added with '+' to the rest of the formula", node.position
+        )
+
+
+def _expand_double_bars(node: Node, text: str) -> Node:
+    """Replace each ``(a + b || g)`` by ``((1 | g) + (0 + a | g) + (0 + b | g))``."""
+    match node:
+        case Binary(operator="||"):
+            terms = expand_terms(node.left, text)
+            parts: list[Node] = [Number(1)] if terms.intercept else []
+            for term in terms.terms:
+                product = terms.variables[term[0]]
+                for index in term[1:]:
+                    product = Binary(":", product, terms.variables[index])
+                parts.append(Binary("+", Number(0), product))
+            if not parts:
+                raise FormulaError("this random term has no columns", text, node.position)
+            bars: list[Node] = [
+                Paren(Binary("|", part, node.right, node.position), node.position)
+                for part in parts
+            ]
+            joined = bars[0]
+            for bar in bars[1:]:
+                joined = Binary("+", joined, bar)
+            return joined
+        case Paren():
+            return Paren(_expand_double_bars(node.inner, text), node.position)
+        case Binary() if node.operator != "|":
+            return Binary(
+                node.operator,
+                _expand_double_bars(node.left, text),
+                _expand_double_bars(node.right, text),
+                node.position,
+            )
+        case _:
+            return node
+
+
+def _groupings(node: Node, text: str) -> Iterator[Node]:
+    """``a/b`` stands for ``b:a`` and ``a``; innermost first, as lme4 lists them."""
+    inner = _bare(node)
+    if isinstance(inner, Binary) and inner.operator == "/":
+        outer = list(_groupings(inner.left, text))
+        for nested in reversed(list(_groupings(inner.right, text))):
+            largest: Node = outer[0]
+            if isinstance(largest, Binary):
+                largest = Paren(largest)
+            outer = [Binary(":", nested, largest, inner.position), *outer]
+        yield from outer
+    else:
+        yield node
+
+
+def _grouping(node: Node, text: str) -> Grouping:
+    columns: list[str] = []
+
+    def collect(part: Node) -> None:
+        inner = _bare(part)
+        if isinstance(inner, Name) and inner.id != ".":
+            columns.append(inner.id)
+        elif isinstance(inner, Binary) and inner.operator == ":":
+            collect(inner.left)
+            collect(inner.right)
+        else:
+            raise FormulaError(
+                "a grouping factor is a column, an interaction a:b or a nesting a/b; "
+                f"for {deparse(inner)!r} make a column first",
+                text,
+                inner.position,
+            )
+
+    collect(node)
+    label = node.id if isinstance(node, Name) else deparse(node)
+    return Grouping(label, tuple(columns))
+
+
+def _random_terms(bar: Binary, text: str) -> Iterator[RandomTerm]:
+    if _holds_bar(bar.left) or _holds_bar(bar.right):
+        raise FormulaError("a random term has one bar", text, bar.position)
+    columns = expand_terms(bar.left, text)
+    if not columns.terms and not columns.intercept:
+        raise FormulaError("this random term has no columns", text, bar.position)
+    for group in _groupings(bar.right, text):
+        grouping = _grouping(group, text)
+        yield RandomTerm(f"{deparse(bar.left)} | {grouping.label}", columns, grouping)
+
+
+def parse_formula(text: str | Formula) -> Formula:
+    """Parse a formula of lme4's language for linear mixed models.
+
+    Parameters
+    ----------
+    text : str or Formula
+        ``response ~ fixed + (columns | group) + ...``; a :class:`Formula` is returned as is.
+
+    Raises
+    ------
+    FormulaError
+        With the formula and a caret at the spot.
+    """
+    if isinstance(text, Formula):
+        return text
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a string, not {type(text).__name__}")
+    whole = parse_expression(text)
+    if isinstance(whole, Unary) and whole.operator == "~":
+        raise FormulaError("the response is missing on the left of '~'", text, whole.position)
+    if not (isinstance(whole, Binary) and whole.operator == "~"):
+        raise FormulaError("a formula needs a '~' between response and predictors", text,
+                           len(text))
+    if _holds_bar(whole.left):
+        raise FormulaError("the response cannot hold a random term", text, whole.position)
+    if any(n.id == "." for n in names_in(whole.left)):
+        raise FormulaError("'.' has no meaning in the response", text, whole.position)
+    response = _bare(whole.left)
+    if is_offset(response):
+        raise FormulaError("an offset cannot be the response", text, response.position)
+
+    splitter = _Splitter(text)
+    right = _expand_double_bars(whole.right, text)
+    fixed = splitter.split(right)
+    random = tuple(term for bar in splitter.bars for term in _random_terms(bar, text))
+    if not random:
+        raise FormulaError(
+            "No random effects terms specified in formula: a mixed model needs one, as in (1 | g)",
+            text,
+            len(text),
+        )
+    formula = Formula(text, whole.left, fixed, random,
+                      Binary("~", whole.left, right, whole.position))
+    expand_terms(fixed, text, dot=())  # raises here what is not a term
+    return formula

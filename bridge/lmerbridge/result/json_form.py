@@ -1,0 +1,175 @@
+"""``FitResult`` to JSON and back without loss, and its JSON Schema.
+
+Everything follows the dataclasses' annotations. Arrays are ``{"shape": [...], "data": [...]}``
+in C order; numbers that JSON lacks are the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import math
+import types
+import typing
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.errors import DataError
+from lmerbridge.result.schema import SCHEMA, FitResult
+
+__all__ = ["from_json", "json_schema", "stored_schema", "to_json"]
+
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _encode(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "data": [_number(v) for v in value.ravel().tolist()]}
+    if isinstance(value, collections.abc.Mapping):
+        return {str(k): _encode(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_encode(v) for v in value]
+    if isinstance(value, float):
+        return _number(value)
+    return value
+
+
+def to_json(result: FitResult, indent: int | None = None) -> str:
+    """The result as JSON text."""
+    return json.dumps(_encode(result), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _optional(kind: Any) -> tuple[Any, bool]:
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        inner = [a for a in typing.get_args(kind) if a is not type(None)]
+        return inner[0], True
+    return kind, False
+
+
+def _is_array(kind: Any) -> bool:
+    return typing.get_origin(kind) is np.ndarray or kind is np.ndarray
+
+
+def _decode(value: Any, kind: Any, where: str) -> Any:
+    kind, optional = _optional(kind)
+    if value is None:
+        if optional:
+            return None
+        raise DataError(f"not a {SCHEMA} document: {where} is null")
+    try:
+        if dataclasses.is_dataclass(kind):
+            hints = typing.get_type_hints(kind)
+            names = [f.name for f in dataclasses.fields(kind)]
+            unknown = set(value) - set(names)
+            if unknown:
+                raise DataError(f"not a {SCHEMA} document: unknown {where}.{sorted(unknown)[0]}")
+            return kind(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in names})
+        if _is_array(kind):
+            data = [_SPECIAL[v] if isinstance(v, str) else float(v) for v in value["data"]]
+            return np.array(data, dtype=np.float64).reshape(value["shape"])
+        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        if origin is tuple:
+            return tuple(_decode(v, args[0], f"{where}[{i}]") for i, v in enumerate(value))
+        if origin is collections.abc.Mapping:
+            return {k: _decode(v, args[1], f"{where}.{k}") for k, v in value.items()}
+        if kind is float:
+            return _SPECIAL[value] if isinstance(value, str) else float(value)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"not a {SCHEMA} document: {where}: {error!r}") from error
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise DataError(f"not a {SCHEMA} document: {where} should be {kind.__name__}")
+    return value
+
+
+def from_json(text: str) -> FitResult:
+    """The result from :func:`to_json`'s text.
+
+    Raises
+    ------
+    DataError
+        The text is not a document of this schema.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else None
+        raise DataError(f"not a {SCHEMA} document (schema: {found!r})")
+    result = _decode(document, FitResult, "result")
+    assert isinstance(result, FitResult)
+    return result
+
+
+def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    kind, optional = _optional(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        name = kind.__name__
+        if name not in definitions:
+            definitions[name] = {}
+            hints = typing.get_type_hints(kind)
+            names = [f.name for f in dataclasses.fields(kind)]
+            definitions[name] = {
+                "type": "object",
+                "description": (kind.__doc__ or "").strip().splitlines()[0],
+                "properties": {n: _schema_of(hints[n], definitions) for n in names},
+                "required": names,
+                "additionalProperties": False,
+            }
+        schema: dict[str, Any] = {"$ref": f"#/$defs/{name}"}
+    elif _is_array(kind):
+        schema = {"$ref": "#/$defs/array"}
+    elif typing.get_origin(kind) is tuple:
+        schema = {"type": "array", "items": _schema_of(typing.get_args(kind)[0], definitions)}
+    elif typing.get_origin(kind) is collections.abc.Mapping:
+        schema = {"type": "object",
+                  "additionalProperties": _schema_of(typing.get_args(kind)[1], definitions)}
+    else:
+        schema = {float: {"$ref": "#/$defs/number"}, int: {"type": "integer"},
+                  bool: {"type": "boolean"}, str: {"type": "string"}}[kind]
+    return {"anyOf": [schema, {"type": "null"}]} if optional else schema
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document, made from the dataclasses."""
+    definitions: dict[str, Any] = {
+        "number": {"anyOf": [{"type": "number"}, {"enum": list(_SPECIAL)}]},
+        "array": {
+            "type": "object",
+            "properties": {
+                "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                "data": {"type": "array", "items": {"$ref": "#/$defs/number"}},
+            },
+            "required": ["shape", "data"],
+            "additionalProperties": False,
+        },
+    }
+    root = _schema_of(FitResult, definitions)
+    definitions["FitResult"]["properties"]["schema"] = {"const": SCHEMA}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA,
+        "title": "A linear mixed model fitted by any engine of lmerbridge",
+        **root,
+        "$defs": definitions,
+    }
+
+
+def stored_schema() -> dict[str, Any]:
+    """The JSON Schema file that ships with the package (equal to :func:`json_schema`)."""
+    text = resources.files("lmerbridge.result").joinpath("schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded

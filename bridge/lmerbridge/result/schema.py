@@ -1,0 +1,280 @@
+"""``FitResult``: what every engine returns, frozen and versioned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = [
+    "SCHEMA",
+    "CallInfo",
+    "Criterion",
+    "DataInfo",
+    "Estimates",
+    "Evidence",
+    "FitResult",
+    "Provenance",
+    "RandomEffects",
+    "Skipped",
+]
+
+SCHEMA = "lmerbridge/1"
+FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class CallInfo:
+    """What was asked for.
+
+    Attributes
+    ----------
+    formula : str
+        With ``||`` expanded, as lme4 keeps it; ``formula_lines`` is how R prints it.
+    written : str
+        As the user wrote it.
+    data_name, weights, offset, subset : str or None
+        The names that ``summary()`` shows.
+    contrasts : mapping
+        Per factor of the fixed part the name of its contrasts.
+    start : tuple of float, optional
+        Starting theta, if one was given.
+    control : str, optional
+        The ``lmerControl(...)`` given, as R would deparse it.
+    family, link : str
+        ``gaussian`` and ``identity`` for linear mixed models.
+    """
+
+    formula: str
+    formula_lines: tuple[str, ...]
+    written: str
+    REML: bool
+    data_name: str | None = None
+    weights: str | None = None
+    offset: str | None = None
+    subset: str | None = None
+    na_action: str = "omit"
+    contrasts: Mapping[str, str] = field(default_factory=dict)
+    start: tuple[float, ...] | None = None
+    control: str | None = None
+    family: str = "gaussian"
+    link: str = "identity"
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What the model saw of the data.
+
+    Attributes
+    ----------
+    nobs : int
+        Rows used.
+    total_rows : int
+        Rows given.
+    dropped : tuple of int
+        Positions (0-based) of the rows dropped because a value was missing.
+    kept : tuple of int, optional
+        Positions of the rows used; ``None`` if all were.
+    row_labels : tuple of str, optional
+        Labels of the rows used; ``None`` for positions.
+    groups : mapping
+        Grouping factors, in lme4's order, with their levels.
+    columns_dropped : tuple of str
+        Columns of X that were linear combinations of others.
+    fingerprint : str
+        SHA-256 of the model frame.
+    """
+
+    nobs: int
+    total_rows: int
+    dropped: tuple[int, ...]
+    kept: tuple[int, ...] | None
+    row_labels: tuple[str, ...] | None
+    groups: Mapping[str, tuple[str, ...]]
+    columns_dropped: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """One random-effects term, estimated.
+
+    Attributes
+    ----------
+    label, group : str
+        ``Subject.1`` and its factor ``Subject``.
+    names : tuple of str
+        The k columns.
+    covariance : array (k, k)
+    deviations : array (k,)
+        Standard deviations, as the engine has them.
+    correlation : array (k, k)
+        NaN where a standard deviation is 0.
+    modes : array (levels, k)
+        Conditional modes.
+    variances : array (levels, k, k), optional
+        Conditional covariance matrices, given theta and beta.
+    """
+
+    label: str
+    group: str
+    names: tuple[str, ...]
+    covariance: FloatArray
+    deviations: FloatArray
+    correlation: FloatArray
+    modes: FloatArray
+    variances: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """The engine's own estimates.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Fixed effects, R's names.
+    beta : array (p,)
+    vcov : array (p, p)
+        Covariance matrix of beta, by ``vcov_definition``.
+    vcov_definition : str
+        ``"conditional"``: (X' V^-1 X)^-1 at the estimated theta, as lme4 has it;
+        ``"joint"``: from the inverse of the joint Hessian of beta and the variances.
+    other_vcov : mapping
+        The same by other definitions that the engine reports.
+    theta : array
+        Relative covariance parameters in lme4's order.
+    sigma : float
+        Residual standard deviation.
+    random : tuple of RandomEffects
+    fitted, residuals : array (n,)
+        Conditional on the random effects; response residuals.
+    weights : array (n,), optional
+        Prior weights.
+    """
+
+    names: tuple[str, ...]
+    beta: FloatArray
+    vcov: FloatArray
+    vcov_definition: str
+    theta: FloatArray
+    sigma: float
+    random: tuple[RandomEffects, ...]
+    fitted: FloatArray
+    residuals: FloatArray
+    weights: FloatArray | None = None
+    other_vcov: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The criterion at the estimates.
+
+    Attributes
+    ----------
+    kind : str
+        ``"REML"`` or ``"ML"``.
+    value : float
+        REML criterion, or deviance (-2 log-likelihood).
+    logLik : float
+    parameters : int
+        Counted as lme4 counts: fixed effects, theta and sigma.
+    AIC, BIC : float
+    counts : str
+        What AIC and BIC count, in words.
+    components : mapping
+        Parts of the profiled criterion where the engine reports them (``ldL2``: log
+        determinant of the random effects' Cholesky factor; ``ldRX2``; ``pwrss``: penalized
+        weighted residual sum of squares).
+    """
+
+    kind: str
+    value: float
+    logLik: float
+    parameters: int
+    AIC: float
+    BIC: float
+    df_residual: int
+    counts: str = "fixed effects + covariance parameters + sigma; BIC with log(n)"
+    components: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why the estimates may be believed.
+
+    Attributes
+    ----------
+    converged : bool
+    singular : bool
+        Whether theta is on its boundary (a value below 1e-4 on the diagonal of Lambda).
+    gradient_norm : float, optional
+        Largest absolute component of the criterion's gradient over theta, as the engine has it.
+    optimizer : str
+    code : int
+        The optimizer's code, 0 if all is well.
+    message : str
+        The optimizer's message.
+    evaluations : int, optional
+    optimizer_warnings, messages : tuple of str
+        What the optimizer warned of; what the checks of convergence say.
+    notes : tuple of str
+        What the checks of the design say (columns dropped, scales).
+    """
+
+    converged: bool
+    singular: bool
+    gradient_norm: float | None
+    optimizer: str
+    code: int
+    message: str
+    evaluations: int | None
+    optimizer_warnings: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An engine that ``engine="auto"`` passed over, and why."""
+
+    engine: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who computed this, with what, where."""
+
+    engine: str
+    engine_version: str
+    versions: Mapping[str, str]
+    platform: str
+    blas: str
+    seconds: float
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted linear mixed model.
+
+    ``missing`` gives, by the name of a quantity, the reason why this engine does not have it.
+    """
+
+    call: CallInfo
+    data: DataInfo
+    estimates: Estimates
+    criterion: Criterion
+    evidence: Evidence
+    provenance: Provenance
+    missing: Mapping[str, str] = field(default_factory=dict)
+    schema: str = SCHEMA
+
+    def __post_init__(self) -> None:
+        for part in (self.estimates, *self.estimates.random):
+            for value in vars(part).values():
+                if isinstance(value, np.ndarray):
+                    value.setflags(write=False)

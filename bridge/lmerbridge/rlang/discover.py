@@ -1,0 +1,118 @@
+"""Finding R, and saying what is wrong with it, without starting it in this process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["RInstallation", "RpyProblem", "find_r", "rpy2_problem", "rpy2_requirement"]
+
+R_PACKAGES = ("lme4", "lmerTest", "pbkrtest", "emmeans")
+_PROBE = (
+    'cat("R", paste(R.version$major, R.version$minor, sep="."), R.home(), sep="\\t"); cat("\\n");'
+    "for (p in commandArgs(TRUE)) cat(p, tryCatch(as.character(packageVersion(p)),"
+    ' error=function(e) "-"), sep="\\t", "\\n")'
+)
+
+
+@dataclass(frozen=True)
+class RInstallation:
+    """An R that runs: its home, version, and the versions of the packages of interest."""
+
+    home: str
+    version: str
+    packages: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
+
+
+@dataclass(frozen=True)
+class RpyProblem:
+    """What keeps rpy2 from working, and the command that mends it."""
+
+    what: str
+    fix: str
+
+
+def _rscript() -> tuple[str | None, str | None]:
+    """Path of ``Rscript`` and, if ``R_HOME`` is set but wrong, what is wrong with it."""
+    home = os.environ.get("R_HOME")
+    if home:
+        script = Path(home) / "bin" / ("Rscript.exe" if os.name == "nt" else "Rscript")
+        if script.is_file():
+            return str(script), None
+        return None, f"R_HOME is {home!r}, but there is no R ({script} does not exist)"
+    return shutil.which("Rscript"), None
+
+
+def find_r(packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
+           ) -> RInstallation | RpyProblem:
+    """The R that would be used, or what keeps it from being found.
+
+    Looks at ``R_HOME``, then at ``Rscript`` on the path. Starts ``Rscript`` once.
+    """
+    script, wrong = _rscript()
+    if wrong:
+        return RpyProblem(wrong, "unset R_HOME")
+    if script is None:
+        return RpyProblem(
+            "R is not installed (no Rscript on the path, R_HOME not set)",
+            "sudo apt-get install --no-install-recommends r-base-core r-cran-lme4",
+        )
+    environment = {k: v for k, v in os.environ.items() if k not in ("R_HOME", "LD_LIBRARY_PATH")}
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program on fixed arguments
+            [script, "--vanilla", "-e", _PROBE, *packages],
+            capture_output=True, text=True, timeout=timeout, check=False, env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return RpyProblem(f"{script} does not run: {error}", "reinstall R")
+    rows = [line.rstrip().split("\t") for line in done.stdout.splitlines()]
+    head = next((row for row in rows if row[0] == "R" and len(row) == 3), None)
+    if done.returncode != 0 or head is None:
+        lines = done.stderr.strip().splitlines()
+        return RpyProblem(f"{script} fails: {lines[-1] if lines else 'no output'}",
+                          "reinstall R")
+    found = {row[0]: row[1] for row in rows if len(row) >= 2 and row[0] != "R" and row[1] != "-"}
+    return RInstallation(head[2], head[1], found)
+
+
+def rpy2_requirement(version: tuple[int, ...]) -> str:
+    """The rpy2-rinterface that fits an R: from 3.6.6 on it needs R 4.5."""
+    if version < (4, 5):
+        return "rpy2-rinterface>=3.6.3,<3.6.6"
+    return "rpy2-rinterface>=3.6.7"
+
+
+def rpy2_version() -> str | None:
+    for name in ("rpy2-rinterface", "rpy2"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def rpy2_problem(r: RInstallation) -> RpyProblem | None:
+    """What keeps rpy2 from working with ``r``, judged without importing it."""
+    needed = rpy2_requirement(r.number)
+    fix = f'pip install "{needed}"'
+    version = rpy2_version()
+    if version is None or importlib.util.find_spec("rpy2") is None:
+        return RpyProblem("rpy2 is not installed", fix)
+    number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if r.number < (4, 5) and number >= (3, 6, 6):
+        return RpyProblem(f"rpy2-rinterface {version} needs R >= 4.5, and this is R {r.version}",
+                          fix)
+    if r.number >= (4, 6) and number < (3, 6, 7):
+        return RpyProblem(f"rpy2-rinterface {version} does not know R {r.version}", fix)
+    return None

@@ -1,0 +1,195 @@
+# What R is asked to do, in one file; every transport runs this and nothing else.
+# Functions named here are called by name with named arguments; each returns a plain list of
+# vectors, matrices, strings and NULL. Nothing is printed, nothing is left in the global
+# environment, and the caller's options, random seed and working directory stay as they were.
+
+# Run one of the functions below and return what happened as data.
+run <- function(name, arguments) {
+  kept <- options(contrasts = c(unordered = "contr.treatment", ordered = "contr.poly"),
+                  digits = 7, scipen = 0, OutDec = ".", warn = 0, width = 80,
+                  na.action = "na.omit")
+  on.exit(options(kept), add = TRUE)
+  directory <- getwd()
+  on.exit(if (!is.null(directory)) setwd(directory), add = TRUE)
+  seed <- get0(".Random.seed", envir = globalenv(), inherits = FALSE)
+  on.exit(if (is.null(seed)) {
+    suppressWarnings(rm(".Random.seed", envir = globalenv()))
+  } else {
+    assign(".Random.seed", seed, envir = globalenv())
+  }, add = TRUE)
+
+  said <- list()
+  note <- function(kind, condition) {
+    said[[length(said) + 1L]] <<- list(kind = kind, text = conditionMessage(condition))
+  }
+  failure <- NULL
+  value <- NULL
+  output <- utils::capture.output(
+    value <- withCallingHandlers(
+      tryCatch(do.call(get(name, envir = functions), arguments, quote = TRUE),
+               error = function(e) {
+                 failure <<- list(text = conditionMessage(e),
+                                  call = paste(deparse(conditionCall(e), nlines = 1L),
+                                               collapse = ""))
+                 NULL
+               }),
+      warning = function(w) { note("warning", w); invokeRestart("muffleWarning") },
+      message = function(m) { note("message", m); invokeRestart("muffleMessage") }
+    )
+  )
+  list(value = value, failure = failure, said = said, output = output)
+}
+
+# Versions of everything that can move a number.
+versions <- function() {
+  installed <- function(package) {
+    tryCatch(as.character(utils::packageVersion(package)), error = function(e) NULL)
+  }
+  packages <- c("lme4", "Matrix", "minqa", "nloptr", "lmerTest", "pbkrtest", "emmeans")
+  list(R = paste(R.version$major, R.version$minor, sep = "."),
+       platform = R.version$platform,
+       BLAS = unname(extSoftVersion()["BLAS"]),
+       LAPACK = La_version(),
+       home = R.home(),
+       packages = Filter(Negate(is.null), sapply(packages, installed, simplify = FALSE)))
+}
+
+# Names that a formula may use beyond base and stats.
+formula_environment <- function() {
+  stats <- if ("package:stats" %in% search()) as.environment("package:stats") else
+    asNamespace("stats")
+  environment <- new.env(parent = stats)
+  environment$bs <- splines::bs
+  environment$ns <- splines::ns
+  environment
+}
+
+as_frame <- function(columns, rows) {
+  structure(columns, class = "data.frame", row.names = .set_row_names(rows))
+}
+
+# model.matrix() of a one-sided formula, for the comparison of model matrices.
+design_matrix <- function(formula, columns, rows) {
+  environment <- formula_environment()
+  X <- stats::model.matrix(stats::as.formula(str2lang(formula), env = environment),
+                           as_frame(columns, rows))
+  list(names = colnames(X), values = unname(X[, , drop = FALSE]), assign = attr(X, "assign"))
+}
+
+# Fit with lmer() and return all of its own numbers.
+fit <- function(formula, columns, rows, REML, weights = NULL, offset = NULL, subset = NULL,
+                na_action = "omit", contrasts = NULL, start = NULL, control = NULL,
+                conditional = TRUE) {
+  environment <- formula_environment()
+  environment$.data <- as_frame(columns, rows)
+  call <- list(quote(lme4::lmer), formula = stats::as.formula(str2lang(formula),
+                                                              env = environment),
+               data = quote(.data), REML = REML, na.action = as.name(paste0("na.", na_action)))
+  give <- function(name, value) {
+    if (!is.null(value)) {
+      symbol <- paste0(".", name)
+      assign(symbol, value, envir = environment)
+      call[[name]] <<- as.name(symbol)
+    }
+  }
+  give("weights", weights)
+  give("offset", offset)
+  give("subset", subset)
+  give("contrasts", contrasts)
+  give("start", start)
+  give("control", do.call(lme4::lmerControl, as.list(control)))
+  began <- proc.time()[["elapsed"]]
+  m <- eval(as.call(call), environment)
+  seconds <- proc.time()[["elapsed"]] - began
+  c(describe(m, conditional), seconds = seconds)
+}
+
+describe <- function(m, conditional = TRUE) {
+  get <- function(name) lme4::getME(m, name)
+  cnms <- get("cnms")
+  Gp <- get("Gp")
+  b <- get("b")
+  flist <- get("flist")
+  of_term <- attr(flist, "assign")
+  vc <- lme4::VarCorr(m)
+  table <- as.data.frame(vc)
+  variances <- reason <- NULL
+  if (conditional) {
+    effects <- tryCatch(lme4::ranef(m, condVar = TRUE), error = function(e) {
+      reason <<- conditionMessage(e)
+      NULL
+    })
+    if (!is.null(effects)) variances <- lapply(effects, attr, "postVar")
+  }
+  seen <- integer(length(flist))
+  terms <- vector("list", length(cnms))
+  for (i in seq_along(cnms)) {
+    factor <- names(flist)[of_term[i]]
+    seen[of_term[i]] <- seen[of_term[i]] + 1L
+    size <- length(cnms[[i]])
+    variance <- variances[[factor]]
+    if (is.list(variance)) variance <- variance[[seen[of_term[i]]]]
+    covariance <- vc[[i]]
+    terms[[i]] <- list(
+      group = factor,
+      label = names(vc)[i],
+      names = cnms[[i]],
+      levels = levels(flist[[of_term[i]]]),
+      modes = unname(t(matrix(b[(Gp[i] + 1L):Gp[i + 1L]], nrow = size))),
+      variances = if (!is.null(variance)) as.vector(variance),
+      covariance = unname(matrix(as.vector(covariance), size)),
+      deviations = unname(attr(covariance, "stddev")),
+      correlation = unname(matrix(as.vector(attr(covariance, "correlation")), size))
+    )
+  }
+  info <- m@optinfo
+  components <- get("devcomp")$cmp
+  REML <- lme4::isREML(m)
+  log_likelihood <- stats::logLik(m)
+  list(
+    REML = REML,
+    beta = unname(get("beta")),
+    names = names(lme4::fixef(m)),
+    vcov = if (get("p") > 0L) unname(as.matrix(stats::vcov(m))),
+    theta = unname(get("theta")),
+    sigma = stats::sigma(m),
+    terms = terms,
+    conditional_reason = reason,
+    fitted = unname(stats::fitted(m))[!is.na(stats::fitted(m))],
+    residuals = {
+      response <- stats::residuals(m, type = "response")
+      unname(response[!is.na(response)])
+    },
+    criterion = unname(if (REML) components[["REML"]] else components[["dev"]]),
+    components = as.list(components[c("ldL2", "ldRX2", "wrss", "ussq", "pwrss")]),
+    logLik = as.numeric(log_likelihood),
+    parameters = attr(log_likelihood, "df"),
+    AIC = stats::AIC(m),
+    BIC = stats::BIC(m),
+    df_residual = stats::df.residual(m),
+    nobs = stats::nobs(m),
+    singular = lme4::isSingular(m),
+    optimizer = info$optimizer,
+    code = info$conv$opt,
+    optimizer_message = info$message,
+    optimizer_warnings = as.character(unlist(info$warnings)),
+    lme4_messages = as.character(unlist(info$conv$lme4$messages)),
+    evaluations = info$feval,
+    gradient = info$derivs$gradient,
+    hessian = info$derivs$Hessian
+  )
+}
+
+# R's own text, for tests and for comparison.
+fit_text <- function(..., name = "data", weights_name = NULL) {
+  arguments <- list(...)
+  environment <- formula_environment()
+  assign(name, as_frame(arguments$columns, arguments$rows), envir = environment)
+  call <- list(quote(lme4::lmer), formula = str2lang(arguments$formula), data = as.name(name),
+               REML = arguments$REML)
+  if (!is.null(weights_name)) call$weights <- as.name(weights_name)
+  m <- eval(as.call(call), environment)
+  list(summary = utils::capture.output(print(summary(m))),
+       model = utils::capture.output(print(m)),
+       variances = utils::capture.output(print(lme4::VarCorr(m))))
+}

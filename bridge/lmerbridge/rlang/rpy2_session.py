@@ -1,0 +1,219 @@
+"""R in this process, through rpy2's low-level interface; the only module that imports rpy2.
+
+Columns cross by copying buffers; no conversion rules of rpy2's are used, so that neither its
+context variables nor anything that other users of rpy2 set can change what R receives.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.errors import EngineUnavailableError, LmerBridgeError
+from lmerbridge.rlang.discover import RInstallation, find_r, rpy2_problem
+from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, Value
+
+__all__ = ["Rpy2Session"]
+
+_NA_INTEGER = -(2**31)
+_LOCK = threading.RLock()  # R is single-threaded
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Starting R replaces Python's handlers; put them back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _import_rinterface() -> Any:
+    """Import rpy2, and say in our words why that fails if it does.
+
+    Raises
+    ------
+    EngineUnavailableError
+    """
+    compiled = importlib.util.find_spec("_rinterface_cffi_api") is not None
+    mode = os.environ.get("RPY2_CFFI_MODE")
+    if not compiled and mode is None:
+        os.environ["RPY2_CFFI_MODE"] = "ABI"  # else rpy2 prints that it tries both
+    try:
+        import rpy2.rinterface as interface  # pyright: ignore[reportMissingImports]
+    except Exception as error:
+        # an rpy2 that does not fit this R raises ffi.error, a wrong R_HOME FileNotFoundError
+        r = find_r(())
+        problem = rpy2_problem(r) if isinstance(r, RInstallation) else r
+        reason = problem.what if problem else f"{type(error).__name__}: {error}"
+        fix = f"; mend it with: {problem.fix}" if problem else ""
+        raise EngineUnavailableError(f"R cannot be used through rpy2: {reason}{fix}") from error
+    finally:
+        if not compiled and mode is None:
+            os.environ.pop("RPY2_CFFI_MODE", None)
+    return interface
+
+
+class Rpy2Session:
+    """R embedded in this process.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If rpy2 or R is missing or they do not fit each other.
+    """
+
+    name = "rpy2"
+
+    def __init__(self) -> None:
+        with _LOCK, _own_signals():
+            self._ri = _import_rinterface()
+            try:
+                self._ri.initr()
+            except Exception as error:
+                raise EngineUnavailableError(f"R does not start: {error}") from error
+            self._run = self._load()
+
+    def _load(self) -> Callable[..., Any]:
+        ri = self._ri
+        text = resources.files("lmerbridge.rlang").joinpath("lmerbridge.R").read_text("utf-8")
+        base = ri.baseenv
+        # enclosed by base, so that nothing the user defines in R can stand in for our names
+        functions = base["new.env"](parent=base)
+        functions["functions"] = functions
+        base["eval"](ri.parse(text), functions)
+        run: Callable[..., Any] = functions["run"]
+        return run
+
+    def call(self, function: str, arguments: Mapping[str, Value]) -> Reply:
+        """Run ``function`` of ``lmerbridge.R``; see :class:`lmerbridge.rlang.values.Session`."""
+        with _LOCK, self._quiet():
+            try:
+                answer = self._run(self._ri.StrSexpVector([function]),
+                                   self._to_r(dict(arguments)))
+            except LmerBridgeError:
+                raise
+            except Exception as error:  # an R error outside tryCatch, such as an interrupt
+                return Reply(None, RFailure(str(error).strip(), function), (), ())
+            reply = self._from_r(answer)
+        failure = reply["failure"]
+        said = reply["said"]
+        output = reply["output"]
+        return Reply(
+            reply["value"],
+            None if failure is None else RFailure(failure["text"], failure["call"]),
+            tuple(Condition(s["kind"], s["text"].rstrip("\n")) for s in said or []),
+            tuple([output] if isinstance(output, str) else output or ()),
+        )
+
+    def close(self) -> None:
+        """R cannot be ended and started again in one process; nothing is done."""
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Keep R's console silent while we use it, and leave it to its owner afterwards."""
+        from rpy2.rinterface_lib import callbacks  # pyright: ignore[reportMissingImports]
+
+        names = ("consolewrite_print", "consolewrite_warnerror", "showmessage")
+        kept = {name: getattr(callbacks, name) for name in names}
+        try:
+            for name in names:
+                setattr(callbacks, name, lambda _text: None)
+            yield
+        finally:
+            for name, function in kept.items():
+                setattr(callbacks, name, function)
+
+    def _to_r(self, value: Value) -> Any:
+        ri = self._ri
+        if value is None:
+            return ri.NULL
+        if isinstance(value, (bool, np.bool_)):
+            return ri.BoolSexpVector([bool(value)])
+        if isinstance(value, (int, np.integer)):
+            return ri.IntSexpVector([int(value)])
+        if isinstance(value, (float, np.floating)):
+            return ri.FloatSexpVector([float(value)])
+        if isinstance(value, str):
+            return ri.StrSexpVector([value])
+        if isinstance(value, RFactor):
+            codes = value.codes.astype(np.int32) + np.int32(1)
+            codes[value.codes < 0] = _NA_INTEGER
+            vector = ri.IntSexpVector.from_memoryview(memoryview(codes))
+            vector.do_slot_assign("levels", ri.StrSexpVector(list(value.levels)))
+            kinds = ["ordered", "factor"] if value.ordered else ["factor"]
+            vector.do_slot_assign("class", ri.StrSexpVector(kinds))
+            return vector
+        if isinstance(value, np.ndarray):
+            return self._array_to_r(value)
+        if isinstance(value, dict):
+            items = [self._to_r(v) for v in value.values()]
+            vector = ri.ListSexpVector(items)
+            vector.do_slot_assign("names", ri.StrSexpVector([str(k) for k in value]))
+            return vector
+        if isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value):
+            return ri.StrSexpVector(list(value))
+        if isinstance(value, (tuple, list)):
+            return ri.ListSexpVector([self._to_r(v) for v in value])
+        raise TypeError(f"cannot send {type(value).__name__} to R")
+
+    def _array_to_r(self, array: np.ndarray[Any, np.dtype[Any]]) -> Any:
+        ri = self._ri
+        flat = np.ravel(array, order="F")
+        if flat.dtype.kind == "b":
+            vector = ri.BoolSexpVector.from_memoryview(memoryview(flat.astype(np.int32)))
+        elif flat.dtype.kind == "i":
+            vector = ri.IntSexpVector.from_memoryview(memoryview(
+                np.ascontiguousarray(flat, dtype=np.int32)))
+        else:
+            vector = ri.FloatSexpVector.from_memoryview(memoryview(
+                np.ascontiguousarray(flat, dtype=np.float64)))
+        if array.ndim == 2:
+            vector.do_slot_assign("dim", ri.IntSexpVector(list(array.shape)))
+        return vector
+
+    def _from_r(self, value: Any) -> Value:
+        ri = self._ri
+        if value is ri.NULL or value.typeof == ri.RTYPES.NILSXP:
+            return None
+        kind = value.typeof
+        if kind == ri.RTYPES.VECSXP:
+            items = [self._from_r(v) for v in value]
+            names = value.names
+            if names is ri.NULL or names.typeof == ri.RTYPES.NILSXP:
+                return items
+            return dict(zip(list(names), items, strict=True))
+        if kind == ri.RTYPES.STRSXP:
+            strings = [None if s is ri.NA_Character else str(s) for s in value]
+            return strings[0] if len(strings) == 1 else strings
+        if kind in (ri.RTYPES.REALSXP, ri.RTYPES.INTSXP, ri.RTYPES.LGLSXP):
+            return self._array_from_r(value, kind)
+        raise TypeError(f"cannot read R's type {kind}")
+
+    def _array_from_r(self, value: Any, kind: Any) -> Value:
+        ri = self._ri
+        if len(value) == 0:
+            return np.empty(0)
+        array: np.ndarray[Any, np.dtype[Any]] = np.array(value.memoryview())
+        if kind == ri.RTYPES.LGLSXP:
+            array = array.astype(np.int32) != 0
+        try:
+            dim = value.do_slot("dim")
+        except LookupError:
+            return array.item() if len(array) == 1 else array
+        return array.reshape(tuple(dim), order="F")
+
