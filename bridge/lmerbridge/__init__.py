@@ -1,1 +1,87 @@
-"""Mixed models in Python with the numbers that lme4 prints."""
+"""Mixed models in Python with the numbers that lme4 prints, and the proof that they are the same.
+
+>>> import lmerbridge as lb
+>>> m = lb.lmer("Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"))
+>>> print(m.summary())  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmerbridge import datasets
+    from lmerbridge.design import Control, lmerControl
+    from lmerbridge.engines import engine_names, register_engine
+    from lmerbridge.errors import (
+        DataError,
+        EngineUnavailableError,
+        FitFailedError,
+        FitWarning,
+        FormulaError,
+        LmerBridgeError,
+        UnsupportedModelError,
+    )
+    from lmerbridge.formula import Formula, parse_formula
+    from lmerbridge.model import Model, from_json, lmer
+    from lmerbridge.result import FitResult
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that the import is quick and starts nothing.
+_WHERE = {
+    "Control": "lmerbridge.design",
+    "DataError": "lmerbridge.errors",
+    "EngineUnavailableError": "lmerbridge.errors",
+    "FitFailedError": "lmerbridge.errors",
+    "FitResult": "lmerbridge.result",
+    "FitWarning": "lmerbridge.errors",
+    "Formula": "lmerbridge.formula",
+    "FormulaError": "lmerbridge.errors",
+    "LmerBridgeError": "lmerbridge.errors",
+    "Model": "lmerbridge.model",
+    "UnsupportedModelError": "lmerbridge.errors",
+    "datasets": "lmerbridge.datasets",
+    "engine_names": "lmerbridge.engines",
+    "from_json": "lmerbridge.model",
+    "lmer": "lmerbridge.model",
+    "lmerControl": "lmerbridge.design",
+    "parse_formula": "lmerbridge.formula",
+    "register_engine": "lmerbridge.engines",
+}
+
+__all__ = [
+    "Control",
+    "DataError",
+    "EngineUnavailableError",
+    "FitFailedError",
+    "FitResult",
+    "FitWarning",
+    "Formula",
+    "FormulaError",
+    "LmerBridgeError",
+    "Model",
+    "UnsupportedModelError",
+    "__version__",
+    "datasets",
+    "engine_names",
+    "from_json",
+    "lmer",
+    "lmerControl",
+    "parse_formula",
+    "register_engine",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}")
+    module = importlib.import_module(_WHERE[name])
+    value = module if name == "datasets" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

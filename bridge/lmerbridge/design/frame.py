@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,7 @@ from lmerbridge.formula.syntax import Node, deparse
 
 __all__ = ["ModelFrame", "RandomBlock", "build_frame"]
 
+REFIT_RESPONSE = ".response"
 NA_ACTIONS = ("omit", "exclude", "fail")
 
 
@@ -160,6 +161,35 @@ class ModelFrame:
     def covariance_parameters(self) -> int:
         """Length of theta."""
         return sum(len(b.names) * (len(b.names) + 1) // 2 for b in self.random)
+
+    @property
+    def fitted_formula(self) -> Formula:
+        """The formula for an engine that evaluates ``raw`` itself."""
+        if REFIT_RESPONSE in self.raw:
+            return self.formula.with_response(REFIT_RESPONSE)
+        return self.formula
+
+    def with_response(self, values: Any) -> ModelFrame:
+        """The same frame with another response, a value per row used.
+
+        Raises
+        ------
+        DataError
+            Another number of values, missing or infinite ones, or a constant.
+        """
+        y = np.array(values, dtype=np.float64)
+        if y.shape != (self.nobs,):
+            raise DataError(f"the new response has shape {y.shape}; the model has {self.nobs} "
+                            "rows")
+        if not np.isfinite(y).all():
+            raise DataError("the new response has missing or infinite values")
+        check_response(y, "the new response")
+        everywhere = np.full(self.total_rows, np.nan)
+        everywhere[self.kept] = y
+        return replace(
+            self, y=y, raw={**self.raw, REFIT_RESPONSE: Numeric(everywhere)},
+            variables={**self.variables, self.formula.response_label: Numeric(y)},
+        )
 
     @cached_property
     def fingerprint(self) -> str:

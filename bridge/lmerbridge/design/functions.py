@@ -18,6 +18,7 @@ from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric, a
 from lmerbridge.design.contrasts import Contrast, default_contrast
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
+from lmerbridge.rmath import round_r
 
 __all__ = ["FUNCTIONS", "Arguments", "Value", "column_of", "numbers_of"]
 
@@ -125,16 +126,8 @@ def _log(args: Arguments) -> Value:
 
 
 def _round(args: Arguments) -> Value:
-    power = 10.0 ** (args.number("digits", 0.0) or 0.0)
-
-    def nearest(x: Array) -> Array:
-        # R >= 4.0: the nearer of the two candidates, an even last digit on a tie
-        low, high = np.floor(x * power) / power, np.ceil(x * power) / power
-        below, above = x - low, high - x
-        even = np.floor(x * power) % 2 == 0
-        return np.where((below < above) | ((below == above) & even), low, high)
-
-    return _elementwise(nearest)(args)
+    digits = args.number("digits", 0.0) or 0.0
+    return _elementwise(lambda x: round_r(x, digits))(args)
 
 
 def _identity(args: Arguments) -> Value:

@@ -22,6 +22,7 @@ from lmerbridge.result import (
 from lmerbridge.rlang import (
     RFactor,
     RInstallation,
+    Session,
     find_r,
     r_session,
     rpy2_problem,
@@ -92,6 +93,9 @@ class Lme4Engine:
     summary = "lme4 in R: the reference; every linear mixed model of the formula language"
     unsupported: Mapping[Feature, str] = {}
 
+    def __init__(self) -> None:
+        self._seen: tuple[Session, dict[str, Any]] | None = None
+
     def status(self) -> Status:
         """Whether R, lme4 and rpy2 are here and fit each other; R is not started."""
         try:
@@ -115,7 +119,10 @@ class Lme4Engine:
         return None
 
     def _versions(self) -> dict[str, Any]:
-        reply = r_session().call("versions", {})
+        session = r_session()
+        if self._seen is not None and self._seen[0] is session:
+            return self._seen[1]
+        reply = session.call("versions", {})
         if reply.failure is not None:
             raise EngineUnavailableError(f"R does not answer: {reply.failure.text}")
         versions: dict[str, Any] = reply.value
@@ -124,6 +131,7 @@ class Lme4Engine:
                 f"R {versions['R']} has no package lme4; mend it with: sudo apt-get install "
                 "--no-install-recommends r-cran-lme4 (or, in R: install.packages('lme4'))"
             )
+        self._seen = (session, versions)
         return versions
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
@@ -135,7 +143,7 @@ class Lme4Engine:
         """
         versions = self._versions()
         arguments: dict[str, Any] = {
-            "formula": str(frame.formula),
+            "formula": str(frame.fitted_formula),
             "columns": raw_columns(frame),
             "rows": frame.total_rows,
             "REML": spec.REML,

@@ -2,5 +2,6 @@
 
 from lmerbridge.formula.model_formula import Formula, Grouping, RandomTerm, parse_formula
 from lmerbridge.formula.terms import Terms
+from lmerbridge.formula.update import update_formula
 
-__all__ = ["Formula", "Grouping", "RandomTerm", "Terms", "parse_formula"]
+__all__ = ["Formula", "Grouping", "RandomTerm", "Terms", "parse_formula", "update_formula"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmerbridge.errors import FormulaError
 from lmerbridge.formula.parser import parse_expression
@@ -88,6 +88,12 @@ class Formula:
     @property
     def has_dot(self) -> bool:
         return self.fixed is not None and any(n.id == "." for n in names_in(self.fixed))
+
+    def with_response(self, name: str) -> Formula:
+        """The same formula for the column ``name`` as it stands."""
+        assert isinstance(self.expanded, Binary)
+        return replace(self, response=Name(name),
+                       expanded=replace(self.expanded, left=Name(name)))
 
     def terms(self, columns: Iterable[str] = ()) -> Terms:
         """The terms of the fixed part; ``columns`` of the data are what ``.`` stands for."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lmerbridge.formula.functions import CONTRAST_NAMES
+
 __all__ = [
     "Argument",
     "Binary",
@@ -134,64 +136,77 @@ def _string(value: str) -> str:
     return '"' + "".join(escapes.get(c, c) for c in value) + '"'
 
 
-def _pieces(node: Node) -> Iterator[str | None]:
-    """Text fragments of ``node``; ``None`` marks a spot where R may break a long line."""
-    match node:
-        case Name():
-            yield quote_name(node.id)
-        case Number():
-            yield format_number(node.value) + ("L" if node.integer else "")
-        case String():
-            yield _string(node.value)
-        case Constant():
-            yield node.name
-        case Paren():
-            yield "("
-            yield from _pieces(node.inner)
-            yield ")"
-        case Unary():
-            yield node.operator
-            yield from _pieces(node.operand)
-        case Binary():
-            yield from _pieces(node.left)
-            if node.operator in _TIGHT:
-                yield node.operator
-            else:
-                yield f" {node.operator} "
-                if node.operator not in ("~", "|", "||") and not node.operator.startswith("%"):
-                    yield None
-            yield from _pieces(node.right)
-        case Call():
-            yield node.function + "("
-            for i, argument in enumerate(node.arguments):
-                if i:
-                    yield ", "
-                yield None
-                if argument.name is not None:
-                    yield quote_name(argument.name) + " = "
-                yield from _pieces(argument.value)
-            yield ")"
+class _Writer:
+    """Writes R code, breaking lines where R's ``deparse`` does.
+
+    R may break after a spaced operator and between arguments, as soon as the line is longer
+    than ``width``; each construct that has been broken indents its rest by four blanks.
+    """
+
+    def __init__(self, width: float):
+        self.width = width
+        self.lines: list[str] = []
+        self.line = ""
+        self.indent = 0
+
+    def may_break(self, broken: bool) -> bool:
+        if len(self.line.encode()) <= self.width:
+            return broken
+        self.indent += not broken
+        self.lines.append(self.line)
+        self.line = "    " * self.indent
+        return True
+
+    def write(self, node: Node) -> None:
+        broken = False
+        match node:
+            case Name():
+                self.line += quote_name(node.id)
+            case Number():
+                self.line += format_number(node.value) + ("L" if node.integer else "")
+            case String():
+                self.line += _string(node.value)
+            case Constant():
+                self.line += node.name
+            case Paren():
+                self.line += "("
+                self.write(node.inner)
+                self.line += ")"
+            case Unary():
+                self.line += node.operator
+                self.write(node.operand)
+            case Binary():
+                self.write(node.left)
+                if node.operator in _TIGHT:
+                    self.line += node.operator
+                else:
+                    self.line += f" {node.operator} "
+                    if node.operator != "~" and not node.operator.startswith("%"):
+                        broken = self.may_break(broken)
+                self.write(node.right)
+            case Call():
+                self.line += node.function + "("
+                for i, argument in enumerate(node.arguments):
+                    if i:
+                        self.line += ", "
+                        broken = self.may_break(broken)
+                    if argument.name is not None:
+                        self.line += quote_name(argument.name) + " = "
+                    self.write(argument.value)
+                self.line += ")"
+        self.indent -= broken
 
 
 def deparse(node: Node) -> str:
     """``node`` on one line, as R's ``deparse`` writes it."""
-    return "".join(piece for piece in _pieces(node) if piece is not None)
+    return deparse_lines(node, float("inf"))[0]
 
 
-def deparse_lines(node: Node, width: int = 60) -> list[str]:
-    """``node`` as R's ``deparse(width.cutoff = width)`` writes it, a string per line.
-
-    R starts a new line, indented by four blanks, at the first place that allows one once
-    the line is longer than ``width``.
-    """
-    lines, line = [], ""
-    for piece in _pieces(node):
-        if piece is not None:
-            line += piece
-        elif len(line.encode()) > width:
-            lines.append(line)
-            line = "    "
-    return [*lines, line]
+def deparse_lines(node: Node, width: float = 60) -> list[str]:
+    """``node`` as R's ``deparse(width.cutoff = width)`` writes it, a string per line."""
+    writer = _Writer(width)
+    writer.write(node)
+    return [*writer.lines, writer.line]
 
 
 def names_in(node: Node) -> Iterator[Name]:
@@ -207,7 +222,10 @@ def names_in(node: Node) -> Iterator[Name]:
             yield from names_in(node.left)
             yield from names_in(node.right)
         case Call():
-            for argument in node.arguments:
+            for i, argument in enumerate(node.arguments):
+                if node.function == "C" and argument.name in (None, "contr") and i > 0:
+                    if isinstance(argument.value, Name) and argument.value.id in CONTRAST_NAMES:
+                        continue  # C(f, contr.sum) names contrasts, not a variable
                 yield from names_in(argument.value)
         case _:
             return

@@ -180,16 +180,17 @@ describe <- function(m, conditional = TRUE) {
   )
 }
 
-# R's own text, for tests and for comparison.
-fit_text <- function(..., name = "data", weights_name = NULL) {
-  arguments <- list(...)
+# R's own text, for tests and for comparison. `extra` holds further arguments of the call as code.
+fit_text <- function(formula, columns, rows, REML = TRUE, name = "data", extra = NULL) {
   environment <- formula_environment()
-  assign(name, as_frame(arguments$columns, arguments$rows), envir = environment)
-  call <- list(quote(lme4::lmer), formula = str2lang(arguments$formula), data = as.name(name),
-               REML = arguments$REML)
-  if (!is.null(weights_name)) call$weights <- as.name(weights_name)
+  assign(name, as_frame(columns, rows), envir = environment)
+  call <- list(quote(lmer), formula = str2lang(formula), data = as.name(name), REML = REML)
+  for (argument in names(extra)) call[[argument]] <- str2lang(extra[[argument]])
+  environment$lmer <- lme4::lmer
+  environment$lmerControl <- lme4::lmerControl
   m <- eval(as.call(call), environment)
   list(summary = utils::capture.output(print(summary(m))),
        model = utils::capture.output(print(m)),
-       variances = utils::capture.output(print(lme4::VarCorr(m))))
+       variances = utils::capture.output(print(lme4::VarCorr(m))),
+       full = utils::capture.output(print(summary(m), correlation = TRUE)))
 }

@@ -156,7 +156,7 @@ class Rpy2Session:
             vector = ri.IntSexpVector.from_memoryview(memoryview(codes))
             vector.do_slot_assign("levels", ri.StrSexpVector(list(value.levels)))
             kinds = ["ordered", "factor"] if value.ordered else ["factor"]
-            vector.do_slot_assign("class", ri.StrSexpVector(kinds))
+            vector.rclass = ri.StrSexpVector(kinds)  # sets the object bit as well
             return vector
         if isinstance(value, np.ndarray):
             return self._array_to_r(value)

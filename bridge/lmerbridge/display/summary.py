@@ -1,0 +1,257 @@
+"""A fitted model as text, in the form of lme4 1.1's ``print`` and ``summary``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmerbridge.display.rformat import (
+    abbreviate,
+    coefficient_cells,
+    format_each,
+    format_numbers,
+    print_matrix,
+    print_named,
+    zapsmall,
+)
+from lmerbridge.inference import residuals
+from lmerbridge.result import FitResult
+from lmerbridge.rmath import round_r
+
+__all__ = ["Summary", "model_text", "summary_text", "variance_text"]
+
+MOST_CORRELATED = 12  # lme4 shows no correlations of more fixed effects than this
+_DIGITS = 4
+
+
+def _title(result: FitResult) -> str:
+    if result.call.REML:
+        return "Linear mixed model fit by REML ['lmerMod']"
+    return "Linear mixed model fit by maximum likelihood  ['lmerMod']"
+
+
+def _call_lines(result: FitResult, control: bool) -> list[str]:
+    call = result.call
+    lines = ["Formula: " + " \n".join(call.formula_lines)]
+    if call.data_name is not None:
+        lines.append(f"   Data: {call.data_name}")
+    if call.weights is not None:
+        lines.append(f"Weights: {call.weights}")
+    if call.offset is not None:
+        lines.append(f" Offset: {call.offset}")
+    if call.subset is not None:
+        lines.append(f" Subset: {call.subset}")
+    if control and call.control is not None:
+        lines.append(f"Control: {call.control}")
+    return lines
+
+
+def _criterion_names(result: FitResult) -> tuple[list[str], list[float]]:
+    criterion = result.criterion
+    return (
+        ["AIC", "BIC", "logLik", "deviance", "df.resid"],
+        [criterion.AIC, criterion.BIC, criterion.logLik, criterion.value,
+         float(criterion.df_residual)],
+    )
+
+
+def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[str]:
+    """The table of variance components; ``comp`` of ``Variance`` and ``Std.Dev.``."""
+    estimates = result.estimates
+    deviations = [d for term in estimates.random for d in term.deviations.tolist()]
+    deviations.append(estimates.sigma)
+    shown = {
+        "Variance": format_numbers([d * d for d in deviations], digits),
+        "Std.Dev.": format_numbers(deviations, digits),
+    }
+    widest = max((len(term.names) for term in estimates.random), default=1)
+    correlated = widest > 1
+    columns = ["Groups", "Name", *comp]
+    if correlated:
+        columns += ["Corr"] + [""] * (widest - 2)
+    places = max(2, digits - 2)
+    # each correlation matrix is formatted as a whole, its diagonal of ones included
+    texts = [
+        np.array(format_numbers(round_r(t.correlation, places).ravel().tolist(), 7, nsmall=places)
+                 ).reshape(t.correlation.shape)
+        for t in estimates.random
+    ]
+    rows: list[list[str]] = []
+    row = 0
+    for t, term in enumerate(estimates.random):
+        for i, name in enumerate(term.names):
+            cells = [term.label if i == 0 else "", name, *(shown[c][row] for c in comp)]
+            if correlated:
+                cells += [str(texts[t][i, j]) if j < i else "" for j in range(widest - 1)]
+            rows.append(cells)
+            row += 1
+    last = ["Residual", "", *(shown[c][row] for c in comp)]
+    rows.append(last + [""] * (len(columns) - len(last)))
+    return print_matrix([""] * len(rows), columns, rows, right=False)
+
+
+def _size_line(result: FitResult) -> str:
+    groups = "; ".join(f"{name}, {len(levels)}" for name, levels in result.data.groups.items())
+    return f"Number of obs: {result.data.nobs}, groups:  {groups}"
+
+
+def _convergence_head(result: FitResult) -> str | None:
+    evidence = result.evidence
+    if evidence.code == 0 and not evidence.messages and not evidence.optimizer_warnings:
+        return None
+    outcome = "OK" if evidence.code == 0 else evidence.message
+    return f"optimizer ({evidence.optimizer}) convergence code: {evidence.code} ({outcome})"
+
+
+def _note_lines(result: FitResult) -> list[str]:
+    # lme4 keeps what it said of X; a contrast for an absent variable is only warned of
+    notes = [n for n in result.evidence.notes
+             if n.startswith("fixed-effect model matrix") or n.startswith("Some predictor")]
+    return ["fit warnings:", *notes] if notes else []
+
+
+def engine_line(result: FitResult) -> str | None:
+    """One line on the engine, if it was not lme4."""
+    provenance = result.provenance
+    if provenance.engine == "lme4":
+        return None
+    text = f"Engine: {provenance.engine} {provenance.engine_version}"
+    if provenance.skipped:
+        reasons = "; ".join(f"{s.engine}: {s.reason}" for s in provenance.skipped)
+        text += f" (passed over {reasons})"
+    return text
+
+
+def correlation_matrix(result: FitResult) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Correlations of the fixed effects (p, p)."""
+    vcov = result.estimates.vcov
+    deviations = np.sqrt(np.diag(vcov))
+    return np.asarray(vcov / np.outer(deviations, deviations))
+
+
+def _correlation_lines(result: FitResult) -> list[str]:
+    names = result.estimates.names
+    p = len(names)
+    cells = np.array(
+        format_numbers(round_r(correlation_matrix(result), 3).ravel().tolist(), 7, nsmall=3)
+    ).reshape(p, p)
+    body = [[str(cells[i, j]) if j < i else "" for j in range(p - 1)] for i in range(1, p)]
+    return ["", "Correlation of Fixed Effects:",
+            *print_matrix(abbreviate(names, 11)[1:], abbreviate(names, 6)[:-1], body,
+                          right=False)]
+
+
+def model_text(result: FitResult) -> str:
+    """What R prints for a fitted model itself."""
+    lines = [_title(result), *_call_lines(result, control=False)]
+    if result.call.REML:
+        value = format_each([float(round_r(result.criterion.value, 4))])[0]
+        lines.append(f"REML criterion at convergence: {value}")
+    else:
+        names, values = _criterion_names(result)
+        shown = format_numbers(round_r(values[:4], 4).tolist(), 7)
+        lines += print_named(names, [*shown, str(int(values[4]))])
+    lines += ["Random effects:", *variance_lines(result, _DIGITS, ["Std.Dev."])]
+    lines.append(_size_line(result))
+    estimates = result.estimates
+    if len(estimates.names):
+        lines.append("Fixed Effects:")
+        lines += print_named_gap(estimates.names, format_numbers(estimates.beta.tolist(), 4))
+    else:
+        lines.append("No fixed effect coefficients")
+    lines += _note_lines(result)
+    head = _convergence_head(result)
+    if head is not None:
+        evidence = result.evidence
+        lines.append(f"{head} ; {len(evidence.optimizer_warnings)} optimizer warnings; "
+                     f"{len(evidence.messages)} lme4 warnings ")
+    engine = engine_line(result)
+    return "\n".join(lines + ([engine] if engine else []))
+
+
+def print_named_gap(names: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """A named vector with a gap of two blanks, as ``print.gap = 2`` does it."""
+    width = max(len(t) for t in (*names, *cells))
+    per_line = max(1, 80 // (width + 2))
+    lines = []
+    for start in range(0, len(cells), per_line):
+        for row in (names, cells):
+            lines.append("".join(t.rjust(width) + "  " for t in row[start : start + per_line]))
+    return lines
+
+
+def summary_text(result: FitResult, correlation: bool | None = None,
+                 digits: int = _DIGITS) -> str:
+    """What R prints for ``summary`` of a fitted model.
+
+    ``correlation=None`` shows the correlations of fixed effects if there are at most 12.
+    """
+    estimates = result.estimates
+    lines = [_title(result), *_call_lines(result, control=True), ""]
+    if result.call.REML:
+        value = format_each([float(round_r(result.criterion.value, 1))])[0]
+        lines += [f"REML criterion at convergence: {value}", ""]
+    else:
+        names, values = _criterion_names(result)
+        shown = format_numbers(round_r(values[:4], 1).tolist(), 7)
+        lines += [*print_named(names, [*shown, str(int(values[4]))]), ""]
+    scaled = residuals(result, "scaled")
+    quantiles = np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    lines.append("Scaled residuals: ")
+    lines += print_named(["Min", "1Q", "Median", "3Q", "Max"],
+                         format_numbers(zapsmall(quantiles, digits + 1), digits))
+    lines += ["", "Random effects:", *variance_lines(result, digits, ["Variance", "Std.Dev."])]
+    lines.append(_size_line(result))
+    p = len(estimates.names)
+    if p:
+        errors = np.sqrt(np.diag(estimates.vcov))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistics = (estimates.beta / errors).tolist()
+        cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)
+        lines += ["", "Fixed effects:",
+                  *print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells)]
+        show = p <= MOST_CORRELATED if correlation is None else correlation
+        if p > 1 and show:
+            lines += _correlation_lines(result)
+    lines += _note_lines(result)
+    head = _convergence_head(result)
+    if head is not None:
+        lines += [head, *result.evidence.messages, *result.evidence.optimizer_warnings, ""]
+    engine = engine_line(result)
+    return "\n".join(lines + ([engine] if engine else []))
+
+
+def variance_text(result: FitResult, comp: Sequence[str] = ("Std.Dev.",), digits: int = 5) -> str:
+    """What R prints for ``VarCorr``."""
+    return "\n".join(variance_lines(result, digits, list(comp)))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``m.summary()``: prints as R's ``print(summary(m))``.
+
+    ``coefficients`` in numbers are ``m.tidy()``; variance components ``m.VarCorr()``.
+    """
+
+    result: FitResult
+    correlation: bool | None = None
+    digits: int = _DIGITS
+
+    def __str__(self) -> str:
+        return summary_text(self.result, self.correlation, self.digits)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from lmerbridge.display.html import model_html
+
+        return model_html(self.result)
+
+
+def finite_or_blank(value: float) -> str:
+    """A number for a table, nothing for NaN."""
+    return "" if math.isnan(value) else format_each([value], _DIGITS)[0]

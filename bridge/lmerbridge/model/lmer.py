@@ -1,0 +1,168 @@
+"""``lmer``: formula and data to a fitted :class:`Model`; and a Model from JSON."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmerbridge.design import Control, ModelFrame, build_frame
+from lmerbridge.engines import FitSpec
+from lmerbridge.engines import fit as fit_engine
+from lmerbridge.errors import DataError, FitWarning
+from lmerbridge.formula import Formula
+from lmerbridge.model.model import Model
+from lmerbridge.result import from_json as result_from_json
+
+__all__ = ["fit_frame", "from_json", "lmer"]
+
+
+def _data_name(data: Any, depth: int) -> str:
+    """What R would print after ``Data:``: the name that the caller's variable has.
+
+    A name in ``data.attrs["name"]`` wins (data sets of this package have one).
+    """
+    attributes = getattr(data, "attrs", None)
+    if isinstance(attributes, dict) and isinstance(attributes.get("name"), str):
+        return str(attributes["name"])
+    caller = sys._getframe(depth)
+    for scope in (caller.f_locals, caller.f_globals):
+        for name, value in scope.items():
+            if value is data and not name.startswith("_"):
+                return name
+    return "data"
+
+
+def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
+    if start is None:
+        return None
+    if isinstance(start, Mapping):
+        if set(start) != {"theta"}:
+            raise DataError("start must be theta, or a mapping with the key 'theta'")
+        start = start["theta"]
+    try:
+        theta = tuple(float(v) for v in start)
+    except (TypeError, ValueError) as error:
+        raise DataError("start must be the numbers of theta") from error
+    if len(theta) != frame.covariance_parameters:
+        raise DataError(f"start has {len(theta)} values; theta has "
+                        f"{frame.covariance_parameters} in this model")
+    return theta
+
+
+def fit_frame(frame: ModelFrame, REML: bool = True, start: Any = None,
+              engine: str = "auto") -> Model:
+    """Fit a model frame, and warn of what lme4 would warn of."""
+    # without fixed effects there is nothing to restrict: lme4 fits by ML
+    spec = FitSpec(REML=bool(REML) and frame.X.shape[1] > 0, start=_theta_start(start, frame))
+    for note in frame.notes:
+        warnings.warn(note.text, FitWarning, stacklevel=3)
+    result = fit_engine(frame, spec, engine)
+    for text in (*result.evidence.messages, *result.evidence.optimizer_warnings):
+        warnings.warn(text, FitWarning, stacklevel=3)
+    return Model(result, frame)
+
+
+def lmer(
+    formula: str | Formula,
+    data: Any,
+    REML: bool = True,
+    engine: str = "auto",
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: str = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    control: Control | None = None,
+    *,
+    _data_name: str | None = None,
+) -> Model:
+    """Fit a linear mixed model, as lme4's ``lmer`` does.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's language: ``"Reaction ~ Days + (Days | Subject)"``.
+    data : pandas.DataFrame, or any frame that narwhals accepts, or a dict of columns
+        Not changed.
+    REML : bool
+        Restricted maximum likelihood, or maximum likelihood.
+    engine : str
+        ``"lme4"``, ``"statsmodels"``, ...; ``"auto"`` takes the first of lme4, statsmodels and
+        native that is available and can fit the model (the environment variable
+        ``LMERBRIDGE_ENGINE`` sets another default). An engine named here never falls back.
+    weights, offset : str or array (n,), optional
+        A column (or an expression in R's words), or values. Weights are precisions, as in lme4.
+    subset : str or array, optional
+        A condition in R's words (``"Days > 1"``), truth values, or row positions.
+    na_action : str
+        ``"omit"`` drops rows with a missing value; ``"exclude"`` too, but keeps their places in
+        ``fitted()`` and ``residuals()``; ``"fail"`` raises.
+    contrasts : mapping, optional
+        Per factor ``"contr.sum"``, ``"contr.helmert"``, ``"contr.poly"``, ``"contr.treatment"``,
+        ``"contr.SAS"``, or a matrix; for the fixed effects only, as in lme4.
+    start : sequence of float, optional
+        Starting theta.
+    control : Control, optional
+        From :func:`lmerbridge.lmerControl`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormulaError, DataError
+        Before any engine runs.
+    EngineUnavailableError, UnsupportedModelError, FitFailedError
+    """
+    if control is not None and not isinstance(control, Control):
+        raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
+    frame = build_frame(
+        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, control=control,
+        data_name=_data_name if _data_name is not None else _find_name(data),
+    )
+    model = fit_frame(frame, REML, start, engine)
+    inputs = {"formula": formula, "data": data, "REML": REML, "engine": engine,
+              "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
+              "contrasts": contrasts, "start": start, "control": control}
+    return Model(model.result, frame, inputs)
+
+
+def _find_name(data: Any) -> str:
+    return _data_name(data, 3)
+
+
+def from_json(text: str, data: Any = None) -> Model:
+    """A fitted model from :meth:`Model.to_json`'s text.
+
+    Parameters
+    ----------
+    text : str
+    data : frame, optional
+        The data it was fitted to; without it, what needs the model frame (``update``,
+        ``getME("X")``, ...) is not available.
+
+    Raises
+    ------
+    DataError
+        Not such a document, or ``data`` gives another model frame than the one fitted.
+    """
+    result = result_from_json(text)
+    if data is None:
+        return Model(result)
+    call = result.call
+    own = {"weights": call.weights, "offset": call.offset, "subset": call.subset}
+    frame = build_frame(call.written, data, na_action=call.na_action, contrasts=call.contrasts,
+                        data_name=call.data_name or "data", **own)
+    if frame.fingerprint != result.data.fingerprint:
+        raise DataError("this data does not give the model frame that was fitted "
+                        f"(fingerprint {frame.fingerprint[:12]}, "
+                        f"fitted {result.data.fingerprint[:12]})")
+    inputs = {"formula": call.written, "data": data, "REML": call.REML,
+              "engine": result.provenance.engine, **own, "na_action": call.na_action,
+              "contrasts": call.contrasts, "start": call.start, "control": None}
+    return Model(result, frame, inputs)
