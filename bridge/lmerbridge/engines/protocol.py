@@ -24,7 +24,7 @@ class Feature(Enum):
     SEVERAL_FACTORS = "several grouping factors"
     CROSSED = "crossed grouping factors"
     CORRELATED = "correlated random effects"
-    CORRELATED_INNER = "correlated random effects on a factor other than the outermost one"
+    CORRELATED_INNER = "correlated random effects on a factor that others are not nested in"
     SEVERAL_CORRELATED = "more than one term of correlated random effects"
     START = "start="
     SETTINGS = "an optimizer's settings in control="
@@ -110,7 +110,7 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.CORRELATED)
         if len(correlated) > 1:
             found.add(Feature.SEVERAL_CORRELATED)
-        if any(block.group != outermost.group for block in correlated):
+        if Feature.CROSSED in found or any(b.group != outermost.group for b in correlated):
             found.add(Feature.CORRELATED_INNER)
     return found
 

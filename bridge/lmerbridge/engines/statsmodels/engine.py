@@ -1,0 +1,352 @@
+"""The engine: MixedLM's likelihood and estimates in the schema of a result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
+from lmerbridge.engines.statsmodels.problem import (
+    Problem,
+    ScaledTerm,
+    is_crossed,
+    make_problem,
+    triangular,
+)
+from lmerbridge.errors import FitFailedError
+from lmerbridge.result import (
+    Criterion,
+    Estimates,
+    Evidence,
+    FitResult,
+    Provenance,
+    RandomEffects,
+)
+
+__all__ = ["MOST_CROSSED_CELLS", "MOST_CROSSED_EFFECTS", "StatsmodelsEngine"]
+
+# Crossed factors make one group of all rows: MixedLM then works with dense n by q matrices,
+# and an evaluation costs n q^2. Beyond these sizes a fit takes minutes.
+MOST_CROSSED_EFFECTS = 600
+MOST_CROSSED_CELLS = 3_000_000
+# MixedLM inverts the relative covariance matrix; with a condition number beyond this its
+# likelihood is wrong by more than 1e-4, and can be wrong by anything.
+WORST_CONDITION = 1e12
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """MixedLM at the optimum, in scaled units."""
+
+    model: Any
+    beta: np.ndarray[Any, np.dtype[np.float64]]
+    scale: float
+    conditional: np.ndarray[Any, np.dtype[np.float64]]
+    joint: np.ndarray[Any, np.dtype[np.float64]] | None
+    effects: Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]
+    covariances: Mapping[int, np.ndarray[Any, np.dtype[np.float64]]] | None
+
+
+class StatsmodelsEngine:
+    """Fits with ``statsmodels.regression.mixed_linear_model.MixedLM``."""
+
+    name = "statsmodels"
+    summary = ("statsmodels' MixedLM, scaled and checked: nested factors, one term of correlated "
+               "effects; crossed factors up to "
+               f"{MOST_CROSSED_EFFECTS} random effects")
+    unsupported: Mapping[Feature, str] = {
+        Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
+        Feature.CORRELATED_INNER: "MixedLM has correlated effects on its groups only",
+        Feature.SEVERAL_CORRELATED: "MixedLM has one term of correlated effects",
+        Feature.START: "this engine chooses its own starting values",
+        Feature.SETTINGS: "this engine chooses its own optimizers",
+    }
+
+    def status(self) -> Status:
+        """Whether statsmodels is installed; it is not imported."""
+        try:
+            return Status(True, importlib.metadata.version("statsmodels"))
+        except Exception as error:
+            return Status(False, None, f"statsmodels is not installed ({error})",
+                          "pip install statsmodels")
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        if not is_crossed(frame):
+            return None
+        effects = sum(len(b.levels) * len(b.names) for b in frame.random)
+        if effects > MOST_CROSSED_EFFECTS or effects * frame.nobs > MOST_CROSSED_CELLS:
+            return (f"crossed grouping factors with {effects} random effects on {frame.nobs} rows: "
+                    f"MixedLM would need dense matrices; the limit is {MOST_CROSSED_EFFECTS} "
+                    f"random effects and {MOST_CROSSED_CELLS:,} cells")
+        return None
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
+        """Fit on scaled data, and bring the estimates back to the user's units.
+
+        Raises
+        ------
+        FitFailedError
+            MixedLM cannot evaluate the model at all.
+        """
+        from lmerbridge.engines.statsmodels.optimize import AT_FLOOR, minimize
+
+        began = time.perf_counter()
+        problem = make_problem(frame)
+        model = _mixedlm(problem, spec.REML)
+        diagonal = _diagonal(problem)
+        optimum = minimize(lambda x: _criterion(model, x), lambda x: -2 * model.score(x), diagonal)
+        if not np.isfinite(optimum.value):
+            raise FitFailedError(f"statsmodels could not evaluate {frame.formula} anywhere; "
+                                 f"tried {', '.join(optimum.tried)}")
+        missing: dict[str, str] = {}
+        fitted = _at(model, problem, optimum.x, missing)
+        at_floor = diagonal & (optimum.x <= AT_FLOOR)
+        snapped = np.where(at_floor, 0.0, optimum.x)
+        shift = problem.loglike_reml if spec.REML else problem.loglike_ml
+        loglike = -0.5 * optimum.value + shift
+        estimates = _estimates(frame, problem, fitted, snapped)
+        parameters = frame.X.shape[1] + len(estimates.theta) + 1
+        n = frame.nobs
+        messages = ["boundary (singular) fit: see help('isSingular')"] if at_floor.any() else []
+        if not optimum.certified:
+            messages.append("Model failed to converge: one more Newton step would change the "
+                            f"criterion by {optimum.decrement:.2g} (tol = 1e-06)")
+        return FitResult(
+            call=call_info(frame, spec),
+            data=data_info(frame),
+            estimates=estimates,
+            criterion=Criterion(
+                kind="REML" if spec.REML else "ML",
+                value=-2 * loglike,
+                logLik=loglike,
+                parameters=parameters,
+                AIC=-2 * loglike + 2 * parameters,
+                BIC=-2 * loglike + float(np.log(n)) * parameters,
+                df_residual=n - parameters,
+            ),
+            evidence=Evidence(
+                converged=optimum.certified,
+                singular=bool(at_floor.any()),
+                gradient_norm=float(np.abs(optimum.gradient[~at_floor]).max(initial=0.0)),
+                optimizer=optimum.optimizer,
+                code=0 if optimum.certified else 1,
+                message=f"tried {', '.join(optimum.tried)}",
+                evaluations=optimum.evaluations,
+                messages=tuple(messages),
+                notes=tuple(note.text for note in frame.notes),
+            ),
+            provenance=Provenance(
+                engine=self.name,
+                engine_version=importlib.metadata.version("statsmodels"),
+                versions={name: importlib.metadata.version(name)
+                          for name in ("statsmodels", "scipy", "numpy", "lmerbridge")},
+                platform=platform.platform(),
+                blas=_blas(),
+                seconds=time.perf_counter() - began,
+            ),
+            missing=missing,
+        )
+
+
+def _criterion(model: Any, x: Any) -> float:
+    """-2 log-likelihood; infinite where MixedLM's arithmetic has no digits left."""
+    k = model.k_re
+    if k > 1:
+        factor = np.zeros((k, k))
+        factor[np.tril_indices(k)] = x[: model.k_re2]
+        if np.linalg.cond(factor) ** 2 > WORST_CONDITION:
+            return np.inf
+    return -2 * float(model.loglike(x))
+
+
+def _blas() -> str:
+    try:
+        config: Any = np.show_config(mode="dicts")
+        blas = config["Build Dependencies"]["blas"]
+        return f"{blas['name']} {blas['version']}"
+    except (KeyError, TypeError):
+        return ""
+
+
+def _diagonal(problem: Problem) -> np.ndarray[Any, np.dtype[Any]]:
+    flags: list[bool] = []
+    if problem.correlated is not None:
+        k = problem.correlated.columns.shape[1]
+        flags += [i == j for i in range(k) for j in range(i + 1)]
+    return np.array(flags + [True] * len(problem.components))
+
+
+def _rows_by_group(problem: Problem) -> list[np.ndarray[Any, np.dtype[Any]]]:
+    order = np.argsort(problem.groups, kind="stable")
+    starts = np.flatnonzero(np.diff(problem.groups[order])) + 1
+    return np.split(order, starts)
+
+
+def _indicators(term: ScaledTerm, rows: Any) -> tuple[Any, Any]:
+    """A scalar term's matrix for one group of rows, and the levels of its columns."""
+    levels, position = np.unique(term.codes[rows], return_inverse=True)
+    matrix = np.zeros((len(rows), len(levels)))
+    matrix[np.arange(len(rows)), position] = term.columns[rows, 0]
+    return matrix, levels
+
+
+def _mixedlm(problem: Problem, REML: bool) -> Any:
+    """The MixedLM object, ready for ``loglike`` and ``score``."""
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    rows = _rows_by_group(problem)
+    spec = None
+    if problem.components:
+        built = [[_indicators(term, r) for r in rows] for term in problem.components]
+        spec = VCSpec(
+            [str(i) for i in range(len(built))],
+            [[[str(v) for v in levels] for _, levels in term] for term in built],
+            [[matrix for matrix, _ in term] for term in built],
+        )
+    exog_re = None if problem.correlated is None else problem.correlated.columns
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MixedLM(problem.y, problem.X, groups=problem.groups, exog_re=exog_re,
+                        exog_vc=spec)
+    model.reml = REML
+    model.cov_pen = None
+    model.fe_pen = None
+    model._cov_sing = 0
+    model._freepat = None
+    return model
+
+
+def _at(model: Any, problem: Problem, x: Any, missing: dict[str, str]) -> _Fitted:
+    """Everything MixedLM says at the parameters ``x``."""
+    from statsmodels.regression.mixed_linear_model import MixedLMParams, MixedLMResults
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        params = MixedLMParams.from_packed(x, model.k_fe, model.k_re, use_sqrt=True, has_fe=False)
+        params.fe_params, _ = model.get_fe_params(params.cov_re, params.vcomp)
+        scale = float(model.get_scale(params.fe_params, params.cov_re, params.vcomp))
+        hessian, _ = model.hessian(params)
+        p = model.k_fe
+        conditional = np.linalg.inv(-hessian[:p, :p])
+        joint = None
+        try:
+            whole = np.linalg.inv(-hessian)
+            if np.all(np.diag(whole)[:p] > 0) and np.isfinite(whole).all():
+                joint = whole[:p, :p]
+        except np.linalg.LinAlgError:
+            pass
+        if joint is None:
+            missing["joint standard errors"] = "the joint Hessian is singular or indefinite"
+        results = MixedLMResults(model, params.get_packed(use_sqrt=False, has_fe=True),
+                                 np.eye(len(hessian)))
+        results.fe_params = params.fe_params
+        results.cov_re = scale * params.cov_re
+        results.vcomp = scale * params.vcomp
+        results.scale = scale
+        for size in ("k_fe", "k_re", "k_re2", "k_vc"):
+            setattr(results, size, getattr(model, size))
+        effects = results.random_effects
+        covariances = results.random_effects_cov
+    return _Fitted(
+        model, np.asarray(params.fe_params), scale, conditional, joint,
+        {g: np.asarray(v) for g, v in effects.items()},
+        {g: np.asarray(v) for g, v in covariances.items()},
+    )
+
+
+def _factor(term: ScaledTerm, packed: Any) -> Any:
+    """A term's block of Lambda in the user's units, from MixedLM's packed parameters."""
+    k = term.columns.shape[1]
+    factor = np.zeros((k, k))
+    factor[np.tril_indices(k)] = packed
+    return triangular(term.back @ factor)
+
+
+def _estimates(frame: ModelFrame, problem: Problem, fitted: _Fitted, x: Any) -> Estimates:
+    c = problem.scale
+    sigma = c * float(np.sqrt(fitted.scale))
+    k = 0 if problem.correlated is None else problem.correlated.columns.shape[1]
+    packed = k * (k + 1) // 2
+    terms: dict[int, tuple[ScaledTerm, Any]] = {}
+    if problem.correlated is not None:
+        terms[problem.correlated.position] = (problem.correlated, x[:packed])
+    for j, term in enumerate(problem.components):
+        terms[term.position] = (term, x[packed + j : packed + j + 1])
+    modes, variances = _modes(frame, problem, fitted, k)
+
+    random, theta = [], []
+    for position, block in enumerate(frame.random):
+        term, values = terms[position]
+        factor = _factor(term, values)
+        covariance = sigma**2 * factor @ factor.T
+        deviations = np.sqrt(np.diag(covariance))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            correlation = covariance / np.outer(deviations, deviations)
+        np.fill_diagonal(correlation, 1.0)
+        size = len(block.names)
+        theta += [factor[i, j] for j in range(size) for i in range(j, size)]
+        random.append(RandomEffects(
+            label=block.label, group=block.group, names=block.names, covariance=covariance,
+            deviations=deviations, correlation=correlation, modes=modes[position],
+            variances=variances[position],
+        ))
+    beta = problem.beta_shift + c * problem.beta_map @ fitted.beta
+    prediction = frame.X @ beta
+    if frame.offset is not None:
+        prediction = prediction + frame.offset
+    for position, block in enumerate(frame.random):
+        prediction = prediction + np.sum(block.columns * modes[position][block.codes], axis=1)
+
+    def in_units(matrix: Any) -> Any:
+        return c**2 * problem.beta_map @ matrix @ problem.beta_map.T
+
+    return Estimates(
+        names=frame.x_names,
+        beta=beta,
+        vcov=in_units(fitted.conditional),
+        vcov_definition="conditional",
+        other_vcov={} if fitted.joint is None else {"joint": in_units(fitted.joint)},
+        theta=np.array(theta),
+        sigma=sigma,
+        random=tuple(random),
+        fitted=prediction,
+        residuals=frame.y - prediction,
+        weights=None if frame.weights is None else frame.weights.copy(),
+    )
+
+
+def _modes(frame: ModelFrame, problem: Problem, fitted: _Fitted, k: int) -> tuple[Any, Any]:
+    """Conditional modes and covariances per term, in the user's units."""
+    c = problem.scale
+    modes = [np.zeros((len(b.levels), len(b.names))) for b in frame.random]
+    variances = [np.zeros((len(b.levels), len(b.names), len(b.names))) for b in frame.random]
+    for group, rows in zip(fitted.model.group_labels, _rows_by_group(problem), strict=True):
+        effects = fitted.effects[group]
+        assert fitted.covariances is not None
+        covariance = fitted.covariances[group]
+        if problem.correlated is not None:
+            term = problem.correlated
+            level = int(term.codes[rows[0]])
+            modes[term.position][level] = c * term.back @ effects[:k]
+            variances[term.position][level] = (
+                c**2 * term.back @ covariance[:k, :k] @ term.back.T
+            )
+        start = k
+        for term in problem.components:
+            levels = np.unique(term.codes[rows])
+            stop = start + len(levels)
+            size = float(term.back[0, 0])
+            modes[term.position][levels, 0] = c * size * effects[start:stop]
+            variances[term.position][levels, 0, 0] = (
+                (c * size) ** 2 * np.diag(covariance)[start:stop]
+            )
+            start = stop
+    return modes, variances

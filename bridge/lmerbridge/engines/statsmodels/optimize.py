@@ -1,0 +1,214 @@
+"""Minimizing MixedLM's criterion, and checking that the minimum is one.
+
+The parameters are MixedLM's own: the lower triangle of the Cholesky factor of the relative
+covariance matrix, row by row, then the square roots of the variance components. Its
+likelihood is not defined where one of the diagonal ones is 0, so that the search stops at
+``FLOOR``; an optimum there is reported as 0 (the criterion differs by a multiple of FLOOR^2).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import optimize
+
+__all__ = ["AT_FLOOR", "Optimum", "minimize"]
+
+Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+FLOOR = 3e-5
+# Expected change of the criterion by one more Newton step; a hundredth of what would show in
+# the digits that lme4 prints of any criterion.
+TOLERANCE = 1e-6
+# Up to this a diagonal parameter counts as 0: differences of the criterion are noise there.
+AT_FLOOR = 10 * FLOOR
+# A diagonal parameter below this is tried at the floor.
+SMALL = 5e-3
+_STARTS = (1.0, 0.2, 3.0)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where the search ended.
+
+    ``decrement`` is the change of the criterion that one more Newton step promises, over the
+    parameters that are not at ``FLOOR``; ``certified`` says that it is small, that the Hessian
+    there is not negative, and that stepping off the floor does not help.
+    """
+
+    x: Vector
+    value: float
+    gradient: Vector
+    decrement: float
+    certified: bool
+    optimizer: str
+    evaluations: int
+    tried: tuple[str, ...]
+
+
+class _Objective:
+    """Counts evaluations and turns MixedLM's failures into +inf."""
+
+    def __init__(self, value: Callable[[Vector], float], gradient: Callable[[Vector], Vector]):
+        self._value, self._gradient = value, gradient
+        self.evaluations = 0
+
+    def value(self, x: Vector) -> float:
+        self.evaluations += 1
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                found = float(self._value(x))
+            except (np.linalg.LinAlgError, FloatingPointError):
+                return np.inf
+        return found if np.isfinite(found) else np.inf
+
+    def gradient(self, x: Vector) -> Vector:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                return np.asarray(self._gradient(x), dtype=np.float64)
+            except (np.linalg.LinAlgError, FloatingPointError):
+                return np.zeros_like(x)
+
+    def hessian(self, x: Vector, free: Vector) -> Vector:
+        """Central differences of the gradient over the free parameters.
+
+        The step is wide because MixedLM's gradient is noisy where a parameter is at the floor.
+        """
+        indices = np.flatnonzero(free)
+        matrix = np.empty((len(indices), len(indices)))
+        for column, i in enumerate(indices):
+            step = 1e-3 * max(1.0, abs(x[i]))
+            ahead, behind = x.copy(), x.copy()
+            ahead[i] += step
+            behind[i] -= step
+            change = self.gradient(ahead) - self.gradient(behind)
+            matrix[:, column] = change[indices] / (2 * step)
+        return 0.5 * (matrix + matrix.T)
+
+
+def _to_floor(objective: _Objective, x: Vector, diagonal: Vector) -> Vector:
+    """Put small diagonal parameters onto the floor where that costs nothing."""
+    for i in np.flatnonzero(diagonal & (x < SMALL) & (x > FLOOR)):
+        moved = x.copy()
+        moved[i] = FLOOR
+        noise = TOLERANCE if x[i] <= AT_FLOOR else 0.1 * TOLERANCE
+        if objective.value(moved) <= objective.value(x) + noise:
+            x = moved
+    return x
+
+
+def _newton(objective: _Objective, x: Vector, diagonal: Vector) -> tuple[Vector, float, bool]:
+    """Polish ``x`` by Newton steps; the last decrement, and whether the Hessian allows a minimum.
+    """
+    decrement, convex = np.inf, False
+    for _ in range(8):
+        x = _to_floor(objective, x, diagonal)
+        value = objective.value(x)
+        free = ~(diagonal & (x <= AT_FLOOR))
+        gradient = objective.gradient(x)[free]
+        if not free.any():
+            return x, 0.0, True
+        hessian = objective.hessian(x, free)
+        roots, vectors = np.linalg.eigh(hessian)
+        largest = float(np.abs(roots).max()) or 1.0
+        convex = bool(roots.min() > -1e-3 * largest)
+        safe = np.maximum(np.abs(roots), 1e-10 * largest)
+        along = vectors.T @ gradient
+        decrement = float(0.5 * np.sum(along**2 / safe))
+        if decrement < 1e-3 * TOLERANCE:
+            break
+        step = np.zeros_like(x)
+        step[free] = -vectors @ (along / safe)
+        for fraction in (1.0, 0.25, 0.05):
+            trial = x + fraction * step
+            trial = np.where(diagonal, np.maximum(trial, FLOOR), trial)
+            found = objective.value(trial)
+            if found < value:
+                x = trial
+                break
+        else:
+            break
+    return x, decrement, convex
+
+
+def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Vector) -> bool:
+    """Whether the criterion falls when a parameter at the floor moves up."""
+    here = objective.value(x)
+    for i in np.flatnonzero(diagonal & (x <= AT_FLOOR)):
+        for height in (0.003, 0.03, 0.3):
+            moved = x.copy()
+            moved[i] = height
+            if objective.value(moved) < here - TOLERANCE:
+                return True
+    return False
+
+
+def _attempts(objective: _Objective, diagonal: Vector) -> Iterator[tuple[str, Vector]]:
+    bounds = [(FLOOR if d else None, None) for d in diagonal]
+    size = len(diagonal)
+
+    def quasi_newton(x: Vector) -> Vector:
+        found = optimize.minimize(objective.value, x, jac=objective.gradient, method="L-BFGS-B",
+                                  bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-7,
+                                                          "maxiter": 500})
+        return np.asarray(found.x)
+
+    def simplex(x: Vector) -> Vector:
+        found = optimize.minimize(objective.value, x, method="Nelder-Mead", bounds=bounds,
+                                  options={"xatol": 1e-6, "fatol": 1e-9,
+                                           "maxiter": 200 * size, "adaptive": size > 4})
+        return np.asarray(found.x)
+
+    def directions(x: Vector) -> Vector:
+        wide = [(FLOOR if d else -1e3, 1e3) for d in diagonal]
+        found = optimize.minimize(objective.value, x, method="Powell", bounds=wide,
+                                  options={"xtol": 1e-6, "ftol": 1e-11, "maxiter": 20})
+        return np.asarray(found.x)
+
+    for height in _STARTS:
+        yield "L-BFGS-B", quasi_newton(np.where(diagonal, height, 0.0))
+    start = np.where(diagonal, 1.0, 0.0)
+    yield "Powell", directions(start)
+    yield "Nelder-Mead", simplex(start)
+
+
+def minimize(value: Callable[[Vector], float], gradient: Callable[[Vector], Vector],
+             diagonal: Vector) -> Optimum:
+    """The minimum of MixedLM's criterion.
+
+    Optimizers and starts are tried in turn until one ends at a point that is certified; if it
+    lies at the floor, the other starts are tried as well, since such a criterion often has a
+    second optimum.
+
+    Parameters
+    ----------
+    value, gradient : callable
+        Criterion (-2 log-likelihood) and its gradient.
+    diagonal : array of bool
+        Which parameters are on the diagonal, and so bounded below.
+    """
+    objective = _Objective(value, gradient)
+    best: tuple[float, Vector, float, bool, str] | None = None
+    tried: list[str] = []
+    for count, (name, reached) in enumerate(_attempts(objective, diagonal), 1):
+        tried.append(name)
+        # the sign of a column of the factor is free; MixedLM's criterion is even in it
+        x, decrement, convex = _newton(objective, reached, diagonal)
+        found = objective.value(x)
+        good = (np.isfinite(found) and convex and decrement < TOLERANCE
+                and not _off_floor_helps(objective, x, diagonal))
+        if best is None or found < best[0] - 1e-9 or (good and not best[3]
+                                                      and found < best[0] + TOLERANCE):
+            best = (found, x, decrement, good, name)
+        at_floor = bool(np.any(diagonal & (best[1] <= AT_FLOOR)))
+        if best[3] and (not at_floor or count >= len(_STARTS)):
+            break
+    assert best is not None
+    return Optimum(best[1], best[0], objective.gradient(best[1]), best[2], best[3], best[4],
+                   objective.evaluations, tuple(tried))
