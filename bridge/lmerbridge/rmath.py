@@ -11,7 +11,8 @@ __all__ = ["round_r"]
 
 def round_r(values: Any, digits: float = 0) -> np.ndarray[Any, np.dtype[np.float64]]:
     """R's ``round`` (since 4.0.0): the nearer of the two candidates with ``digits`` decimals,
-    the one with an even last digit on a tie (``?round`` in R)."""
+    the one with an even last digit on a tie (``?round`` in R).
+    """
     x = np.asarray(values, dtype=np.float64)
     power = 10.0**digits
     with np.errstate(invalid="ignore", over="ignore"):

@@ -50,21 +50,29 @@ def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> 
         _act(control.check_nlev_gtr_1, "grouping factors must have > 1 sampled level", notes)
     if any(count < 5 for count in levels.values()):
         few = ", ".join(g for g, count in levels.items() if count < 5)
-        _act(control.check_nlev_gtreq_5,
-             f"grouping factors with < 5 sampled levels may give unreliable estimates: {few}",
-             notes)
+        _act(
+            control.check_nlev_gtreq_5,
+            f"grouping factors with < 5 sampled levels may give unreliable estimates: {few}",
+            notes,
+        )
     crowded = [group for group, count in levels.items() if count >= rows]
     if crowded:
-        _act(control.check_nobs_vs_nlev,
-             "number of levels of each grouping factor must be < number of observations "
-             f"(problems: {', '.join(crowded)})", notes)
+        _act(
+            control.check_nobs_vs_nlev,
+            "number of levels of each grouping factor must be < number of observations "
+            f"(problems: {', '.join(crowded)})",
+            notes,
+        )
     for block in blocks:
         effects = len(block.levels) * len(block.names)
         if rows <= effects:
-            _act(control.check_nobs_vs_nRE,
-                 f"number of observations (={rows}) <= number of random effects (={effects}) "
-                 f"for term ({block.text}); the random-effects parameters and the residual "
-                 "variance (or scale parameter) are probably unidentifiable", notes)
+            _act(
+                control.check_nobs_vs_nRE,
+                f"number of observations (={rows}) <= number of random effects (={effects}) "
+                f"for term ({block.text}); the random-effects parameters and the residual "
+                "variance (or scale parameter) are probably unidentifiable",
+                notes,
+            )
     return notes
 
 
@@ -88,9 +96,11 @@ def check_scale(X: Array, control: Control) -> list[Note]:
             logs = np.log(deviations)
         spread = logs.max() - logs.min() if len(logs) > 1 else 0.0
         if max(spread, np.abs(logs).max()) > np.log(SCALE_RATIO):
-            _act(control.check_scaleX,
-                 "Some predictor variables are on very different scales: consider rescaling",
-                 notes)
+            _act(
+                control.check_scaleX,
+                "Some predictor variables are on very different scales: consider rescaling",
+                notes,
+            )
     return notes
 
 
@@ -103,7 +113,7 @@ def independent_columns(X: Array, tolerance: float = RANK_TOLERANCE) -> Array:
     """
     if X.shape[1] == 0:
         return np.arange(0)
-    R = np.linalg.qr(X, mode="r")
+    R: Array = np.asarray(np.linalg.qr(X, mode="r"))
     norms = np.linalg.norm(R, axis=0)
     kept: list[int] = []
     basis = np.empty((R.shape[0], 0))

@@ -21,6 +21,7 @@ __all__ = [
     "Logical",
     "Numeric",
     "Table",
+    "as_categorical",
     "as_factor",
     "drop_unused_levels",
     "is_missing",
@@ -80,6 +81,14 @@ def take(column: Column, rows: Array) -> Column:
     return replace(column, values=column.values[rows])
 
 
+def as_categorical(factor: Factor) -> pd.Categorical[Any]:
+    """The factor as pandas holds it."""
+    return pd.Categorical.from_codes(
+        factor.codes.astype(np.int64),
+        dtype=pd.CategoricalDtype(list(factor.levels), factor.ordered),
+    )
+
+
 def drop_unused_levels(factor: Factor) -> Factor:
     """The factor without the levels that no row has."""
     counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
@@ -93,7 +102,8 @@ def drop_unused_levels(factor: Factor) -> Factor:
         codes=renumber[factor.codes],
         levels=tuple(factor.levels[i] for i in kept),
         # a contrast for other levels no longer fits; R falls back to the default one
-        contrast=None if factor.contrast and factor.contrast.matrix is not None
+        contrast=None
+        if factor.contrast and factor.contrast.matrix is not None
         else factor.contrast,
     )
 
@@ -129,8 +139,9 @@ def _from_strings(values: Sequence[Any], name: str) -> Factor:
     codes, levels = pd.factorize(np.asarray(values, dtype=object), sort=True)
     if not all(isinstance(level, str) for level in levels):
         kinds = sorted({type(level).__name__ for level in levels})
-        raise DataError(f"column {name!r} mixes values of type {', '.join(kinds)}: "
-                        "convert it to one type")
+        raise DataError(
+            f"column {name!r} mixes values of type {', '.join(kinds)}: convert it to one type"
+        )
     return Factor(codes.astype(np.int64), tuple(levels))
 
 
@@ -154,15 +165,17 @@ def _from_pandas(series: pd.Series[Any], name: str) -> Column:
         return Numeric(series.to_numpy(dtype=np.int64))
     if pd.api.types.is_numeric_dtype(dtype):
         return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    if pd.api.types.is_string_dtype(dtype) or dtype == object:
+    if pd.api.types.is_string_dtype(dtype) or dtype.kind == "O":
         present = series[series.notna()]
         kinds = {type(v) for v in present}
         if not kinds:
             return Numeric(np.full(len(series), np.nan))
         if kinds <= {bool, np.bool_}:
             return Logical(np.array([np.nan if pd.isna(v) else float(v) for v in series]))
-        if all(issubclass(k, (int, float, np.number)) and not issubclass(k, (bool, np.bool_))
-               for k in kinds) or {k.__name__ for k in kinds} == {"Decimal"}:
+        if all(
+            issubclass(k, (int, float, np.number)) and not issubclass(k, (bool, np.bool_))
+            for k in kinds
+        ) or {k.__name__ for k in kinds} == {"Decimal"}:
             return Numeric(np.array([np.nan if pd.isna(v) else float(v) for v in series]))
         return _from_strings(series.where(series.notna(), None).tolist(), name)
     raise DataError(

@@ -87,9 +87,7 @@ def contrast_matrix(contrast: Contrast, levels: tuple[str, ...]) -> tuple[Any, t
         else:
             coding = formulaic_contrasts.PolyContrasts()
             degrees = ["", ".L", ".Q", ".C"]
-            names = tuple(
-                degrees[i] if i < len(degrees) else f"^{i}" for i in range(1, count)
-            )
+            names = tuple(degrees[i] if i < len(degrees) else f"^{i}" for i in range(1, count))
         matrix = np.asarray(coding.get_coding_matrix(positions, reduced_rank=True), dtype=float)
         if contrast.columns is not None:
             names = contrast.columns
@@ -121,7 +119,10 @@ def read_contrasts(contrasts: Mapping[str, Any] | None) -> dict[str, Contrast]:
             )
             matrix = np.asarray(value, dtype=np.float64)
             if matrix.ndim != 2:
-                raise DataError(f"contrasts for {variable!r}: a name or a matrix, levels by columns")
-            read[variable] = Contrast("matrix", matrix=tuple(map(tuple, matrix.tolist())),
-                                      columns=columns)
+                raise DataError(
+                    f"contrasts for {variable!r}: a name or a matrix, levels by columns"
+                )
+            read[variable] = Contrast(
+                "matrix", matrix=tuple(map(tuple, matrix.tolist())), columns=columns
+            )
     return read

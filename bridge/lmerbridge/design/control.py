@@ -58,13 +58,24 @@ class Control:
     @property
     def engine_settings(self) -> dict[str, Any]:
         """The settings that only an engine can obey, as far as the user gave them."""
-        names = ("optimizer", "optCtrl", "restart_edge", "boundary_tol", "calc_derivs",
-                 "use_last_params")
+        names = (
+            "optimizer",
+            "optCtrl",
+            "restart_edge",
+            "boundary_tol",
+            "calc_derivs",
+            "use_last_params",
+        )
         return {name: value for name, value in self.given if name in names}
 
 
-_RANK_ACTIONS = ("message+drop.cols", "silent.drop.cols", "warn+drop.cols", "stop.deficient",
-                 "ignore")
+_RANK_ACTIONS = (
+    "message+drop.cols",
+    "silent.drop.cols",
+    "warn+drop.cols",
+    "stop.deficient",
+    "ignore",
+)
 
 
 def _r_name(name: str) -> str:
@@ -92,13 +103,16 @@ def lmerControl(**settings: Any) -> Control:
     known = {f.name for f in fields(Control)} - {"given"}
     for name, value in settings.items():
         if name not in known:
-            raise DataError(f"lmerControl() has no setting {name!r}{near_match(name, known)}; "
-                            f"it has {', '.join(sorted(known))}")
+            raise DataError(
+                f"lmerControl() has no setting {name!r}{near_match(name, known)}; "
+                f"it has {', '.join(sorted(known))}"
+            )
         if name.startswith("check_"):
             allowed = _RANK_ACTIONS if name == "check_rankX" else CHECK_ACTIONS
             if value not in allowed:
-                raise DataError(f"{name} must be one of {', '.join(map(repr, allowed))}, "
-                                f"not {value!r}")
+                raise DataError(
+                    f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
+                )
         if name == "optCtrl" and not isinstance(value, Mapping):
             raise DataError("optCtrl must be a mapping of the optimizer's settings")
     return Control(**settings, given=tuple(settings.items()))

@@ -64,8 +64,12 @@ class Evaluator:
         first evaluation, and obeyed where it is already filled.
     """
 
-    def __init__(self, column: Callable[[str], Column], rows: int,
-                 memory: dict[str, dict[Any, Any]] | None = None):
+    def __init__(
+        self,
+        column: Callable[[str], Column],
+        rows: int,
+        memory: dict[str, dict[Any, Any]] | None = None,
+    ):
         self.lookup = column
         self.rows = rows
         self.memory: dict[str, dict[Any, Any]] = {} if memory is None else memory
@@ -88,9 +92,14 @@ class Evaluator:
             case String():
                 return node.value
             case Constant():
-                constants: dict[str, Value] = {"TRUE": True, "FALSE": False, "NULL": None,
-                                               "NA": float("nan"), "NaN": float("nan"),
-                                               "Inf": float("inf")}
+                constants: dict[str, Value] = {
+                    "TRUE": True,
+                    "FALSE": False,
+                    "NULL": None,
+                    "NA": float("nan"),
+                    "NaN": float("nan"),
+                    "Inf": float("inf"),
+                }
                 return constants[node.name]
             case Paren():
                 return self.value(node.inner)
@@ -134,7 +143,7 @@ class Evaluator:
         function = _ARITHMETIC[operator]
         with np.errstate(all="ignore"):
             if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-                return float(function(np.float64(left), np.float64(right)))
+                return float(function(np.asarray(float(left)), np.asarray(float(right))))
             columns = [column_of(v, self.rows, operator) for v in (left, right)]
             a, b = (numbers_of(c, operator) for c in columns)
             if a.ndim != b.ndim:
@@ -205,8 +214,10 @@ class Evaluator:
     def argument(self, function: str, parameter: str, node: Node) -> Value:
         if function == "C" and parameter == "contr" and isinstance(node, Name):
             if node.id not in CONTRAST_NAMES:
-                raise DataError(f"C(): unknown contrasts {quote_name(node.id)}; "
-                                f"known: {', '.join(CONTRAST_NAMES)}")
+                raise DataError(
+                    f"C(): unknown contrasts {quote_name(node.id)}; "
+                    f"known: {', '.join(CONTRAST_NAMES)}"
+                )
             return Contrast(CONTRAST_NAMES[node.id])
         return self.value(node)
 

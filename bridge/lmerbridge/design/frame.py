@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -179,15 +180,16 @@ class ModelFrame:
         """
         y = np.array(values, dtype=np.float64)
         if y.shape != (self.nobs,):
-            raise DataError(f"the new response has shape {y.shape}; the model has {self.nobs} "
-                            "rows")
+            raise DataError(f"the new response has shape {y.shape}; the model has {self.nobs} rows")
         if not np.isfinite(y).all():
             raise DataError("the new response has missing or infinite values")
         check_response(y, "the new response")
         everywhere = np.full(self.total_rows, np.nan)
         everywhere[self.kept] = y
         return replace(
-            self, y=y, raw={**self.raw, REFIT_RESPONSE: Numeric(everywhere)},
+            self,
+            y=y,
+            raw={**self.raw, REFIT_RESPONSE: Numeric(everywhere)},
             variables={**self.variables, self.formula.response_label: Numeric(y)},
         )
 
@@ -217,8 +219,10 @@ def _reject_infinite(label: str, column: Column, rows: Array) -> None:
     values = column.values[rows]
     if values.dtype.kind == "f" and np.isinf(values).any():
         where = np.flatnonzero(np.isinf(values).reshape(len(values), -1).any(axis=1))
-        raise DataError(f"{label} is infinite in {len(where)} row(s), first in row "
-                        f"{np.flatnonzero(rows)[where[0]] + 1}")
+        raise DataError(
+            f"{label} is infinite in {len(where)} row(s), first in row "
+            f"{np.flatnonzero(rows)[where[0]] + 1}"
+        )
 
 
 def _interaction(grouping: Grouping, factors: Mapping[str, Factor]) -> Factor:
@@ -255,8 +259,9 @@ def _term_labels(groups: list[str]) -> list[str]:
     return labels
 
 
-def _side_argument(value: Any, what: str, table: Table, evaluator: Evaluator
-                   ) -> tuple[Array | None, str | None]:
+def _side_argument(
+    value: Any, what: str, table: Table, evaluator: Evaluator
+) -> tuple[Array | None, str | None]:
     """``weights`` or ``offset``: a column's name, an R expression or an array."""
     if value is None:
         return None, None
@@ -270,8 +275,8 @@ def _side_argument(value: Any, what: str, table: Table, evaluator: Evaluator
     array = np.asarray(value, dtype=np.float64)
     if array.shape != (table.rows,):
         raise DataError(f"{what} has shape {array.shape}; the data has {table.rows} rows")
-    name = getattr(value, "name", None)
-    return array, str(name) if name is not None else what
+    given = getattr(value, "name", None)
+    return array, what if given is None else str(given)
 
 
 def _subset(value: Any, table: Table, evaluator: Evaluator) -> tuple[Array | None, str | None]:
@@ -295,21 +300,27 @@ def _subset(value: Any, table: Table, evaluator: Evaluator) -> tuple[Array | Non
             raise DataError("subset names a row more than once")
         return mask, "subset"
     if array.dtype.kind != "b" or array.shape != (table.rows,):
-        raise DataError(f"subset must be {table.rows} truth values, row positions, or a "
-                        "condition in R's words such as 'x > 0'")
+        raise DataError(
+            f"subset must be {table.rows} truth values, row positions, or a "
+            "condition in R's words such as 'x > 0'"
+        )
     return array, getattr(value, "name", None) or "subset"
 
 
 def _check_weights(weights: Array, name: str | None) -> None:
     negative = weights < 0
     if negative.any():
-        raise DataError(f"weights {name!r}: {int(negative.sum())} negative value(s), first in row "
-                        f"{int(np.flatnonzero(negative)[0]) + 1}; weights must be positive")
+        raise DataError(
+            f"weights {name!r}: {int(negative.sum())} negative value(s), first in row "
+            f"{int(np.flatnonzero(negative)[0]) + 1}; weights must be positive"
+        )
     if np.isinf(weights).any():
         raise DataError(f"weights {name!r} are infinite in some rows")
     if (weights == 0).any():
-        raise DataError(f"weights {name!r}: {int((weights == 0).sum())} zero value(s), which make "
-                        "the criterion infinite; leave those rows out with subset=")
+        raise DataError(
+            f"weights {name!r}: {int((weights == 0).sum())} zero value(s), which make "
+            "the criterion infinite; leave those rows out with subset="
+        )
 
 
 def build_frame(
@@ -336,8 +347,9 @@ def build_frame(
     parsed = parse_formula(formula)
     control = control or Control()
     if na_action not in NA_ACTIONS:
-        raise DataError(f"na_action must be one of {', '.join(map(repr, NA_ACTIONS))}, "
-                        f"not {na_action!r}")
+        raise DataError(
+            f"na_action must be one of {', '.join(map(repr, NA_ACTIONS))}, not {na_action!r}"
+        )
     table = read_table(data)
     if table.rows == 0:
         raise DataError("the data has no rows: 0 (non-NA) cases")
@@ -356,18 +368,21 @@ def build_frame(
     variables = {label: evaluator.column(node) for label, node in nodes.items()}
     factors = {
         column: as_factor(table.column(column))
-        for term in parsed.random for column in term.grouping.columns
+        for term in parsed.random
+        for column in term.grouping.columns
     }
     raw_weights, weights_name = _side_argument(weights, "weights", table, evaluator)
     raw_offset, offset_name = _side_argument(offset, "offset", table, evaluator)
     raw_subset, subset_name = _subset(subset, table, evaluator)
 
     response = variables[parsed.response_label]
-    if isinstance(response, Factor) or (isinstance(response, Numeric)
-                                        and response.values.ndim != 1):
-        raise DataError(f"response must be numeric: {parsed.response_label} is "
-                        + ("a factor or a string" if isinstance(response, Factor)
-                           else "a matrix"))
+    if isinstance(response, Factor) or (
+        isinstance(response, Numeric) and response.values.ndim != 1
+    ):
+        raise DataError(
+            f"response must be numeric: {parsed.response_label} is "
+            + ("a factor or a string" if isinstance(response, Factor) else "a matrix")
+        )
 
     chosen = np.ones(table.rows, dtype=bool) if raw_subset is None else raw_subset
     missing = np.zeros(table.rows, dtype=bool)
@@ -389,9 +404,12 @@ def build_frame(
     kept = np.flatnonzero(rows)
     if not len(kept):
         empty = [k for k, v in by_variable.items() if v == chosen.sum()]
-        raise DataError("0 (non-NA) cases: every row has a missing value"
-                        + (f" (in {', '.join(empty)})" if empty else "")
-                        if chosen.any() else "0 (non-NA) cases: the subset is empty")
+        raise DataError(
+            "0 (non-NA) cases: every row has a missing value"
+            + (f" (in {', '.join(empty)})" if empty else "")
+            if chosen.any()
+            else "0 (non-NA) cases: the subset is empty"
+        )
     for label, column in {**variables, **sides}.items():
         _reject_infinite(label, column, rows)
     used = {label: take(column, rows) for label, column in variables.items()}
@@ -409,7 +427,8 @@ def build_frame(
     asked = read_contrasts(contrasts)
     notes = [
         Note("warning", f"variable '{name}' is absent, its contrast will be ignored")
-        for name in asked if name not in used
+        for name in asked
+        if name not in used
     ]
     fixed_variables = {deparse(v): used[deparse(v)] for v in terms.variables}
     coding = contrasts_of(fixed_variables, asked)
@@ -420,12 +439,21 @@ def build_frame(
         block_variables = {deparse(v): used[deparse(v)] for v in term.columns.variables}
         matrix = model_matrix(term.columns, block_variables, len(kept))
         grouping = _interaction(term.grouping, used_factors)
-        blocks.append(RandomBlock("", term.grouping.label, term.text, matrix.names,
-                                  matrix.values, grouping.codes, grouping.levels))
-    counts = [len(block.levels) for block in blocks]
-    if any(b > a for a, b in zip(counts, counts[1:], strict=False)):
+        blocks.append(
+            RandomBlock(
+                "",
+                term.grouping.label,
+                term.text,
+                matrix.names,
+                matrix.values,
+                grouping.codes,
+                grouping.levels,
+            )
+        )
+    sizes = [len(block.levels) for block in blocks]
+    if any(b > a for a, b in itertools.pairwise(sizes)):
         # lme4 re-sorts only if it must, and then later terms come first among equals
-        order = sorted(range(len(blocks)), key=lambda i: counts[i])[::-1]
+        order = sorted(range(len(blocks)), key=lambda i: sizes[i])[::-1]
         blocks = [blocks[i] for i in order]
     labels = _term_labels([block.group for block in blocks])
     blocks = [
@@ -438,8 +466,10 @@ def build_frame(
     X = full.values[:, keep_columns] if len(keep_columns) < full.values.shape[1] else full.values
     notes += check_scale(X, control)
 
-    offsets = [np.asarray(used[deparse(node)].values, dtype=np.float64)  # type: ignore[union-attr]
-               for node in terms.offsets]
+    offsets = [
+        np.asarray(used[deparse(node)].values, dtype=np.float64)  # type: ignore[union-attr]
+        for node in terms.offsets
+    ]
     if raw_offset is not None:
         offsets.append(raw_offset[rows])
     if raw_weights is not None:

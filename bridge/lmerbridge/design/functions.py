@@ -8,6 +8,7 @@ the data in ``memory``, so that new data can be treated alike.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from lmerbridge.rmath import round_r
 __all__ = ["FUNCTIONS", "Arguments", "Value", "column_of", "numbers_of"]
 
 # What an expression may evaluate to; a list of plain values comes from c().
-Value: TypeAlias = Column | float | str | bool | None | list[Any] | Contrast
+Value: TypeAlias = Column | float | str | bool | list[Any] | Contrast | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Arguments:
     named: dict[str, Value]
     rest: list[Value]
     rows: int
-    memory: dict[str, Any]
+    memory: dict[Any, Any]
 
     def get(self, name: str, default: Value = None) -> Value:
         return self.named.get(name, default)
@@ -143,8 +144,10 @@ def _scale(args: Arguments) -> Value:
         center, scale = args.get("center", True), args.get("scale", True)
         with np.errstate(all="ignore"):
             learned["center"] = (
-                np.nanmean(matrix, axis=0) if center is True
-                else np.zeros(matrix.shape[1]) if center is False
+                np.nanmean(matrix, axis=0)
+                if center is True
+                else np.zeros(matrix.shape[1])
+                if center is False
                 else np.array(_plain(center, "scale"), dtype=float)
             )
             shifted = matrix - learned["center"]
@@ -152,7 +155,8 @@ def _scale(args: Arguments) -> Value:
             learned["scale"] = (
                 np.sqrt(np.nansum(shifted**2, axis=0) / np.maximum(1, counts - 1))
                 if scale is True
-                else np.ones(matrix.shape[1]) if scale is False
+                else np.ones(matrix.shape[1])
+                if scale is False
                 else np.array(_plain(scale, "scale"), dtype=float)
             )
     scaled = (matrix - learned["center"]) / learned["scale"]
@@ -167,12 +171,13 @@ def _complete(x: Array, function: str) -> Array:
     return x
 
 
-def _orthogonal(x: Array, degree: int, raw: bool, memory: dict[str, Any]) -> Array:
+def _orthogonal(x: Array, degree: int, raw: bool, memory: dict[Any, Any]) -> Array:
     from formulaic.transforms.poly import poly
 
-    if degree < 1 or degree >= len(np.unique(x)) and not raw and not memory:
-        raise DataError("'degree' of poly() must be at least 1 and less than the number of "
-                        "unique points")
+    if degree < 1 or (degree >= len(np.unique(x)) and not raw and not memory):
+        raise DataError(
+            "'degree' of poly() must be at least 1 and less than the number of unique points"
+        )
     return np.asarray(poly(x, degree=degree, raw=raw, _state=memory), dtype=float).reshape(
         len(x), degree
     )
@@ -184,10 +189,12 @@ def _poly(args: Arguments) -> Value:
     rest = list(args.rest)
     degree = args.number("degree")
     if degree is None and len(rest) == 1 and isinstance(rest[0], (int, float)):
-        degree = float(rest.pop())
+        degree = float(rest[0])
+        rest = []
     power = int(degree or 1)
-    columns += [_complete(numbers_of(column_of(r, args.rows, "poly"), "poly"), "poly")
-                for r in rest]
+    columns += [
+        _complete(numbers_of(column_of(r, args.rows, "poly"), "poly"), "poly") for r in rest
+    ]
     bases = [
         _orthogonal(x, power, raw, args.memory.setdefault(i, {})) for i, x in enumerate(columns)
     ]
@@ -229,8 +236,9 @@ def _boundary(x: Array, args: Arguments) -> tuple[float, float]:
     return float(x.min()), float(x.max())
 
 
-def _spline_basis(x: Array, knots: Array, degree: int, low: float, high: float,
-                  derivative: int = 0) -> Array:
+def _spline_basis(
+    x: Array, knots: Array, degree: int, low: float, high: float, derivative: int = 0
+) -> Array:
     from scipy.interpolate import BSpline
 
     padded = np.concatenate([[low] * (degree + 1), knots, [high] * (degree + 1)])
@@ -309,8 +317,9 @@ def _factor(args: Arguments) -> Value:
         if len(named) == 1 and len(factor.levels) > 1:
             named = [f"{named[0]}{i + 1}" for i in range(len(factor.levels))]
         if len(named) != len(factor.levels):
-            raise DataError(f"{args.function}(): {len(named)} labels for "
-                            f"{len(factor.levels)} levels")
+            raise DataError(
+                f"{args.function}(): {len(named)} labels for {len(factor.levels)} levels"
+            )
         unique = list(dict.fromkeys(named))
         renumber = np.array([unique.index(label) for label in named] + [-1])
         factor = Factor(renumber[factor.codes], tuple(unique))
@@ -350,8 +359,9 @@ def _relevel(args: Arguments) -> Value:
     reference = args.first("ref")
     if isinstance(reference, str):
         if reference not in factor.levels:
-            raise DataError(f"relevel(): {reference!r} is not a level; "
-                            f"levels are {', '.join(factor.levels)}")
+            raise DataError(
+                f"relevel(): {reference!r} is not a level; levels are {', '.join(factor.levels)}"
+            )
         first = factor.levels.index(reference)
     else:
         first = int(args.number("ref") or 0) - 1
@@ -388,7 +398,7 @@ def _cut_labels(breaks: Array, right: bool, lowest: bool, digits: int) -> tuple[
         if len(set(texts)) == len(texts):
             break
     opening, closing = ("(", "]") if right else ("[", ")")
-    labels = [f"{opening}{a},{b}{closing}" for a, b in zip(texts[:-1], texts[1:], strict=True)]
+    labels = [f"{opening}{a},{b}{closing}" for a, b in itertools.pairwise(texts)]
     if lowest and right:
         labels[0] = "[" + labels[0][1:]
     elif lowest:
@@ -439,8 +449,10 @@ def _contrasts(args: Arguments) -> Value:
     if contrast is None:
         contrast = default_contrast(factor.ordered)
     if not isinstance(contrast, Contrast):
-        raise DataError("C(): the contrasts must be one of contr.treatment, contr.sum, "
-                        "contr.helmert, contr.poly, contr.SAS")
+        raise DataError(
+            "C(): the contrasts must be one of contr.treatment, contr.sum, "
+            "contr.helmert, contr.poly, contr.SAS"
+        )
     base, many = args.number("base"), args.number("how.many")
     if base is not None:
         contrast = replace(contrast, base=int(base))
@@ -477,8 +489,7 @@ def _ifelse(args: Arguments) -> Value:
     if isinstance(yes, str) and isinstance(no, str):
         levels = tuple(sorted({yes, no}))
         codes = np.where(test != 0, levels.index(yes), levels.index(no))
-        used = Factor(np.where(np.isnan(test), -1, codes), levels)
-        return used
+        return Factor(np.where(np.isnan(test), -1, codes), levels)
     a, b = (numbers_of(column_of(v, args.rows, "ifelse"), "ifelse") for v in (yes, no))
     chosen = np.where(np.isnan(test), np.nan, np.where(test != 0, a, b))
     both = all(isinstance(v, (bool, Logical)) for v in (yes, no))
@@ -512,8 +523,10 @@ def _summary(function: Callable[[Array], float]) -> Callable[[Arguments], Value]
     def apply(args: Arguments) -> Value:
         values = [args.first("x")] if "x" in args.named else args.rest
         if "value" not in args.memory:
-            arrays = [np.ravel(numbers_of(column_of(v, args.rows, args.function), args.function))
-                      for v in values]
+            arrays = [
+                np.ravel(numbers_of(column_of(v, args.rows, args.function), args.function))
+                for v in values
+            ]
             args.memory["value"] = float(function(np.concatenate(arrays)))
         return float(args.memory["value"])
 
@@ -529,9 +542,25 @@ def _offset(args: Arguments) -> Value:
 
 
 FUNCTIONS: dict[str, Callable[[Arguments], Value]] = {
-    **{name: _elementwise(getattr(np, name))
-       for name in ("sqrt", "log2", "log10", "log1p", "exp", "expm1", "abs", "sin", "cos",
-                    "tan", "tanh", "sign", "floor", "trunc")},
+    **{
+        name: _elementwise(getattr(np, name))
+        for name in (
+            "sqrt",
+            "log2",
+            "log10",
+            "log1p",
+            "exp",
+            "expm1",
+            "abs",
+            "sin",
+            "cos",
+            "tan",
+            "tanh",
+            "sign",
+            "floor",
+            "trunc",
+        )
+    },
     "atan": _elementwise(np.arctan),
     "ceiling": _elementwise(np.ceil),
     "log": _log,
@@ -555,8 +584,10 @@ FUNCTIONS: dict[str, Callable[[Arguments], Value]] = {
     "interaction": _interaction,
     "cut": _cut,
     "C": _contrasts,
-    **{f"contr.{name}": _contrast_function for name in ("treatment", "sum", "helmert", "poly",
-                                                         "SAS")},
+    **{
+        f"contr.{name}": _contrast_function
+        for name in ("treatment", "sum", "helmert", "poly", "SAS")
+    },
     "levels": _levels,
     "ifelse": _ifelse,
     "pmin": _extreme(np.minimum),

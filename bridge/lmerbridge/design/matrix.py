@@ -37,13 +37,15 @@ class ModelMatrix:
 def _as_coded(column: Column) -> Column:
     """Logical columns are coded like factors with the levels FALSE and TRUE."""
     if isinstance(column, Logical):
-        return Factor(np.where(np.isnan(column.values), -1, column.values).astype(np.int64),
-                      ("FALSE", "TRUE"))
+        return Factor(
+            np.where(np.isnan(column.values), -1, column.values).astype(np.int64), ("FALSE", "TRUE")
+        )
     return column
 
 
-def contrasts_of(variables: Mapping[str, Column],
-                 contrasts: Mapping[str, Contrast] | None = None) -> dict[str, Contrast]:
+def contrasts_of(
+    variables: Mapping[str, Column], contrasts: Mapping[str, Contrast] | None = None
+) -> dict[str, Contrast]:
     """The contrast that each factor among ``variables`` is coded by."""
     chosen = {}
     for label, column in variables.items():
@@ -57,10 +59,8 @@ def contrasts_of(variables: Mapping[str, Column],
 
 def _codes_by_contrasts(terms: Terms, factors: list[bool]) -> list[dict[int, bool]]:
     """Per term and variable: coded by contrasts (True) or by indicators (False)."""
-    present = {frozenset(t) for t in terms.terms} | {frozenset()}
-    coding = [
-        {v: frozenset(term) - {v} in present for v in term} for term in terms.terms
-    ]
+    present: set[frozenset[int]] = {frozenset(t) for t in terms.terms} | {frozenset()}
+    coding = [{v: frozenset(term) - {v} in present for v in term} for term in terms.terms]
     if not terms.intercept:
         for term, modes in zip(terms.terms, coding, strict=True):
             first = next((v for v in term if factors[v]), None)
@@ -70,8 +70,9 @@ def _codes_by_contrasts(terms: Terms, factors: list[bool]) -> list[dict[int, boo
     return coding
 
 
-def _columns(label: str, column: Column, by_contrasts: bool,
-             contrast: Contrast | None) -> tuple[Array, list[str]]:
+def _columns(
+    label: str, column: Column, by_contrasts: bool, contrast: Contrast | None
+) -> tuple[Array, list[str]]:
     """One variable's columns in a term (n, k) and their names."""
     column = _as_coded(column)
     if isinstance(column, Numeric):
@@ -80,11 +81,14 @@ def _columns(label: str, column: Column, by_contrasts: bool,
             return values[:, None], [label]
         names = column.names or tuple(str(i + 1) for i in range(values.shape[1]))
         return values, [label + name for name in names] if values.shape[1] > 1 else [label]
-    assert isinstance(column, Factor) and contrast is not None
+    assert isinstance(column, Factor)
+    assert contrast is not None
     if not by_contrasts:
         if len(column.levels) < 2:
-            raise DataError("contrasts can be applied only to factors with 2 or more levels "
-                            f"({label} has {len(column.levels)})")
+            raise DataError(
+                "contrasts can be applied only to factors with 2 or more levels "
+                f"({label} has {len(column.levels)})"
+            )
         indicators = np.zeros((len(column.codes), len(column.levels)))
         indicators[np.arange(len(column.codes)), column.codes] = 1.0
         return indicators, [label + level for level in column.levels]
@@ -95,8 +99,12 @@ def _columns(label: str, column: Column, by_contrasts: bool,
     return matrix[column.codes], [label + name for name in names_]
 
 
-def model_matrix(terms: Terms, variables: Mapping[str, Column], rows: int,
-                 contrasts: Mapping[str, Contrast] | None = None) -> ModelMatrix:
+def model_matrix(
+    terms: Terms,
+    variables: Mapping[str, Column],
+    rows: int,
+    contrasts: Mapping[str, Contrast] | None = None,
+) -> ModelMatrix:
     """R's ``model.matrix``.
 
     Parameters
@@ -122,8 +130,7 @@ def model_matrix(terms: Terms, variables: Mapping[str, Column], rows: int,
     for number, (term, modes) in enumerate(zip(terms.terms, coding, strict=True), 1):
         block, block_names = np.ones((rows, 1)), [""]
         for position, v in enumerate(term):
-            values, value_names = _columns(labels[v], columns[v], modes[v],
-                                           chosen.get(labels[v]))
+            values, value_names = _columns(labels[v], columns[v], modes[v], chosen.get(labels[v]))
             if position == 0:
                 block, block_names = values, value_names
             else:  # the columns of the earlier variables vary fastest

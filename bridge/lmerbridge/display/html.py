@@ -34,12 +34,20 @@ def model_html(result: FitResult) -> str:
     parts = []
     if len(estimates.names):
         errors = np.sqrt(np.diag(estimates.vcov))
-        cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(),
-                                  (estimates.beta / errors).tolist(), 4)
-        parts.append(_table(
-            "Fixed effects", ["", "Estimate", "Std. Error", "t value"],
-            [[name, *(c.strip() for c in row)]
-             for name, row in zip(estimates.names, cells, strict=True)], 1))
+        cells = coefficient_cells(
+            estimates.beta.tolist(), errors.tolist(), (estimates.beta / errors).tolist(), 4
+        )
+        parts.append(
+            _table(
+                "Fixed effects",
+                ["", "Estimate", "Std. Error", "t value"],
+                [
+                    [name, *(c.strip() for c in row)]
+                    for name, row in zip(estimates.names, cells, strict=True)
+                ],
+                1,
+            )
+        )
     deviations = [d for t in estimates.random for d in t.deviations.tolist()] + [estimates.sigma]
     shown = [t.strip() for t in format_numbers(deviations, 4)]
     rows, position = [], 0
@@ -52,8 +60,7 @@ def model_html(result: FitResult) -> str:
     parts.append(_table("Random effects", ["Groups", "Name", "Std.Dev.", "Corr"], rows, 2))
     groups = "; ".join(f"{g}: {len(levels)}" for g, levels in result.data.groups.items())
     kind = "REML criterion" if result.call.REML else "deviance"
-    notes = [*result.evidence.notes, *result.evidence.messages,
-             *result.evidence.optimizer_warnings]
+    notes = [*result.evidence.notes, *result.evidence.messages, *result.evidence.optimizer_warnings]
     warning = "".join(f"<div>⚠ {escape(n)}</div>" for n in notes)
     engine = f"{result.provenance.engine} {result.provenance.engine_version}"
     return (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
 from lmerbridge.rmath import round_r
 
 __all__ = [
@@ -77,11 +78,15 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
             decimals = max(right, nsmall)
             texts = [f"{v:.{decimals}f}" if math.isfinite(v) else _special(v) for v in numbers]
             zero = "-0." if decimals else "-0"
-            texts = [t[1:] if t.startswith(zero) and not t.strip("-0.") and v == 0 else t
-                     for t, v in zip(texts, numbers, strict=True)]
+            texts = [
+                t[1:] if t.startswith(zero) and not t.strip("-0.") and v == 0 else t
+                for t, v in zip(texts, numbers, strict=True)
+            ]
         else:
-            texts = [_scientific(v, mantissa - 1, exponent) if math.isfinite(v) else _special(v)
-                     for v in numbers]
+            texts = [
+                _scientific(v, mantissa - 1, exponent) if math.isfinite(v) else _special(v)
+                for v in numbers
+            ]
     width = max([len(t) for t in texts] + special, default=0)
     return [t.rjust(width) for t in texts]
 
@@ -116,12 +121,16 @@ def print_named(names: Sequence[str], cells: Sequence[str], width: int = LINE_WI
     return lines
 
 
-def print_matrix(rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]],
-                 right: bool = True, width: int = LINE_WIDTH) -> list[str]:
+def print_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    right: bool = True,
+    width: int = LINE_WIDTH,
+) -> list[str]:
     """A matrix of text as R prints it: columns that do not fit go into further blocks."""
     stub = max([len(r) for r in rows], default=0)
-    widths = [max([len(columns[j])] + [len(row[j]) for row in cells])
-              for j in range(len(columns))]
+    widths = [max([len(columns[j])] + [len(row[j]) for row in cells]) for j in range(len(columns))]
     lines: list[str] = []
     start = 0
     while start < len(columns):
@@ -149,7 +158,8 @@ _VOWELS = frozenset("aeiou")
 def _abbreviate_one(text: str, length: int) -> str:
     """Strip lower-case vowels, then lower-case letters, then anything, until no more than
     ``length`` characters are left: always from the right, first at the ends of words, then
-    anywhere; the first character of a word stays."""
+    anywhere; the first character of a word stays.
+    """
     text = text.strip(" ")
     if len(text) <= length:
         return text
@@ -197,8 +207,9 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
     return [short[name] for name in names]
 
 
-def coefficient_cells(estimates: Sequence[float], errors: Sequence[float],
-                      statistics: Sequence[float], digits: int) -> list[list[str]]:
+def coefficient_cells(
+    estimates: Sequence[float], errors: Sequence[float], statistics: Sequence[float], digits: int
+) -> list[list[str]]:
     """The cells of ``printCoefmat``: estimates, standard errors, test statistics.
 
     The first two are rounded and formatted jointly, so that the smallest shows its leading

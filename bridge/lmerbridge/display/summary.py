@@ -53,8 +53,13 @@ def _criterion_names(result: FitResult) -> tuple[list[str], list[float]]:
     criterion = result.criterion
     return (
         ["AIC", "BIC", "logLik", "deviance", "df.resid"],
-        [criterion.AIC, criterion.BIC, criterion.logLik, criterion.value,
-         float(criterion.df_residual)],
+        [
+            criterion.AIC,
+            criterion.BIC,
+            criterion.logLik,
+            criterion.value,
+            float(criterion.df_residual),
+        ],
     )
 
 
@@ -75,8 +80,9 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
     places = max(2, digits - 2)
     # each correlation matrix is formatted as a whole, its diagonal of ones included
     texts = [
-        np.array(format_numbers(round_r(t.correlation, places).ravel().tolist(), 7, nsmall=places)
-                 ).reshape(t.correlation.shape)
+        np.array(
+            format_numbers(round_r(t.correlation, places).ravel().tolist(), 7, nsmall=places)
+        ).reshape(t.correlation.shape)
         for t in estimates.random
     ]
     rows: list[list[str]] = []
@@ -108,8 +114,11 @@ def _convergence_head(result: FitResult) -> str | None:
 
 def _note_lines(result: FitResult) -> list[str]:
     # lme4 keeps what it said of X; a contrast for an absent variable is only warned of
-    notes = [n for n in result.evidence.notes
-             if n.startswith("fixed-effect model matrix") or n.startswith("Some predictor")]
+    notes = [
+        n
+        for n in result.evidence.notes
+        if n.startswith(("fixed-effect model matrix", "Some predictor"))
+    ]
     return ["fit warnings:", *notes] if notes else []
 
 
@@ -139,9 +148,11 @@ def _correlation_lines(result: FitResult) -> list[str]:
         format_numbers(round_r(correlation_matrix(result), 3).ravel().tolist(), 7, nsmall=3)
     ).reshape(p, p)
     body = [[str(cells[i, j]) if j < i else "" for j in range(p - 1)] for i in range(1, p)]
-    return ["", "Correlation of Fixed Effects:",
-            *print_matrix(abbreviate(names, 11)[1:], abbreviate(names, 6)[:-1], body,
-                          right=False)]
+    return [
+        "",
+        "Correlation of Fixed Effects:",
+        *print_matrix(abbreviate(names, 11)[1:], abbreviate(names, 6)[:-1], body, right=False),
+    ]
 
 
 def model_text(result: FitResult) -> str:
@@ -166,8 +177,10 @@ def model_text(result: FitResult) -> str:
     head = _convergence_head(result)
     if head is not None:
         evidence = result.evidence
-        lines.append(f"{head} ; {len(evidence.optimizer_warnings)} optimizer warnings; "
-                     f"{len(evidence.messages)} lme4 warnings ")
+        lines.append(
+            f"{head} ; {len(evidence.optimizer_warnings)} optimizer warnings; "
+            f"{len(evidence.messages)} lme4 warnings "
+        )
     engine = engine_line(result)
     return "\n".join(lines + ([engine] if engine else []))
 
@@ -183,8 +196,7 @@ def print_named_gap(names: Sequence[str], cells: Sequence[str]) -> list[str]:
     return lines
 
 
-def summary_text(result: FitResult, correlation: bool | None = None,
-                 digits: int = _DIGITS) -> str:
+def summary_text(result: FitResult, correlation: bool | None = None, digits: int = _DIGITS) -> str:
     """What R prints for ``summary`` of a fitted model.
 
     ``correlation=None`` shows the correlations of fixed effects if there are at most 12.
@@ -201,8 +213,10 @@ def summary_text(result: FitResult, correlation: bool | None = None,
     scaled = residuals(result, "scaled")
     quantiles = np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist()
     lines.append("Scaled residuals: ")
-    lines += print_named(["Min", "1Q", "Median", "3Q", "Max"],
-                         format_numbers(zapsmall(quantiles, digits + 1), digits))
+    lines += print_named(
+        ["Min", "1Q", "Median", "3Q", "Max"],
+        format_numbers(zapsmall(quantiles, digits + 1), digits),
+    )
     lines += ["", "Random effects:", *variance_lines(result, digits, ["Variance", "Std.Dev."])]
     lines.append(_size_line(result))
     p = len(estimates.names)
@@ -211,8 +225,11 @@ def summary_text(result: FitResult, correlation: bool | None = None,
         with np.errstate(divide="ignore", invalid="ignore"):
             statistics = (estimates.beta / errors).tolist()
         cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)
-        lines += ["", "Fixed effects:",
-                  *print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells)]
+        lines += [
+            "",
+            "Fixed effects:",
+            *print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells),
+        ]
         show = p <= MOST_CORRELATED if correlation is None else correlation
         if p > 1 and show:
             lines += _correlation_lines(result)

@@ -102,12 +102,20 @@ class Lme4Engine:
             r = find_r()
             if not isinstance(r, RInstallation):
                 return Status(False, None, r.what, r.fix)
-            details = {"R": f"{r.version} at {r.home}", **r.packages,
-                       "rpy2": rpy2_version() or "not installed"}
+            details = {
+                "R": f"{r.version} at {r.home}",
+                **r.packages,
+                "rpy2": rpy2_version() or "not installed",
+            }
             if "lme4" not in r.packages:
-                return Status(False, None, f"R {r.version} has no package lme4",
-                              "sudo apt-get install --no-install-recommends r-cran-lme4 "
-                              "(or, in R: install.packages('lme4'))", details)
+                return Status(
+                    False,
+                    None,
+                    f"R {r.version} has no package lme4",
+                    "sudo apt-get install --no-install-recommends r-cran-lme4 "
+                    "(or, in R: install.packages('lme4'))",
+                    details,
+                )
             problem = rpy2_problem(r)
             if problem is not None:
                 return Status(False, r.packages["lme4"], problem.what, problem.fix, details)
@@ -181,14 +189,22 @@ def _contrasts_to_r(frame: ModelFrame) -> dict[str, Any] | None:
 def _control_to_r(frame: ModelFrame) -> dict[str, Any]:
     names = {"check_rankX": "check.rankX", "check_scaleX": "check.scaleX"}
     return {
-        names.get(name, name if name in ("optimizer", "optCtrl") else name.replace("_", ".")):
-        dict(value) if isinstance(value, Mapping) else value
+        names.get(name, name if name in ("optimizer", "optCtrl") else name.replace("_", ".")): dict(
+            value
+        )
+        if isinstance(value, Mapping)
+        else value
         for name, value in frame.control.given
     }
 
 
-def _result(frame: ModelFrame, spec: FitSpec, value: Mapping[str, Any],
-            versions: Mapping[str, Any], said: Any) -> FitResult:
+def _result(
+    frame: ModelFrame,
+    spec: FitSpec,
+    value: Mapping[str, Any],
+    versions: Mapping[str, Any],
+    said: Any,
+) -> FitResult:
     names = _strings(value["names"])
     blocks = [(b.group, b.names, b.levels) for b in frame.random]
     found = [(t["group"], _strings(t["names"]), _strings(t["levels"])) for t in value["terms"]]
@@ -206,18 +222,21 @@ def _result(frame: ModelFrame, spec: FitSpec, value: Mapping[str, Any],
     for term in value["terms"]:
         k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
         variances = term["variances"]
-        random.append(RandomEffects(
-            label=term["label"],
-            group=term["group"],
-            names=_strings(term["names"]),
-            covariance=_matrix(term["covariance"], k),
-            deviations=_vector(term["deviations"]),
-            correlation=_matrix(term["correlation"], k),
-            modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
-            # R's array is k by k by levels, the first index fastest
-            variances=None if variances is None
-            else np.asarray(variances, dtype=np.float64).reshape(levels, k, k).copy(),
-        ))
+        random.append(
+            RandomEffects(
+                label=term["label"],
+                group=term["group"],
+                names=_strings(term["names"]),
+                covariance=_matrix(term["covariance"], k),
+                deviations=_vector(term["deviations"]),
+                correlation=_matrix(term["correlation"], k),
+                modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
+                # R's array is k by k by levels, the first index fastest
+                variances=None
+                if variances is None
+                else np.asarray(variances, dtype=np.float64).reshape(levels, k, k).copy(),
+            )
+        )
     gradient = value["gradient"]
     messages = _strings(value["lme4_messages"])
     warned = _strings(value["optimizer_warnings"])
@@ -252,13 +271,11 @@ def _result(frame: ModelFrame, spec: FitSpec, value: Mapping[str, Any],
         evidence=Evidence(
             converged=code == 0 and not failed,
             singular=bool(value["singular"]),
-            gradient_norm=None if gradient is None
-            else float(np.abs(_vector(gradient)).max()),
+            gradient_norm=None if gradient is None else float(np.abs(_vector(gradient)).max()),
             optimizer=str(value["optimizer"]),
             code=code,
             message=" ".join(_strings(value["optimizer_message"])),
-            evaluations=None if value["evaluations"] is None
-            else int(np.max(value["evaluations"])),
+            evaluations=None if value["evaluations"] is None else int(np.max(value["evaluations"])),
             optimizer_warnings=warned,
             messages=messages,
             notes=tuple(note.text for note in frame.notes),

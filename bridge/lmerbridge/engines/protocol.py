@@ -141,8 +141,10 @@ def data_info(frame: ModelFrame) -> DataInfo:
 
     every_row = frame.nobs == frame.total_rows
     labels = None
-    if frame.index is not None and not isinstance(frame.index, pd.RangeIndex) and not (
-        frame.index.equals(pd.Index(frame.kept))
+    if (
+        frame.index is not None
+        and not isinstance(frame.index, pd.RangeIndex)
+        and not (frame.index.equals(pd.Index(frame.kept)))
     ):
         labels = tuple(str(label) for label in frame.index)
     return DataInfo(

@@ -33,13 +33,19 @@ def register_engine(name: str, factory: Callable[[], Engine] | None) -> None:
         _registered[name] = factory
 
 
+def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
+    def load() -> Engine:
+        engine: Engine = point.load()()
+        return engine
+
+    return load
+
+
 def _factories() -> dict[str, Callable[[], Engine]]:
     points = {p.name: p for p in importlib.metadata.entry_points(group=GROUP)}
     for name, target in _BUILT_IN.items():  # also where the package runs uninstalled
         points.setdefault(name, importlib.metadata.EntryPoint(name, target, GROUP))
-    found: dict[str, Callable[[], Engine]] = {
-        name: (lambda point=point: point.load()()) for name, point in points.items()
-    }
+    found: dict[str, Callable[[], Engine]] = {n: _loader(p) for n, p in points.items()}
     found.update(_registered)
     return found
 
@@ -91,9 +97,9 @@ def refusal(engine: Engine, frame: ModelFrame, spec: FitSpec) -> str | None:
 def _able(frame: ModelFrame, spec: FitSpec, but: str) -> list[str]:
     names = []
     for name in engine_names():
-        if name != but and status_of(name).available:
-            if refusal(load_engine(name), frame, spec) is None:
-                names.append(name)
+        able = name != but and status_of(name).available
+        if able and refusal(load_engine(name), frame, spec) is None:
+            names.append(name)
     return names
 
 
@@ -102,10 +108,12 @@ def _fit_named(name: str, frame: ModelFrame, spec: FitSpec) -> FitResult:
     why = refusal(engine, frame, spec)
     if why is not None:
         able = _able(frame, spec, name)
-        hint = (f"; engine={able[0]!r} can fit it here" if able
-                else "; no other engine available here can fit it (see `lmerbridge doctor`)")
-        raise UnsupportedModelError(f"engine {name!r} does not fit {frame.formula} "
-                                    f"({why}){hint}")
+        hint = (
+            f"; engine={able[0]!r} can fit it here"
+            if able
+            else "; no other engine available here can fit it (see `lmerbridge doctor`)"
+        )
+        raise UnsupportedModelError(f"engine {name!r} does not fit {frame.formula} ({why}){hint}")
     state = engine.status()
     if not state.available:
         mend = f"; mend it with: {state.fix}" if state.fix else ""
@@ -144,5 +152,7 @@ def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:
     reasons = "".join(f"\n  {s.engine}: {s.reason}" for s in skipped)
     refused = any("does not fit this model" in s.reason for s in skipped)
     kind = UnsupportedModelError if refused else EngineUnavailableError
-    raise kind(f"no engine available here can fit {frame.formula}:{reasons}\n"
-               "`lmerbridge doctor` says how to make more engines available")
+    raise kind(
+        f"no engine available here can fit {frame.formula}:{reasons}\n"
+        "`lmerbridge doctor` says how to make more engines available"
+    )

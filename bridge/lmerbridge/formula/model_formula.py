@@ -92,8 +92,7 @@ class Formula:
     def with_response(self, name: str) -> Formula:
         """The same formula for the column ``name`` as it stands."""
         assert isinstance(self.expanded, Binary)
-        return replace(self, response=Name(name),
-                       expanded=replace(self.expanded, left=Name(name)))
+        return replace(self, response=Name(name), expanded=replace(self.expanded, left=Name(name)))
 
     def terms(self, columns: Iterable[str] = ()) -> Terms:
         """The terms of the fixed part; ``columns`` of the data are what ``.`` stands for."""
@@ -162,8 +161,11 @@ class _Splitter:
                 raise self.error("a random term can only be added, not taken away", node.position)
             left, right = self.split(node.left), self.split(node.right)
             if left is None:
-                return Unary("-", right, node.position) if (
-                    node.operator == "-" and right is not None) else right
+                return (
+                    Unary("-", right, node.position)
+                    if (node.operator == "-" and right is not None)
+                    else right
+                )
             return left if right is None else Binary(node.operator, left, right, node.position)
         raise self.error(
             "a random term can only be added with '+' to the rest of the formula", node.position
@@ -184,8 +186,7 @@ def _expand_double_bars(node: Node, text: str) -> Node:
             if not parts:
                 raise FormulaError("this random term has no columns", text, node.position)
             bars: list[Node] = [
-                Paren(Binary("|", part, node.right, node.position), node.position)
-                for part in parts
+                Paren(Binary("|", part, node.right, node.position), node.position) for part in parts
             ]
             joined = bars[0]
             for bar in bars[1:]:
@@ -274,8 +275,7 @@ def parse_formula(text: str | Formula) -> Formula:
     if isinstance(whole, Unary) and whole.operator == "~":
         raise FormulaError("the response is missing on the left of '~'", text, whole.position)
     if not (isinstance(whole, Binary) and whole.operator == "~"):
-        raise FormulaError("a formula needs a '~' between response and predictors", text,
-                           len(text))
+        raise FormulaError("a formula needs a '~' between response and predictors", text, len(text))
     if _holds_bar(whole.left):
         raise FormulaError("the response cannot hold a random term", text, whole.position)
     if any(n.id == "." for n in names_in(whole.left)):
@@ -294,7 +294,8 @@ def parse_formula(text: str | Formula) -> Formula:
             text,
             len(text),
         )
-    formula = Formula(text, whole.left, fixed, random,
-                      Binary("~", whole.left, right, whole.position))
+    formula = Formula(
+        text, whole.left, fixed, random, Binary("~", whole.left, right, whole.position)
+    )
     expand_terms(fixed, text, dot=())  # raises here what is not a term
     return formula

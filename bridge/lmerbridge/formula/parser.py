@@ -187,8 +187,9 @@ class _Parser:
             if "::" in token.text:
                 if token.text.split("::")[1].startswith("contr."):
                     return Name(token.text.split("::")[1], token.position)
-                raise self.error("'::' is only known in a call such as splines::bs(x)",
-                                 token.position)
+                raise self.error(
+                    "'::' is only known in a call such as splines::bs(x)", token.position
+                )
             return Name(token.text, token.position)
         if token.text == "(":
             inner = self.expression(0)
@@ -230,18 +231,18 @@ class _Parser:
     def argument(self, function: str) -> Argument:
         token = self.token
         following = self.tokens[self.index + 1] if token.kind != "end" else token
-        if token.kind in ("name", "quoted", "string") and following.text == "=":
-            if following.kind == "operator":
-                known = SIGNATURES[function]
-                name = token.text.strip("`\"'")
-                if name not in known or name == "...":
-                    raise self.error(
-                        f"{function}() has no argument {name!r}"
-                        f"{near_match(name, known)}; it has {', '.join(known)}"
-                    )
-                self.advance()
-                self.advance()
-                return Argument(name, self.expression(2))
+        named = following.kind == "operator" and following.text == "="
+        if named and token.kind in ("name", "quoted", "string"):
+            known = SIGNATURES[function]
+            name = token.text.strip("`\"'")
+            if name not in known or name == "...":
+                raise self.error(
+                    f"{function}() has no argument {name!r}"
+                    f"{near_match(name, known)}; it has {', '.join(known)}"
+                )
+            self.advance()
+            self.advance()
+            return Argument(name, self.expression(2))
         return Argument(None, self.expression(2))
 
 

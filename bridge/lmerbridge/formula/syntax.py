@@ -95,8 +95,9 @@ Node: TypeAlias = Name | Number | String | Constant | Call | Unary | Binary | Pa
 
 _SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?![0-9]))[\w.]*\Z")
 _RESERVED = frozenset(
-    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA "
-    "NA_integer_ NA_real_ NA_character_ in".split()
+    {"if", "else", "repeat", "while", "function", "for", "next", "break", "in"}
+    | {"TRUE", "FALSE", "NULL", "Inf", "NaN", "NA"}
+    | {"NA_integer_", "NA_real_", "NA_character_"}
 )
 # R puts no space round these; round all others it does.
 _TIGHT = frozenset({"^", ":", "/", "%%", "%/%"})
@@ -209,6 +210,17 @@ def deparse_lines(node: Node, width: float = 60) -> list[str]:
     return [*writer.lines, writer.line]
 
 
+def _names_contrasts(function: str, argument: Argument) -> bool:
+    """Whether this is the second argument of ``C(f, contr.sum)``: no variable."""
+    value = argument.value
+    return (
+        function == "C"
+        and argument.name in (None, "contr")
+        and isinstance(value, Name)
+        and value.id in CONTRAST_NAMES
+    )
+
+
 def names_in(node: Node) -> Iterator[Name]:
     """All variables in ``node``, left to right (functions are not variables)."""
     match node:
@@ -223,9 +235,7 @@ def names_in(node: Node) -> Iterator[Name]:
             yield from names_in(node.right)
         case Call():
             for i, argument in enumerate(node.arguments):
-                if node.function == "C" and argument.name in (None, "contr") and i > 0:
-                    if isinstance(argument.value, Name) and argument.value.id in CONTRAST_NAMES:
-                        continue  # C(f, contr.sum) names contrasts, not a variable
-                yield from names_in(argument.value)
+                if not (i > 0 and _names_contrasts(node.function, argument)):
+                    yield from names_in(argument.value)
         case _:
             return

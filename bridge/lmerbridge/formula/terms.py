@@ -158,8 +158,11 @@ class _Expansion:
         exponent = node.right
         while isinstance(exponent, Paren):
             exponent = exponent.inner
-        if not (isinstance(exponent, Number) and exponent.value >= 1
-                and exponent.value == int(exponent.value)):
+        if not (
+            isinstance(exponent, Number)
+            and exponent.value >= 1
+            and exponent.value == int(exponent.value)
+        ):
             raise self.error(
                 "the power of a term must be a whole number; write I(x^2) for arithmetic", node
             )

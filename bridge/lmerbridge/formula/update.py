@@ -31,12 +31,18 @@ def _substitute(node: Node, replacement: Node) -> Node:
         case Unary():
             return Unary(node.operator, _substitute(node.operand, replacement), node.position)
         case Binary():
-            return Binary(node.operator, _substitute(node.left, replacement),
-                          _substitute(node.right, replacement), node.position)
+            return Binary(
+                node.operator,
+                _substitute(node.left, replacement),
+                _substitute(node.right, replacement),
+                node.position,
+            )
         case Call():
-            return Call(node.function, tuple(
-                Argument(a.name, _substitute(a.value, replacement)) for a in node.arguments
-            ), node.position)
+            return Call(
+                node.function,
+                tuple(Argument(a.name, _substitute(a.value, replacement)) for a in node.arguments),
+                node.position,
+            )
         case _:
             return node
 
@@ -76,8 +82,9 @@ class _Parts:
             elif label in self.bars:
                 self.bars.remove(label)
             else:
-                raise FormulaError(f"there is no random term ({label}) to take away", self.text,
-                                   node.position)
+                raise FormulaError(
+                    f"there is no random term ({label}) to take away", self.text, node.position
+                )
         elif not _has_bar(node):
             if self.fixed is None:
                 self.fixed = Unary("-", node) if sign == "-" else node
@@ -92,8 +99,9 @@ class _Parts:
             flipped = {"+": "-", "-": "+"}
             self.add(node.right, node.operator if sign == "+" else flipped[node.operator])
         else:
-            raise FormulaError("a random term can only be added or taken away", self.text,
-                               node.position)
+            raise FormulaError(
+                "a random term can only be added or taken away", self.text, node.position
+            )
 
 
 def update_formula(old: Formula, new: str) -> str:
@@ -110,8 +118,9 @@ def update_formula(old: Formula, new: str) -> str:
         raise FormulaError("a formula needs a '~', as in '. ~ . + x'", new, len(new))
     whole = old.expanded
     assert isinstance(whole, Binary)
-    response = old.response if deparse(changed.left) == "." else (
-        _substitute(changed.left, old.response))
+    response = (
+        old.response if deparse(changed.left) == "." else (_substitute(changed.left, old.response))
+    )
     parts = _Parts(new)
     parts.add(_substitute(changed.right, whole.right), "+")
     terms = expand_terms(parts.fixed, new, dot=None if not old.has_dot else (".",))

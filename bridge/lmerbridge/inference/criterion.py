@@ -29,8 +29,11 @@ def ml_deviance(result: FitResult) -> float:
     if not result.call.REML:
         return result.criterion.value
     n = result.data.nobs
-    return (_component(result, "ldL2") - _weights_term(result)
-            + n * (1 + math.log(2 * math.pi * _component(result, "pwrss") / n)))
+    return (
+        _component(result, "ldL2")
+        - _weights_term(result)
+        + n * (1 + math.log(2 * math.pi * _component(result, "pwrss") / n))
+    )
 
 
 def reml_criterion(result: FitResult) -> float:
@@ -38,5 +41,9 @@ def reml_criterion(result: FitResult) -> float:
     if result.call.REML:
         return result.criterion.value
     freedom = result.data.nobs - len(result.estimates.names)
-    return (_component(result, "ldL2") + _component(result, "ldRX2") - _weights_term(result)
-            + freedom * (1 + math.log(2 * math.pi * _component(result, "pwrss") / freedom)))
+    return (
+        _component(result, "ldL2")
+        + _component(result, "ldRX2")
+        - _weights_term(result)
+        + freedom * (1 + math.log(2 * math.pi * _component(result, "pwrss") / freedom))
+    )

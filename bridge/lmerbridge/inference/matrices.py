@@ -52,8 +52,9 @@ def relative_factor(theta: Any, frame: ModelFrame) -> sparse.csc_array:
 
     parts = [
         sparse.kron(sparse.eye_array(len(b.levels)), t)
-        for b, t in zip(frame.random, templates(theta, [len(b.names) for b in frame.random]),
-                        strict=True)
+        for b, t in zip(
+            frame.random, templates(theta, [len(b.names) for b in frame.random]), strict=True
+        )
     ]
     return sparse.csc_array(sparse.block_diag(parts))
 

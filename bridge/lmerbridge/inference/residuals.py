@@ -26,8 +26,10 @@ def residuals(result: FitResult, type: str = "response") -> np.ndarray[Any, np.d
         Unknown type.
     """
     if type not in RESIDUAL_TYPES:
-        raise DataError(f"unknown residuals {type!r}{near_match(type, RESIDUAL_TYPES)}; "
-                        f"types: {', '.join(RESIDUAL_TYPES)}")
+        raise DataError(
+            f"unknown residuals {type!r}{near_match(type, RESIDUAL_TYPES)}; "
+            f"types: {', '.join(RESIDUAL_TYPES)}"
+        )
     raw = result.estimates.residuals
     if type in ("response", "working"):
         return raw.copy()

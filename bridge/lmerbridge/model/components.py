@@ -17,6 +17,7 @@ from lmerbridge.inference import (
     theta_lower,
     z_matrix,
 )
+from lmerbridge.model.variables import grouping_factors
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import fixed_table, theta_names
 
@@ -41,8 +42,9 @@ def _modes(result: FitResult) -> Any:
 
 def _spherical(result: FitResult) -> Any:
     parts = []
-    for term, factor in zip(result.estimates.random,
-                            templates(result.estimates.theta, _sizes(result)), strict=True):
+    for term, factor in zip(
+        result.estimates.random, templates(result.estimates.theta, _sizes(result)), strict=True
+    ):
         if np.any(np.diag(factor) == 0):
             raise DataError("u is not determined by b: the fit is singular")
         parts.append(np.linalg.solve(factor, term.modes.T).T.ravel())
@@ -56,6 +58,10 @@ def _pointers(result: FitResult) -> Any:
 
 def _by_term(result: FitResult, values: list[Any]) -> dict[str, Any]:
     return {t.label: v for t, v in zip(result.estimates.random, values, strict=True)}
+
+
+def _transposed(matrix: Any) -> Any:
+    return matrix.T.tocsc()
 
 
 # from the result alone
@@ -91,21 +97,19 @@ _OF_FRAME: dict[str, Callable[[FitResult, ModelFrame], Any]] = {
     "X": lambda _, f: f.X.copy(),
     "y": lambda _, f: f.y.copy(),
     "Z": lambda _, f: z_matrix(f),
-    "Zt": lambda _, f: z_matrix(f).T.tocsc(),
+    "Zt": lambda _, f: _transposed(z_matrix(f)),
     "Ztlist": lambda _, f: {
-        f"{block.label}.{name}": term_matrix(block)[:, j :: len(block.names)].T.tocsc()
-        for block in f.random for j, name in enumerate(block.names)
+        f"{block.label}.{name}": _transposed(term_matrix(block)[:, j :: len(block.names)])
+        for block in f.random
+        for j, name in enumerate(block.names)
     },
     "mmList": lambda _, f: {
         block.text: pd.DataFrame(block.columns, columns=list(block.names)) for block in f.random
     },
     "Lambda": lambda r, f: relative_factor(r.estimates.theta, f),
-    "Lambdat": lambda r, f: relative_factor(r.estimates.theta, f).T.tocsc(),
-    "A": lambda r, f: (z_matrix(f) @ relative_factor(r.estimates.theta, f)).T.tocsc(),
-    "flist": lambda _, f: pd.DataFrame({
-        block.group: pd.Categorical.from_codes(block.codes, categories=list(block.levels))
-        for block in f.random
-    }),
+    "Lambdat": lambda r, f: _transposed(relative_factor(r.estimates.theta, f)),
+    "A": lambda r, f: _transposed(z_matrix(f) @ relative_factor(r.estimates.theta, f)),
+    "flist": lambda _, f: pd.DataFrame(grouping_factors(f)),
     "offset": lambda _, f: np.zeros(f.nobs) if f.offset is None else f.offset.copy(),
     "weights": lambda _, f: np.ones(f.nobs) if f.weights is None else f.weights.copy(),
 }
@@ -124,5 +128,6 @@ def component(name: str, result: FitResult, frame: Callable[[], ModelFrame]) -> 
         return _OF_RESULT[name](result)
     if name in _OF_FRAME:
         return _OF_FRAME[name](result, frame())
-    raise DataError(f"getME() has no {name!r}{near_match(name, COMPONENTS)}; "
-                    f"it has {', '.join(COMPONENTS)}")
+    raise DataError(
+        f"getME() has no {name!r}{near_match(name, COMPONENTS)}; it has {', '.join(COMPONENTS)}"
+    )

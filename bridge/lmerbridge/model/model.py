@@ -51,8 +51,9 @@ class Model:
             The model was read from JSON without data.
         """
         if self._frame is None:
-            raise DataError("this model was read without its data; give it: "
-                            "lb.from_json(text, data=...)")
+            raise DataError(
+                "this model was read without its data; give it: lb.from_json(text, data=...)"
+            )
         return self._frame
 
     @property
@@ -99,10 +100,13 @@ class Model:
             return table
         if definition not in estimates.other_vcov:
             known = [estimates.vcov_definition, *estimates.other_vcov]
-            raise DataError(f"engine {self.engine!r} has no {definition!r} covariance matrix; "
-                            f"it has {', '.join(known)}")
-        return pd.DataFrame(estimates.other_vcov[definition].copy(), index=table.index,
-                            columns=table.columns)
+            raise DataError(
+                f"engine {self.engine!r} has no {definition!r} covariance matrix; "
+                f"it has {', '.join(known)}"
+            )
+        return pd.DataFrame(
+            estimates.other_vcov[definition].copy(), index=table.index, columns=table.columns
+        )
 
     def sigma(self) -> float:
         """Residual standard deviation."""
@@ -128,7 +132,9 @@ class Model:
             warnings.warn(
                 "deviance() is deprecated for REML fits; use REMLcrit for the REML criterion or "
                 "deviance(REML=False) for deviance calculated at the REML fit",
-                FitWarning, stacklevel=2)
+                FitWarning,
+                stacklevel=2,
+            )
             return self.REMLcrit()
         return self.REMLcrit() if REML else inference.ml_deviance(self.result)
 
@@ -150,7 +156,8 @@ class Model:
 
     def ngrps(self) -> pd.Series[int]:
         """Number of levels by grouping factor."""
-        return pd.Series({g: len(v) for g, v in self.result.data.groups.items()}, dtype=int)
+        sizes: Any = pd.Series({g: len(v) for g, v in self.result.data.groups.items()}, dtype=int)
+        return sizes
 
     def df_residual(self) -> int:
         """Rows less all parameters."""
@@ -193,23 +200,28 @@ class Model:
     def model_matrix(self, type: str = "fixed") -> Any:
         """X as a DataFrame (``type="fixed"``), or Z, sparse (``type="random"``)."""
         if type == "fixed":
-            table = pd.DataFrame(self.frame.X.copy(), columns=list(self.frame.x_names))
-            return table if self.frame.index is None else table.set_axis(self.frame.index)
+            frame = self.frame
+            return pd.DataFrame(frame.X.copy(), columns=list(frame.x_names), index=frame.index)
         if type == "random":
             return self.getME("Z")
         raise DataError(f"model_matrix(type={type!r}): types are 'fixed' and 'random'")
 
     def getME(self, name: str | Sequence[str]) -> Any:
         """A part of the model by lme4's name (a dict for several names): ``X``, ``Z``, ``y``,
-        ``theta``, ``Lambda``, ``beta``, ``b``, ``n``, ``p``, ``q``, ``cnms``, ``flist``, ..."""
+        ``theta``, ``Lambda``, ``beta``, ``b``, ``n``, ``p``, ``q``, ``cnms``, ``flist``, ...
+        """
         if isinstance(name, str):
             return component(name, self.result, lambda: self.frame)
         return {n: component(n, self.result, lambda: self.frame) for n in name}
 
     # -- broom
 
-    def tidy(self, effects: str | Sequence[str] = ("ran_pars", "fixed"), conf_int: bool = False,
-             conf_level: float = 0.95) -> pd.DataFrame:
+    def tidy(
+        self,
+        effects: str | Sequence[str] = ("ran_pars", "fixed"),
+        conf_int: bool = False,
+        conf_level: float = 0.95,
+    ) -> pd.DataFrame:
         """Estimates, one per row; see :func:`lmerbridge.model.tidy.tidy`."""
         return broom.tidy(self.result, effects, conf_int, conf_level)
 
@@ -236,15 +248,16 @@ class Model:
             Arguments of :func:`lmerbridge.lmer`.
         """
         from lmerbridge.formula import update_formula
-        from lmerbridge.model.lmer import lmer
+        from lmerbridge.model.fitting import lmer
 
         inputs = dict(self._inputs())
         if formula is not None:
             inputs["formula"] = update_formula(self.frame.formula, formula)
         unknown = set(changes) - set(inputs)
         if unknown:
-            raise DataError(f"update() has no argument {sorted(unknown)[0]!r}; "
-                            f"it takes {', '.join(inputs)}")
+            raise DataError(
+                f"update() has no argument {sorted(unknown)[0]!r}; it takes {', '.join(inputs)}"
+            )
         name = self.result.call.data_name if "data" not in changes else None
         return lmer(**{**inputs, **changes}, _data_name=name)
 
@@ -256,17 +269,19 @@ class Model:
         newresp : array (n,)
             A value per row used, in their order.
         """
-        from lmerbridge.model.lmer import fit_frame
+        from lmerbridge.model.fitting import fit_frame
 
         inputs = self._inputs()
         frame = self.frame.with_response(newresp)
-        return replace(fit_frame(frame, inputs["REML"], inputs["start"], inputs["engine"]),
-                       inputs=inputs)
+        return replace(
+            fit_frame(frame, inputs["REML"], inputs["start"], inputs["engine"]), inputs=inputs
+        )
 
     def _inputs(self) -> Mapping[str, Any]:
         if self.inputs is None:
-            raise DataError("this model was read without its data; give it: "
-                            "lb.from_json(text, data=...)")
+            raise DataError(
+                "this model was read without its data; give it: lb.from_json(text, data=...)"
+            )
         return self.inputs
 
     # -- text

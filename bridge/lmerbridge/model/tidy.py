@@ -22,9 +22,15 @@ def _fixed(result: FitResult) -> pd.DataFrame:
     errors = np.sqrt(np.diag(estimates.vcov))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimates.beta / errors
-    return pd.DataFrame({"effect": "fixed", "term": list(estimates.names),
-                         "estimate": estimates.beta.copy(), "std_error": errors,
-                         "statistic": statistic})
+    return pd.DataFrame(
+        {
+            "effect": "fixed",
+            "term": list(estimates.names),
+            "estimate": estimates.beta.copy(),
+            "std_error": errors,
+            "statistic": statistic,
+        }
+    )
 
 
 def _parameters(result: FitResult) -> pd.DataFrame:
@@ -37,15 +43,23 @@ def _parameters(result: FitResult) -> pd.DataFrame:
             terms.append(f"cor__{row.var1}.{row.var2}")
         else:
             terms.append(f"sd__{row.var1}")
-    return pd.DataFrame({"effect": "ran_pars", "group": table["grp"], "term": terms,
-                         "estimate": table["sdcor"]})
+    return pd.DataFrame(
+        {"effect": "ran_pars", "group": table["grp"], "term": terms, "estimate": table["sdcor"]}
+    )
 
 
 def _values(result: FitResult) -> pd.DataFrame:
     table = random_table(result)
-    return pd.DataFrame({"effect": "ran_vals", "group": table["grpvar"], "level": table["grp"],
-                         "term": table["term"], "estimate": table["condval"],
-                         "std_error": table["condsd"]})
+    return pd.DataFrame(
+        {
+            "effect": "ran_vals",
+            "group": table["grpvar"],
+            "level": table["grp"],
+            "term": table["term"],
+            "estimate": table["condval"],
+            "std_error": table["condsd"],
+        }
+    )
 
 
 def _coefficients(result: FitResult) -> pd.DataFrame:
@@ -54,20 +68,47 @@ def _coefficients(result: FitResult) -> pd.DataFrame:
     parts = []
     for group, table in coefficients(result).items():
         for term in table.columns:
-            parts.append(pd.DataFrame({"effect": "ran_coefs", "group": group,
-                                       "level": list(table.index), "term": term,
-                                       "estimate": table[term].to_numpy()}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "effect": "ran_coefs",
+                        "group": group,
+                        "level": list(table.index),
+                        "term": term,
+                        "estimate": table[term].to_numpy(),
+                    }
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
-_TABLES = {"fixed": _fixed, "ran_pars": _parameters, "ran_vals": _values,
-           "ran_coefs": _coefficients}
-_ORDER = ("effect", "group", "level", "term", "estimate", "std_error", "statistic", "df",
-          "p_value", "conf_low", "conf_high")
+_TABLES = {
+    "fixed": _fixed,
+    "ran_pars": _parameters,
+    "ran_vals": _values,
+    "ran_coefs": _coefficients,
+}
+_ORDER = (
+    "effect",
+    "group",
+    "level",
+    "term",
+    "estimate",
+    "std_error",
+    "statistic",
+    "df",
+    "p_value",
+    "conf_low",
+    "conf_high",
+)
 
 
-def tidy(result: FitResult, effects: str | Sequence[str] = ("ran_pars", "fixed"),
-         conf_int: bool = False, conf_level: float = 0.95) -> pd.DataFrame:
+def tidy(
+    result: FitResult,
+    effects: str | Sequence[str] = ("ran_pars", "fixed"),
+    conf_int: bool = False,
+    conf_level: float = 0.95,
+) -> pd.DataFrame:
     """One row per estimate; columns that do not apply are left out.
 
     Parameters
@@ -85,8 +126,10 @@ def tidy(result: FitResult, effects: str | Sequence[str] = ("ran_pars", "fixed")
     wanted = (effects,) if isinstance(effects, str) else tuple(effects)
     for name in wanted:
         if name not in EFFECTS:
-            raise DataError(f"unknown effects {name!r}{near_match(name, EFFECTS)}; "
-                            f"effects: {', '.join(EFFECTS)}")
+            raise DataError(
+                f"unknown effects {name!r}{near_match(name, EFFECTS)}; "
+                f"effects: {', '.join(EFFECTS)}"
+            )
     if not 0 < conf_level < 1:
         raise DataError(f"conf_level must be between 0 and 1, not {conf_level}")
     order = [name for name in ("fixed", "ran_pars", "ran_vals", "ran_coefs") if name in wanted]
@@ -103,9 +146,13 @@ def tidy(result: FitResult, effects: str | Sequence[str] = ("ran_pars", "fixed")
 def glance(result: FitResult) -> pd.DataFrame:
     """One row on the whole fit, with broom.mixed's columns."""
     criterion = result.criterion
-    row: dict[str, Any] = {"nobs": result.data.nobs, "sigma": result.estimates.sigma,
-                           "logLik": criterion.logLik, "AIC": criterion.AIC,
-                           "BIC": criterion.BIC}
+    row: dict[str, Any] = {
+        "nobs": result.data.nobs,
+        "sigma": result.estimates.sigma,
+        "logLik": criterion.logLik,
+        "AIC": criterion.AIC,
+        "BIC": criterion.BIC,
+    }
     row["REMLcrit" if result.call.REML else "deviance"] = criterion.value
     row["df_residual"] = criterion.df_residual
     return pd.DataFrame([row])

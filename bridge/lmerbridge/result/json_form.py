@@ -74,7 +74,8 @@ def _decode(value: Any, kind: Any, where: str) -> Any:
             unknown = set(value) - set(names)
             if unknown:
                 raise DataError(f"not a {SCHEMA} document: unknown {where}.{sorted(unknown)[0]}")
-            return kind(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in names})
+            make: Any = kind
+            return make(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in names})
         if _is_array(kind):
             data = [_SPECIAL[v] if isinstance(v, str) else float(v) for v in value["data"]]
             return np.array(data, dtype=np.float64).reshape(value["shape"])
@@ -135,11 +136,17 @@ def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     elif typing.get_origin(kind) is tuple:
         schema = {"type": "array", "items": _schema_of(typing.get_args(kind)[0], definitions)}
     elif typing.get_origin(kind) is collections.abc.Mapping:
-        schema = {"type": "object",
-                  "additionalProperties": _schema_of(typing.get_args(kind)[1], definitions)}
+        schema = {
+            "type": "object",
+            "additionalProperties": _schema_of(typing.get_args(kind)[1], definitions),
+        }
     else:
-        schema = {float: {"$ref": "#/$defs/number"}, int: {"type": "integer"},
-                  bool: {"type": "boolean"}, str: {"type": "string"}}[kind]
+        schema = {
+            float: {"$ref": "#/$defs/number"},
+            int: {"type": "integer"},
+            bool: {"type": "boolean"},
+            str: {"type": "string"},
+        }[kind]
     return {"anyOf": [schema, {"type": "null"}]} if optional else schema
 
 

@@ -22,8 +22,7 @@ __all__ = [
 
 def fixed_table(result: FitResult) -> pd.Series[float]:
     """``fixef()``: estimates by R's names."""
-    return pd.Series(result.estimates.beta.copy(), index=list(result.estimates.names),
-                     dtype=float)
+    return pd.Series(result.estimates.beta.copy(), index=list(result.estimates.names), dtype=float)
 
 
 def vcov_table(result: FitResult) -> pd.DataFrame:
@@ -45,13 +44,21 @@ def random_table(result: FitResult) -> pd.DataFrame:
                 continue
             for j, name in enumerate(term.names):
                 spread = (
-                    np.full(len(levels), np.nan) if term.variances is None
+                    np.full(len(levels), np.nan)
+                    if term.variances is None
                     else np.sqrt(np.maximum(term.variances[:, j, j], 0.0))
                 )
-                parts.append(pd.DataFrame({
-                    "grpvar": group, "term": name, "grp": list(levels),
-                    "condval": term.modes[:, j], "condsd": spread,
-                }))
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "grpvar": group,
+                            "term": name,
+                            "grp": list(levels),
+                            "condval": term.modes[:, j],
+                            "condsd": spread,
+                        }
+                    )
+                )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -69,8 +76,13 @@ def variance_table(result: FitResult) -> pd.DataFrame:
             for i, name in enumerate(term.names)
         ]
         rows += [
-            (term.label, term.names[i], term.names[j], term.covariance[i, j],
-             term.correlation[i, j])
+            (
+                term.label,
+                term.names[i],
+                term.names[j],
+                term.covariance[i, j],
+                term.correlation[i, j],
+            )
             for i, j in _correlated(term)
         ]
     sigma = result.estimates.sigma
@@ -87,8 +99,11 @@ def coefficients(result: FitResult) -> dict[str, pd.DataFrame]:
     for group in dict.fromkeys(term.group for term in result.estimates.random):
         levels = list(result.data.groups[group])
         extra = [
-            name for term in result.estimates.random if term.group == group
-            for name in term.names if name not in fixed.index
+            name
+            for term in result.estimates.random
+            if term.group == group
+            for name in term.names
+            if name not in fixed.index
         ]
         columns = [*dict.fromkeys(extra), *fixed.index]
         table = pd.DataFrame(0.0, index=levels, columns=columns)
@@ -109,8 +124,10 @@ def theta_names(result: FitResult) -> list[str]:
         size = len(term.names)
         for column in range(size):
             for row in range(column, size):
-                pair = term.names[row] if row == column else (
-                    f"{term.names[row]}.{term.names[column]}"
+                pair = (
+                    term.names[row]
+                    if row == column
+                    else (f"{term.names[row]}.{term.names[column]}")
                 )
                 names.append(f"{term.group}.{pair}")
     return names

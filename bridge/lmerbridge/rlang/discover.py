@@ -54,8 +54,9 @@ def _rscript() -> tuple[str | None, str | None]:
     return shutil.which("Rscript"), None
 
 
-def find_r(packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
-           ) -> RInstallation | RpyProblem:
+def find_r(
+    packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
+) -> RInstallation | RpyProblem:
     """The R that would be used, or what keeps it from being found.
 
     Looks at ``R_HOME``, then at ``Rscript`` on the path. Starts ``Rscript`` once.
@@ -72,7 +73,11 @@ def find_r(packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program on fixed arguments
             [script, "--vanilla", "-e", _PROBE, *packages],
-            capture_output=True, text=True, timeout=timeout, check=False, env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return RpyProblem(f"{script} does not run: {error}", "reinstall R")
@@ -80,8 +85,7 @@ def find_r(packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
     head = next((row for row in rows if row[0] == "R" and len(row) == 3), None)
     if done.returncode != 0 or head is None:
         lines = done.stderr.strip().splitlines()
-        return RpyProblem(f"{script} fails: {lines[-1] if lines else 'no output'}",
-                          "reinstall R")
+        return RpyProblem(f"{script} fails: {lines[-1] if lines else 'no output'}", "reinstall R")
     found = {row[0]: row[1] for row in rows if len(row) >= 2 and row[0] != "R" and row[1] != "-"}
     return RInstallation(head[2], head[1], found)
 
@@ -111,8 +115,9 @@ def rpy2_problem(r: RInstallation) -> RpyProblem | None:
         return RpyProblem("rpy2 is not installed", fix)
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if r.number < (4, 5) and number >= (3, 6, 6):
-        return RpyProblem(f"rpy2-rinterface {version} needs R >= 4.5, and this is R {r.version}",
-                          fix)
+        return RpyProblem(
+            f"rpy2-rinterface {version} needs R >= 4.5, and this is R {r.version}", fix
+        )
     if r.number >= (4, 6) and number < (3, 6, 7):
         return RpyProblem(f"rpy2-rinterface {version} does not know R {r.version}", fix)
     return None

@@ -103,8 +103,7 @@ class Rpy2Session:
         """Run ``function`` of ``lmerbridge.R``; see :class:`lmerbridge.rlang.values.Session`."""
         with _LOCK, self._quiet():
             try:
-                answer = self._run(self._ri.StrSexpVector([function]),
-                                   self._to_r(dict(arguments)))
+                answer = self._run(self._ri.StrSexpVector([function]), self._to_r(dict(arguments)))
             except LmerBridgeError:
                 raise
             except Exception as error:  # an R error outside tryCatch, such as an interrupt
@@ -153,7 +152,7 @@ class Rpy2Session:
         if isinstance(value, RFactor):
             codes = value.codes.astype(np.int32) + np.int32(1)
             codes[value.codes < 0] = _NA_INTEGER
-            vector = ri.IntSexpVector.from_memoryview(memoryview(codes))
+            vector = ri.IntSexpVector.from_memoryview(codes.data)
             vector.do_slot_assign("levels", ri.StrSexpVector(list(value.levels)))
             kinds = ["ordered", "factor"] if value.ordered else ["factor"]
             vector.rclass = ri.StrSexpVector(kinds)  # sets the object bit as well
@@ -174,14 +173,13 @@ class Rpy2Session:
     def _array_to_r(self, array: np.ndarray[Any, np.dtype[Any]]) -> Any:
         ri = self._ri
         flat = np.ravel(array, order="F")
-        if flat.dtype.kind == "b":
-            vector = ri.BoolSexpVector.from_memoryview(memoryview(flat.astype(np.int32)))
-        elif flat.dtype.kind == "i":
-            vector = ri.IntSexpVector.from_memoryview(memoryview(
-                np.ascontiguousarray(flat, dtype=np.int32)))
-        else:
-            vector = ri.FloatSexpVector.from_memoryview(memoryview(
-                np.ascontiguousarray(flat, dtype=np.float64)))
+        kinds: dict[str, tuple[Any, Any]] = {
+            "b": (ri.BoolSexpVector, np.int32),
+            "i": (ri.IntSexpVector, np.int32),
+            "f": (ri.FloatSexpVector, np.float64),
+        }
+        vector_type, dtype = kinds[flat.dtype.kind]
+        vector = vector_type.from_memoryview(np.ascontiguousarray(flat, dtype=dtype).data)
         if array.ndim == 2:
             vector.do_slot_assign("dim", ri.IntSexpVector(list(array.shape)))
         return vector
@@ -216,4 +214,3 @@ class Rpy2Session:
         except LookupError:
             return array.item() if len(array) == 1 else array
         return array.reshape(tuple(dim), order="F")
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
 import time
@@ -59,9 +60,11 @@ class StatsmodelsEngine:
     """Fits with ``statsmodels.regression.mixed_linear_model.MixedLM``."""
 
     name = "statsmodels"
-    summary = ("statsmodels' MixedLM, scaled and checked: nested factors, one term of correlated "
-               "effects; crossed factors up to "
-               f"{MOST_CROSSED_EFFECTS} random effects")
+    summary = (
+        "statsmodels' MixedLM, scaled and checked: nested factors, one term of correlated "
+        "effects; crossed factors up to "
+        f"{MOST_CROSSED_EFFECTS} random effects"
+    )
     unsupported: Mapping[Feature, str] = {
         Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
         Feature.CORRELATED_INNER: "MixedLM has correlated effects on its groups only",
@@ -75,17 +78,20 @@ class StatsmodelsEngine:
         try:
             return Status(True, importlib.metadata.version("statsmodels"))
         except Exception as error:
-            return Status(False, None, f"statsmodels is not installed ({error})",
-                          "pip install statsmodels")
+            return Status(
+                False, None, f"statsmodels is not installed ({error})", "pip install statsmodels"
+            )
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         if not is_crossed(frame):
             return None
         effects = sum(len(b.levels) * len(b.names) for b in frame.random)
         if effects > MOST_CROSSED_EFFECTS or effects * frame.nobs > MOST_CROSSED_CELLS:
-            return (f"crossed grouping factors with {effects} random effects on {frame.nobs} rows: "
-                    f"MixedLM would need dense matrices; the limit is {MOST_CROSSED_EFFECTS} "
-                    f"random effects and {MOST_CROSSED_CELLS:,} cells")
+            return (
+                f"crossed grouping factors with {effects} random effects on {frame.nobs} rows: "
+                f"MixedLM would need dense matrices; the limit is {MOST_CROSSED_EFFECTS} "
+                f"random effects and {MOST_CROSSED_CELLS:,} cells"
+            )
         return None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
@@ -104,8 +110,10 @@ class StatsmodelsEngine:
         diagonal = _diagonal(problem)
         optimum = minimize(lambda x: _criterion(model, x), lambda x: -2 * model.score(x), diagonal)
         if not np.isfinite(optimum.value):
-            raise FitFailedError(f"statsmodels could not evaluate {frame.formula} anywhere; "
-                                 f"tried {', '.join(optimum.tried)}")
+            raise FitFailedError(
+                f"statsmodels could not evaluate {frame.formula} anywhere; "
+                f"tried {', '.join(optimum.tried)}"
+            )
         missing: dict[str, str] = {}
         fitted = _at(model, problem, optimum.x, missing)
         at_floor = diagonal & (optimum.x <= AT_FLOOR)
@@ -117,8 +125,10 @@ class StatsmodelsEngine:
         n = frame.nobs
         messages = ["boundary (singular) fit: see help('isSingular')"] if at_floor.any() else []
         if not optimum.certified:
-            messages.append("Model failed to converge: one more Newton step would change the "
-                            f"criterion by {optimum.decrement:.2g} (tol = 1e-06)")
+            messages.append(
+                "Model failed to converge: one more Newton step would change the "
+                f"criterion by {optimum.decrement:.2g} (tol = 1e-06)"
+            )
         return FitResult(
             call=call_info(frame, spec),
             data=data_info(frame),
@@ -146,14 +156,21 @@ class StatsmodelsEngine:
             provenance=Provenance(
                 engine=self.name,
                 engine_version=importlib.metadata.version("statsmodels"),
-                versions={name: importlib.metadata.version(name)
-                          for name in ("statsmodels", "scipy", "numpy", "lmerbridge")},
+                versions={
+                    name: importlib.metadata.version(name)
+                    for name in ("statsmodels", "scipy", "numpy", "lmerbridge")
+                },
                 platform=platform.platform(),
                 blas=_blas(),
                 seconds=time.perf_counter() - began,
             ),
             missing=missing,
         )
+
+
+def _module() -> Any:
+    """statsmodels' module, untyped and imported late: it takes a second."""
+    return importlib.import_module("statsmodels.regression.mixed_linear_model")
 
 
 def _criterion(model: Any, x: Any) -> float:
@@ -200,13 +217,13 @@ def _indicators(term: ScaledTerm, rows: Any) -> tuple[Any, Any]:
 
 def _mixedlm(problem: Problem, REML: bool) -> Any:
     """The MixedLM object, ready for ``loglike`` and ``score``."""
-    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+    module = _module()
 
     rows = _rows_by_group(problem)
     spec = None
     if problem.components:
         built = [[_indicators(term, r) for r in rows] for term in problem.components]
-        spec = VCSpec(
+        spec = module.VCSpec(
             [str(i) for i in range(len(built))],
             [[[str(v) for v in levels] for _, levels in term] for term in built],
             [[matrix for matrix, _ in term] for term in built],
@@ -214,8 +231,9 @@ def _mixedlm(problem: Problem, REML: bool) -> Any:
     exog_re = None if problem.correlated is None else problem.correlated.columns
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = MixedLM(problem.y, problem.X, groups=problem.groups, exog_re=exog_re,
-                        exog_vc=spec)
+        model = module.MixedLM(
+            problem.y, problem.X, groups=problem.groups, exog_re=exog_re, exog_vc=spec
+        )
     model.reml = REML
     model.cov_pen = None
     model.fe_pen = None
@@ -226,11 +244,13 @@ def _mixedlm(problem: Problem, REML: bool) -> Any:
 
 def _at(model: Any, problem: Problem, x: Any, missing: dict[str, str]) -> _Fitted:
     """Everything MixedLM says at the parameters ``x``."""
-    from statsmodels.regression.mixed_linear_model import MixedLMParams, MixedLMResults
+    module = _module()
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        params = MixedLMParams.from_packed(x, model.k_fe, model.k_re, use_sqrt=True, has_fe=False)
+        params = module.MixedLMParams.from_packed(
+            x, model.k_fe, model.k_re, use_sqrt=True, has_fe=False
+        )
         params.fe_params, _ = model.get_fe_params(params.cov_re, params.vcomp)
         scale = float(model.get_scale(params.fe_params, params.cov_re, params.vcomp))
         hessian, _ = model.hessian(params)
@@ -245,8 +265,9 @@ def _at(model: Any, problem: Problem, x: Any, missing: dict[str, str]) -> _Fitte
             pass
         if joint is None:
             missing["joint standard errors"] = "the joint Hessian is singular or indefinite"
-        results = MixedLMResults(model, params.get_packed(use_sqrt=False, has_fe=True),
-                                 np.eye(len(hessian)))
+        results = module.MixedLMResults(
+            model, params.get_packed(use_sqrt=False, has_fe=True), np.eye(len(hessian))
+        )
         results.fe_params = params.fe_params
         results.cov_re = scale * params.cov_re
         results.vcomp = scale * params.vcomp
@@ -256,7 +277,11 @@ def _at(model: Any, problem: Problem, x: Any, missing: dict[str, str]) -> _Fitte
         effects = results.random_effects
         covariances = results.random_effects_cov
     return _Fitted(
-        model, np.asarray(params.fe_params), scale, conditional, joint,
+        model,
+        np.asarray(params.fe_params),
+        scale,
+        conditional,
+        joint,
         {g: np.asarray(v) for g, v in effects.items()},
         {g: np.asarray(v) for g, v in covariances.items()},
     )
@@ -286,6 +311,9 @@ def _estimates(frame: ModelFrame, problem: Problem, fitted: _Fitted, x: Any) -> 
     for position, block in enumerate(frame.random):
         term, values = terms[position]
         factor = _factor(term, values)
+        if not factor.any():  # reported as 0, so that nothing may be left of it
+            modes[position][:] = 0.0
+            variances[position][:] = 0.0
         covariance = sigma**2 * factor @ factor.T
         deviations = np.sqrt(np.diag(covariance))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -293,11 +321,18 @@ def _estimates(frame: ModelFrame, problem: Problem, fitted: _Fitted, x: Any) -> 
         np.fill_diagonal(correlation, 1.0)
         size = len(block.names)
         theta += [factor[i, j] for j in range(size) for i in range(j, size)]
-        random.append(RandomEffects(
-            label=block.label, group=block.group, names=block.names, covariance=covariance,
-            deviations=deviations, correlation=correlation, modes=modes[position],
-            variances=variances[position],
-        ))
+        random.append(
+            RandomEffects(
+                label=block.label,
+                group=block.group,
+                names=block.names,
+                covariance=covariance,
+                deviations=deviations,
+                correlation=correlation,
+                modes=modes[position],
+                variances=variances[position],
+            )
+        )
     beta = problem.beta_shift + c * problem.beta_map @ fitted.beta
     prediction = frame.X @ beta
     if frame.offset is not None:
@@ -336,17 +371,15 @@ def _modes(frame: ModelFrame, problem: Problem, fitted: _Fitted, k: int) -> tupl
             term = problem.correlated
             level = int(term.codes[rows[0]])
             modes[term.position][level] = c * term.back @ effects[:k]
-            variances[term.position][level] = (
-                c**2 * term.back @ covariance[:k, :k] @ term.back.T
-            )
+            variances[term.position][level] = c**2 * term.back @ covariance[:k, :k] @ term.back.T
         start = k
         for term in problem.components:
             levels = np.unique(term.codes[rows])
             stop = start + len(levels)
             size = float(term.back[0, 0])
             modes[term.position][levels, 0] = c * size * effects[start:stop]
-            variances[term.position][levels, 0, 0] = (
-                (c * size) ** 2 * np.diag(covariance)[start:stop]
-            )
+            variances[term.position][levels, 0, 0] = (c * size) ** 2 * np.diag(covariance)[
+                start:stop
+            ]
             start = stop
     return modes, variances

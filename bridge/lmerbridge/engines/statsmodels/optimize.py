@@ -19,6 +19,7 @@ from scipy import optimize
 __all__ = ["AT_FLOOR", "Optimum", "minimize"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 FLOOR = 3e-5
 # Expected change of the criterion by one more Newton step; a hundredth of what would show in
@@ -75,7 +76,7 @@ class _Objective:
             except (np.linalg.LinAlgError, FloatingPointError):
                 return np.zeros_like(x)
 
-    def hessian(self, x: Vector, free: Vector) -> Vector:
+    def hessian(self, x: Vector, free: Flags) -> Vector:
         """Central differences of the gradient over the free parameters.
 
         The step is wide because MixedLM's gradient is noisy where a parameter is at the floor.
@@ -92,7 +93,7 @@ class _Objective:
         return 0.5 * (matrix + matrix.T)
 
 
-def _to_floor(objective: _Objective, x: Vector, diagonal: Vector) -> Vector:
+def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
     """Put small diagonal parameters onto the floor where that costs nothing."""
     for i in np.flatnonzero(diagonal & (x < SMALL) & (x > FLOOR)):
         moved = x.copy()
@@ -103,9 +104,8 @@ def _to_floor(objective: _Objective, x: Vector, diagonal: Vector) -> Vector:
     return x
 
 
-def _newton(objective: _Objective, x: Vector, diagonal: Vector) -> tuple[Vector, float, bool]:
-    """Polish ``x`` by Newton steps; the last decrement, and whether the Hessian allows a minimum.
-    """
+def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, float, bool]:
+    """Polish ``x`` by Newton steps; also the last decrement, and whether the Hessian is convex."""
     decrement, convex = np.inf, False
     for _ in range(8):
         x = _to_floor(objective, x, diagonal)
@@ -137,7 +137,7 @@ def _newton(objective: _Objective, x: Vector, diagonal: Vector) -> tuple[Vector,
     return x, decrement, convex
 
 
-def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Vector) -> bool:
+def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     """Whether the criterion falls when a parameter at the floor moves up."""
     here = objective.value(x)
     for i in np.flatnonzero(diagonal & (x <= AT_FLOOR)):
@@ -149,26 +149,40 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Vector) -> bool
     return False
 
 
-def _attempts(objective: _Objective, diagonal: Vector) -> Iterator[tuple[str, Vector]]:
+def _attempts(objective: _Objective, diagonal: Flags) -> Iterator[tuple[str, Vector]]:
     bounds = [(FLOOR if d else None, None) for d in diagonal]
     size = len(diagonal)
 
     def quasi_newton(x: Vector) -> Vector:
-        found = optimize.minimize(objective.value, x, jac=objective.gradient, method="L-BFGS-B",
-                                  bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-7,
-                                                          "maxiter": 500})
+        found = optimize.minimize(
+            objective.value,
+            x,
+            jac=objective.gradient,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"ftol": 1e-13, "gtol": 1e-7, "maxiter": 500},
+        )
         return np.asarray(found.x)
 
     def simplex(x: Vector) -> Vector:
-        found = optimize.minimize(objective.value, x, method="Nelder-Mead", bounds=bounds,
-                                  options={"xatol": 1e-6, "fatol": 1e-9,
-                                           "maxiter": 200 * size, "adaptive": size > 4})
+        found = optimize.minimize(
+            objective.value,
+            x,
+            method="Nelder-Mead",
+            bounds=bounds,
+            options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 200 * size, "adaptive": size > 4},
+        )
         return np.asarray(found.x)
 
     def directions(x: Vector) -> Vector:
         wide = [(FLOOR if d else -1e3, 1e3) for d in diagonal]
-        found = optimize.minimize(objective.value, x, method="Powell", bounds=wide,
-                                  options={"xtol": 1e-6, "ftol": 1e-11, "maxiter": 20})
+        found = optimize.minimize(
+            objective.value,
+            x,
+            method="Powell",
+            bounds=wide,
+            options={"xtol": 1e-6, "ftol": 1e-11, "maxiter": 20},
+        )
         return np.asarray(found.x)
 
     for height in _STARTS:
@@ -178,8 +192,9 @@ def _attempts(objective: _Objective, diagonal: Vector) -> Iterator[tuple[str, Ve
     yield "Nelder-Mead", simplex(start)
 
 
-def minimize(value: Callable[[Vector], float], gradient: Callable[[Vector], Vector],
-             diagonal: Vector) -> Optimum:
+def minimize(
+    value: Callable[[Vector], float], gradient: Callable[[Vector], Vector], diagonal: Flags
+) -> Optimum:
     """The minimum of MixedLM's criterion.
 
     Optimizers and starts are tried in turn until one ends at a point that is certified; if it
@@ -201,14 +216,29 @@ def minimize(value: Callable[[Vector], float], gradient: Callable[[Vector], Vect
         # the sign of a column of the factor is free; MixedLM's criterion is even in it
         x, decrement, convex = _newton(objective, reached, diagonal)
         found = objective.value(x)
-        good = (np.isfinite(found) and convex and decrement < TOLERANCE
-                and not _off_floor_helps(objective, x, diagonal))
-        if best is None or found < best[0] - 1e-9 or (good and not best[3]
-                                                      and found < best[0] + TOLERANCE):
+        good = (
+            np.isfinite(found)
+            and convex
+            and decrement < TOLERANCE
+            and not _off_floor_helps(objective, x, diagonal)
+        )
+        if (
+            best is None
+            or found < best[0] - 1e-9
+            or (good and not best[3] and found < best[0] + TOLERANCE)
+        ):
             best = (found, x, decrement, good, name)
         at_floor = bool(np.any(diagonal & (best[1] <= AT_FLOOR)))
         if best[3] and (not at_floor or count >= len(_STARTS)):
             break
     assert best is not None
-    return Optimum(best[1], best[0], objective.gradient(best[1]), best[2], best[3], best[4],
-                   objective.evaluations, tuple(tried))
+    return Optimum(
+        best[1],
+        best[0],
+        objective.gradient(best[1]),
+        best[2],
+        best[3],
+        best[4],
+        objective.evaluations,
+        tuple(tried),
+    )

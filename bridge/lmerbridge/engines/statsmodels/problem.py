@@ -71,16 +71,18 @@ def is_crossed(frame: ModelFrame) -> bool:
     return not all(nested_in(block, frame.random[-1]) for block in frame.random)
 
 
-def triangular(factor: np.ndarray[Any, np.dtype[np.float64]]
-               ) -> np.ndarray[Any, np.dtype[np.float64]]:
+def triangular(
+    factor: np.ndarray[Any, np.dtype[np.float64]],
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The lower triangular L with L L' = F F' and a non-negative diagonal."""
     upper = np.linalg.qr(factor.T, mode="r")
     signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
     return np.asarray((signs[:, None] * upper).T)
 
 
-def _scaled(block: RandomBlock, position: int,
-            root: np.ndarray[Any, np.dtype[np.float64]] | None) -> ScaledTerm:
+def _scaled(
+    block: RandomBlock, position: int, root: np.ndarray[Any, np.dtype[np.float64]] | None
+) -> ScaledTerm:
     columns, k = block.columns, len(block.names)
     back = np.eye(k)
     intercept = next((j for j in range(k) if np.all(columns[:, j] == 1)), None)

@@ -46,13 +46,15 @@ def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
     except (TypeError, ValueError) as error:
         raise DataError("start must be the numbers of theta") from error
     if len(theta) != frame.covariance_parameters:
-        raise DataError(f"start has {len(theta)} values; theta has "
-                        f"{frame.covariance_parameters} in this model")
+        raise DataError(
+            f"start has {len(theta)} values; theta has {frame.covariance_parameters} in this model"
+        )
     return theta
 
 
-def fit_frame(frame: ModelFrame, REML: bool = True, start: Any = None,
-              engine: str = "auto") -> Model:
+def fit_frame(
+    frame: ModelFrame, REML: bool = True, start: Any = None, engine: str = "auto"
+) -> Model:
     """Fit a model frame, and warn of what lme4 would warn of."""
     # without fixed effects there is nothing to restrict: lme4 fits by ML
     spec = FitSpec(REML=bool(REML) and frame.X.shape[1] > 0, start=_theta_start(start, frame))
@@ -121,14 +123,30 @@ def lmer(
     if control is not None and not isinstance(control, Control):
         raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
     frame = build_frame(
-        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, control=control,
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        na_action=na_action,
+        contrasts=contrasts,
+        control=control,
         data_name=_data_name if _data_name is not None else _find_name(data),
     )
     model = fit_frame(frame, REML, start, engine)
-    inputs = {"formula": formula, "data": data, "REML": REML, "engine": engine,
-              "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
-              "contrasts": contrasts, "start": start, "control": control}
+    inputs = {
+        "formula": formula,
+        "data": data,
+        "REML": REML,
+        "engine": engine,
+        "weights": weights,
+        "offset": offset,
+        "subset": subset,
+        "na_action": na_action,
+        "contrasts": contrasts,
+        "start": start,
+        "control": control,
+    }
     return Model(model.result, frame, inputs)
 
 
@@ -155,14 +173,33 @@ def from_json(text: str, data: Any = None) -> Model:
     if data is None:
         return Model(result)
     call = result.call
-    own = {"weights": call.weights, "offset": call.offset, "subset": call.subset}
-    frame = build_frame(call.written, data, na_action=call.na_action, contrasts=call.contrasts,
-                        data_name=call.data_name or "data", **own)
+    frame = build_frame(
+        call.written,
+        data,
+        weights=call.weights,
+        offset=call.offset,
+        subset=call.subset,
+        na_action=call.na_action,
+        contrasts=call.contrasts,
+        data_name=call.data_name or "data",
+    )
     if frame.fingerprint != result.data.fingerprint:
-        raise DataError("this data does not give the model frame that was fitted "
-                        f"(fingerprint {frame.fingerprint[:12]}, "
-                        f"fitted {result.data.fingerprint[:12]})")
-    inputs = {"formula": call.written, "data": data, "REML": call.REML,
-              "engine": result.provenance.engine, **own, "na_action": call.na_action,
-              "contrasts": call.contrasts, "start": call.start, "control": None}
+        raise DataError(
+            "this data does not give the model frame that was fitted "
+            f"(fingerprint {frame.fingerprint[:12]}, "
+            f"fitted {result.data.fingerprint[:12]})"
+        )
+    inputs = {
+        "formula": call.written,
+        "data": data,
+        "REML": call.REML,
+        "engine": result.provenance.engine,
+        "weights": call.weights,
+        "offset": call.offset,
+        "subset": call.subset,
+        "na_action": call.na_action,
+        "contrasts": call.contrasts,
+        "start": call.start,
+        "control": None,
+    }
     return Model(result, frame, inputs)

@@ -1,0 +1,48 @@
+# `make help` lists the targets. R=no leaves R out; PYTHON=... names another Python.
+PYTHON ?= python3
+R ?= yes
+BIN := .venv/bin
+export PYTHON R
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reference test lint types wheel bench datasets golden schema clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+	  awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: ## what the others do first: .venv, R with lme4 (R=no leaves it out), the rpy2 that fits
+	@sh scripts/setup.sh
+
+reference: setup ## the main job: the reference suite on every engine, and the table of agreement
+	@$(BIN)/lmerbridge check
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+lint: setup ## ruff: style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## mypy (strict) and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+wheel: setup ## build the wheel and run the tests against it in an environment of its own
+	@sh scripts/test_wheel.sh
+
+bench: setup ## time fits and data transfer (needs R)
+	@$(BIN)/python benchmarks/bridge.py
+
+datasets: setup ## make the data sets again (needs R) and compare with what is here
+	@$(BIN)/python datasets/make.py --check
+
+golden: setup ## make the golden values again from R (LMERBRIDGE_DATA: folder with bounce.csv)
+	@Rscript --vanilla reference/golden.R . "$$LMERBRIDGE_DATA"
+	@Rscript --vanilla tests/stored/model_matrices.R tests/stored
+
+schema: setup ## write the JSON Schema of FitResult from the dataclasses
+	@$(BIN)/python -m lmerbridge.result.write_schema
+
+clean: ## remove .venv and everything that was built
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from lmerbridge.cli.app import main
+
+__all__ = ["main"]

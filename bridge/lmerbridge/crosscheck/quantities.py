@@ -1,0 +1,161 @@
+"""A fit as named quantities, each a mapping of keys to numbers; nothing goes by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.result import FitResult
+from lmerbridge.result.tables import random_table, variance_table
+
+__all__ = ["Quantities", "of_golden", "of_result"]
+
+Keyed = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What is compared of a fit.
+
+    ``units`` gives, for quantities compared in units of another number (standard errors,
+    conditional standard deviations), that number by the same keys.
+    """
+
+    source: str
+    values: Mapping[str, Keyed]
+    sigma: float
+    units: Mapping[str, Keyed]
+
+
+def _number(value: Any) -> float:
+    return float(value) if not isinstance(value, str) else float("nan")
+
+
+def _variance(rows: list[tuple[Any, Any, Any, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    deviations, correlations = {}, {}
+    for group, one, two, value in rows:
+        if two is None:
+            deviations[group if one is None else f"{group}.{one}"] = value
+        else:
+            correlations[f"{group}.{one}.{two}"] = value
+    return deviations, correlations
+
+
+def _build(
+    source: str,
+    names: list[str],
+    beta: list[float],
+    errors: list[float],
+    variance: list[tuple[Any, Any, Any, float]],
+    modes: dict[str, tuple[float, float]],
+    fitted: list[float],
+    sigma: float,
+    counts: dict[str, float],
+    criterion: dict[str, float],
+) -> Quantities:
+    deviations, correlations = _variance(variance)
+    return Quantities(
+        source=source,
+        sigma=sigma,
+        values={
+            "nobs": {
+                "nobs": counts["nobs"],
+                **{f"levels of {k}": v for k, v in counts.items() if k != "nobs"},
+            },
+            "criterion": {"criterion": criterion["criterion"]},
+            "fixed effects": dict(zip(names, beta, strict=True)),
+            "standard errors": dict(zip(names, errors, strict=True)),
+            "std. deviations": deviations,
+            "correlations": correlations,
+            "modes": {k: v[0] for k, v in modes.items()},
+            "conditional SDs": {k: v[1] for k, v in modes.items()},
+            "fitted": {str(i): v for i, v in enumerate(fitted)},
+            "AIC": {"AIC": criterion["AIC"]},
+            "BIC": {"BIC": criterion["BIC"]},
+            "df": {"df.residual": criterion["df_residual"]},
+        },
+        units={
+            "fixed effects": dict(zip(names, errors, strict=True)),
+            "modes": {k: v[1] for k, v in modes.items()},
+        },
+    )
+
+
+def of_result(result: FitResult) -> Quantities:
+    """The quantities of an engine's result."""
+    estimates, criterion = result.estimates, result.criterion
+    table = variance_table(result).astype(object).where(lambda t: t.notna(), None)
+    effects = random_table(result)
+    labels = [f"{g}.{t}" for g, t in zip(effects["grpvar"], effects["term"], strict=True)]
+    keys = _unique_terms(labels, effects["grp"].tolist())
+    return _build(
+        result.provenance.engine,
+        list(estimates.names),
+        estimates.beta.tolist(),
+        np.sqrt(np.diag(estimates.vcov)).tolist(),
+        [
+            (r[0], r[1], r[2], float("nan") if r[4] is None else float(r[4]))
+            for r in table.itertuples(index=False)
+        ],
+        dict(
+            zip(
+                keys,
+                zip(effects["condval"].tolist(), effects["condsd"].tolist(), strict=True),
+                strict=True,
+            )
+        ),
+        estimates.fitted.tolist(),
+        estimates.sigma,
+        {"nobs": result.data.nobs, **{g: len(v) for g, v in result.data.groups.items()}},
+        {
+            "criterion": criterion.value,
+            "AIC": criterion.AIC,
+            "BIC": criterion.BIC,
+            "df_residual": criterion.df_residual,
+        },
+    )
+
+
+def _unique_terms(labels: list[str], levels: list[str]) -> list[str]:
+    """Keys of random effects; a column that two terms of a factor share is numbered."""
+    seen: dict[str, int] = {}
+    keys = []
+    for label, level in zip(labels, levels, strict=True):
+        key = f"{label}[{level}]"
+        count = seen.get(key, 0)
+        seen[key] = count + 1
+        keys.append(key if count == 0 else f"{key}#{count + 1}")
+    return keys
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def of_golden(record: Mapping[str, Any], which: str, source: str) -> Quantities:
+    """The quantities of golden values; ``which`` is ``default`` or ``polished``."""
+    fit = record[which]
+    vc, re = fit["varcorr"], fit["ranef"]
+    names = [str(n) for n in _listed(fit["names"])]
+    missing = {"NA": None}
+    rows = [
+        (g, missing.get(a, a), missing.get(b, b), _number(v))
+        for g, a, b, v in zip(vc["grp"], vc["var1"], vc["var2"], vc["sdcor"], strict=True)
+    ]
+    labels = [f"{g}.{t}" for g, t in zip(re["grpvar"], re["term"], strict=True)]
+    keys = _unique_terms(labels, re["grp"])
+    return _build(
+        source,
+        names,
+        [float(v) for v in _listed(fit["beta"])],
+        [float(v) for v in _listed(fit["std_error"])],
+        rows,
+        dict(zip(keys, zip(re["condval"], re["condsd"], strict=True), strict=True)),
+        fit["fitted"],
+        fit["sigma"],
+        {"nobs": fit["nobs"], **fit["groups"]},
+        {k: float(fit[k]) for k in ("criterion", "AIC", "BIC", "df_residual")},
+    )

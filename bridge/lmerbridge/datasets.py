@@ -1,0 +1,219 @@
+"""The data sets: ``load(name)``, ``names()``, ``describe(name)``.
+
+Most ship with the package. ``bounce`` and ``dragons`` do not, for their licence: they are taken
+from the folder that the environment variable ``LMERBRIDGE_DATA`` names, or fetched once and
+kept; either way their content is checked against a SHA-256.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lmerbridge.errors import DataError, near_match
+from lmerbridge.files import data_folder
+
+__all__ = ["DatasetInfo", "describe", "is_local", "load", "names"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a data set is.
+
+    Attributes
+    ----------
+    columns : dict of str to str
+        What each column means.
+    levels : dict
+        Per factor its levels in order, or ``"numeric"`` or ``"sorted"`` for those orders.
+    ordered : tuple of str
+        The ordered factors.
+    url : str or None
+        Where it is fetched from, if it does not ship with the package.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    rows: int
+    sha256: str
+    columns: dict[str, str]
+    levels: dict[str, Any]
+    ordered: tuple[str, ...]
+    url: str | None = None
+    format: str = "csv"
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}: {self.title}",
+            f"  {self.rows} rows",
+            f"  source: {self.source}",
+            f"  licence: {self.licence}",
+        ]
+        for column, meaning in self.columns.items():
+            kind = ""
+            if column in self.levels:
+                levels = self.levels[column]
+                kind = " (ordered factor" if column in self.ordered else " (factor"
+                kind += f" with {len(levels)} levels)" if isinstance(levels, list) else ")"
+            lines.append(f"  {column}: {meaning}{kind}")
+        return "\n".join(lines)
+
+
+def names() -> list[str]:
+    """The names of all data sets."""
+    return sorted((p.stem for p in data_folder("datasets").glob("*.toml")), key=str.casefold)
+
+
+def describe(name: str) -> DatasetInfo:
+    """Title, source, licence and columns of a data set.
+
+    Raises
+    ------
+    DataError
+        Unknown name.
+    """
+    path = data_folder("datasets") / f"{name}.toml"
+    if name not in names():
+        raise DataError(
+            f"there is no data set {name!r}{near_match(name, names())}; "
+            f"data sets: {', '.join(names())}"
+        )
+    table = tomllib.loads(path.read_text("utf-8"))
+    columns = table["columns"]
+    return DatasetInfo(
+        name=name,
+        title=table["title"],
+        source=table["source"],
+        licence=table["licence"],
+        rows=table["rows"],
+        sha256=table["sha256"],
+        columns={c: v["meaning"] for c, v in columns.items()},
+        levels={c: v["levels"] for c, v in columns.items() if "levels" in v},
+        ordered=tuple(c for c, v in columns.items() if v.get("ordered")),
+        url=table.get("url"),
+        format=table.get("format", "csv"),
+    )
+
+
+def _canonical(content: bytes, info: DatasetInfo) -> bytes:
+    """A fetched file as the CSV that the SHA-256 is of: our columns only, in our order."""
+    if info.format == "rdata":
+        try:
+            import rdata  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise DataError(
+                f"{info.name} comes as an R file: pip install rdata, or put "
+                f"{info.name}.csv into the folder LMERBRIDGE_DATA names"
+            ) from error
+        tables = rdata.conversion.convert(rdata.parser.parse_data(content))
+        frame = tables[info.name]
+    else:
+        frame = pd.read_csv(io.BytesIO(content), dtype=str)
+    missing = [c for c in info.columns if c not in frame]
+    if missing:
+        raise DataError(f"{info.url} no longer has the column {missing[0]!r}")
+    text = frame[list(info.columns)].to_csv(index=False, lineterminator="\n")
+    return str(text).encode()
+
+
+def _checked(content: bytes, info: DatasetInfo, where: str) -> bytes:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != info.sha256:
+        raise DataError(
+            f"{where} is not the data set {info.name!r}: its SHA-256 is "
+            f"{digest[:12]}..., it should be {info.sha256[:12]}..."
+        )
+    return content
+
+
+def _cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("lmerbridge"))
+
+
+def _local(info: DatasetInfo) -> Path | None:
+    """The file on this machine, if there is one."""
+    shipped = data_folder("datasets")
+    candidates = [shipped / f"{info.name}.csv", shipped / f"{info.name}.csv.gz"]
+    if info.url is not None:
+        folder = os.environ.get("LMERBRIDGE_DATA")
+        if folder:
+            candidates.insert(0, Path(folder) / f"{info.name}.csv")
+        candidates.append(_cache() / f"{info.name}.csv")
+    return next((c for c in candidates if c.is_file()), None)
+
+
+def is_local(name: str) -> bool:
+    """Whether ``load(name)`` works without fetching anything."""
+    return _local(describe(name)) is not None
+
+
+def _fetch(info: DatasetInfo) -> bytes:
+    import pooch
+
+    assert info.url is not None
+    try:
+        # the SHA-256 is of our columns; theirs may have more, so that it is checked below
+        path = pooch.retrieve(
+            info.url,
+            known_hash=None,
+            path=_cache() / "fetched",
+            fname=info.url.rsplit("/", 1)[-1],
+            progressbar=False,
+        )
+        content = Path(path).read_bytes()
+    except Exception as error:
+        raise DataError(
+            f"{info.name} could not be fetched from {info.url} ({type(error).__name__}); put "
+            f"{info.name}.csv into a folder and name that in LMERBRIDGE_DATA"
+        ) from error
+    try:
+        checked = _checked(_canonical(content, info), info, info.url)
+    except DataError:
+        Path(path).unlink()
+        raise
+    (_cache() / f"{info.name}.csv").write_bytes(checked)
+    return checked
+
+
+def load(name: str) -> pd.DataFrame:
+    """A data set as a DataFrame; factors are categoricals with R's levels in R's order.
+
+    Raises
+    ------
+    DataError
+        Unknown name; or it must be fetched and cannot be; or its content is not what it was.
+    """
+    info = describe(name)
+    path = _local(info)
+    if path is None:
+        content = _fetch(info)
+    else:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        content = _checked(content, info, str(path))
+    text = dict.fromkeys(info.levels, str)
+    frame = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, na_values=[""])
+    for column, levels in info.levels.items():
+        values = frame[column]
+        if levels == "numeric":
+            levels = sorted(values.dropna().unique(), key=float)
+        elif levels == "sorted":
+            levels = sorted(values.dropna().unique())
+        frame[column] = pd.Categorical(
+            values, categories=list(levels), ordered=column in info.ordered
+        )
+    frame.attrs["name"] = name
+    return frame

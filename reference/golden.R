@@ -1,0 +1,122 @@
+# Makes reference/golden/*.json: what lme4 says of each case of cases.toml, by default and polished
+# (restarted from its own answer with tight tolerances), and its printed text.
+# Usage: Rscript reference/golden.R CHECKOUT [FOLDER OF BOUNCE.CSV]     (lme4, jsonlite)
+suppressMessages(library(lme4))
+arguments <- commandArgs(TRUE)
+root <- arguments[1]
+other <- arguments[2]
+options(contrasts = c("contr.treatment", "contr.poly"), width = 80)
+
+# The part of TOML that these files use: tables and one-line values.
+read_toml <- function(path) {
+  blocks <- list(); current <- list(); header <- ""
+  flush <- function() if (length(current)) {
+    blocks[[length(blocks) + 1L]] <<- list(header = header, values = current)
+  }
+  for (line in readLines(path, encoding = "UTF-8")) {
+    if (grepl("^\\s*(#|$)", line)) next
+    if (grepl("^\\[", line)) {
+      flush(); current <- list(); header <- gsub("^\\[+|\\]+$", "", line); next
+    }
+    key <- sub("\\s*=.*", "", line)
+    current[[key]] <- jsonlite::fromJSON(sub("^[^=]*=\\s*", "", line))
+  }
+  flush()
+  blocks
+}
+
+load_data <- function(name) {
+  paths <- file.path(c(file.path(root, "datasets"), other), paste0(name, ".csv"))
+  path <- paths[!is.na(paths) & file.exists(paths)][1]
+  if (is.na(path)) return(NULL)
+  info <- Filter(function(b) !is.null(b$values$levels),
+                 read_toml(file.path(root, "datasets", paste0(name, ".toml"))))
+  columns <- vapply(info, function(b) gsub('^columns\\.|"', "", b$header), "")
+  d <- read.csv(path, colClasses = setNames(rep("character", length(columns)), columns),
+                na.strings = "")
+  for (i in seq_along(info)) {
+    levels <- info[[i]]$values$levels
+    values <- d[[columns[i]]]
+    if (identical(levels, "numeric")) {
+      levels <- unique(values); levels <- levels[order(as.numeric(levels))]
+    } else if (identical(levels, "sorted")) {
+      levels <- sort(unique(values[!is.na(values)]), method = "radix")
+    }
+    d[[columns[i]]] <- factor(values, levels, ordered = isTRUE(info[[i]]$values$ordered))
+  }
+  d
+}
+
+numbers <- function(m) {
+  re <- as.data.frame(ranef(m, condVar = TRUE))
+  vc <- as.data.frame(VarCorr(m))
+  list(
+    criterion = unname(if (isREML(m)) REMLcrit(m) else deviance(m)),
+    logLik = as.numeric(logLik(m)), AIC = AIC(m), BIC = BIC(m), df_residual = df.residual(m),
+    nobs = nobs(m), theta = unname(getME(m, "theta")), sigma = sigma(m),
+    names = names(fixef(m)), beta = unname(fixef(m)),
+    std_error = unname(sqrt(diag(as.matrix(vcov(m))))),
+    vcov = unname(as.matrix(vcov(m))),
+    varcorr = list(grp = vc$grp, var1 = vc$var1, var2 = vc$var2, vcov = vc$vcov, sdcor = vc$sdcor),
+    ranef = list(grpvar = as.character(re$grpvar), term = as.character(re$term),
+                 grp = as.character(re$grp), condval = re$condval, condsd = re$condsd),
+    fitted = unname(fitted(m)), singular = isSingular(m),
+    groups = as.list(ngrps(m)),
+    messages = as.character(unlist(m@optinfo$conv$lme4$messages))
+  )
+}
+
+# The best of nloptwrap and bobyqa, each started from the best point so far, tightly.
+polish <- function(m) {
+  best <- m
+  for (i in 1:3) {
+    for (control in list(
+      lmerControl("nloptwrap", optCtrl = list(xtol_abs = 1e-12, ftol_abs = 1e-12, maxeval = 1e5),
+                  calc.derivs = FALSE, check.conv.singular = "ignore"),
+      lmerControl("bobyqa", optCtrl = list(rhoend = 1e-10, maxfun = 1e5), calc.derivs = FALSE,
+                  check.conv.singular = "ignore"))) {
+      tried <- suppressWarnings(suppressMessages(
+        update(best, start = getME(best, "theta"), control = control)))
+      if (-2 * as.numeric(logLik(tried)) < -2 * as.numeric(logLik(best))) best <- tried
+    }
+  }
+  best
+}
+
+stamp <- list(R = paste(R.version$major, R.version$minor, sep = "."),
+              lme4 = as.character(packageVersion("lme4")),
+              Matrix = as.character(packageVersion("Matrix")),
+              nloptr = as.character(packageVersion("nloptr")),
+              minqa = as.character(packageVersion("minqa")),
+              BLAS = basename(extSoftVersion()[["BLAS"]]), LAPACK = La_version(),
+              platform = R.version$platform)
+folder <- file.path(root, "reference", "golden")
+dir.create(folder, showWarnings = FALSE)
+for (block in read_toml(file.path(root, "reference", "cases.toml"))) {
+  case <- block$values
+  assign(case$data, load_data(case$data))
+  if (is.null(get(case$data))) { cat("no data for", case$name, "\n"); next }
+  REML <- !identical(case$REML, FALSE)
+  call <- bquote(lmer(.(str2lang(case$formula)), data = .(as.name(case$data)), REML = .(REML)))
+  error <- NULL
+  said <- character()
+  m <- withCallingHandlers(
+    tryCatch(eval(call), error = function(e) { error <<- conditionMessage(e); NULL }),
+    message = function(c) { said <<- c(said, trimws(conditionMessage(c))); invokeRestart("muffleMessage") },
+    warning = function(c) { said <<- c(said, conditionMessage(c)); invokeRestart("muffleWarning") })
+  record <- list(name = case$name, formula = case$formula, REML = REML, made_by = stamp)
+  if (is.null(m)) {
+    record$error <- error
+  } else {
+    record$said <- as.list(said)
+    record$default <- numbers(m)
+    record$polished <- numbers(polish(m))
+    record$text <- list(summary = capture.output(print(summary(m))),
+                        model = capture.output(print(m)),
+                        variances = capture.output(print(VarCorr(m))))
+  }
+  writeLines(jsonlite::toJSON(record, auto_unbox = TRUE, digits = I(17), na = "string",
+                              null = "null"),
+             file.path(folder, paste0(case$name, ".json")))
+  cat(case$name, "\n")
+}
