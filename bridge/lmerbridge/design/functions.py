@@ -393,6 +393,7 @@ def _interaction(args: Arguments) -> Value:
 
 
 def _cut_labels(breaks: Array, right: bool, lowest: bool, digits: int) -> tuple[str, ...]:
+    texts: list[str] = []
     for d in range(digits, max(12, digits) + 1):
         texts = [f"{b:.{d}g}" for b in breaks]
         if len(set(texts)) == len(texts):
@@ -459,6 +460,9 @@ def _contrasts(args: Arguments) -> Value:
         if contrast.name == "contr.treatment":
             # C() stores the matrix without level names when base is given: f1, f3
             contrast = replace(contrast, columns=_numbered(len(factor.levels), int(base)))
+    if contrast.name == "contr.SAS" and contrast.columns is None:
+        # R's C() gives these no level names either
+        contrast = replace(contrast, columns=_numbered(len(factor.levels), len(factor.levels)))
     if many is not None:
         contrast = replace(contrast, how_many=int(many))
     return replace(factor, contrast=contrast)

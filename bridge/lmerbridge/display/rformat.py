@@ -61,7 +61,7 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
     So many decimals that the element that needs most shows ``digits`` significant digits;
     scientific if that is narrower than fixed.
     """
-    numbers = [float(v) for v in values]
+    numbers = [float(v) + 0.0 for v in values]  # no -0
     shapes = [_shape(v, digits) for v in numbers if math.isfinite(v)]
     special = [len(_special(v)) for v in numbers if not math.isfinite(v)]
     if not shapes:
@@ -77,11 +77,6 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
         if fixed_width <= scientific_width:
             decimals = max(right, nsmall)
             texts = [f"{v:.{decimals}f}" if math.isfinite(v) else _special(v) for v in numbers]
-            zero = "-0." if decimals else "-0"
-            texts = [
-                t[1:] if t.startswith(zero) and not t.strip("-0.") and v == 0 else t
-                for t, v in zip(texts, numbers, strict=True)
-            ]
         else:
             texts = [
                 _scientific(v, mantissa - 1, exponent) if math.isfinite(v) else _special(v)
@@ -199,7 +194,11 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
             counts[text] = counts.get(text, 0) + 1
         again = [name for name, text in short.items() if counts[text] > 1]
         longest = max((len(name) for name in again), default=0)
-        if not again or wanted > longest:
+        if not again:
+            break
+        if wanted > longest:  # no length tells them apart (they differ in outer blanks)
+            for name in again:
+                short[name] = _abbreviate_one(name, length)
             break
         wanted += 1
         for name in again:

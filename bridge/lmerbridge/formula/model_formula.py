@@ -276,6 +276,8 @@ def parse_formula(text: str | Formula) -> Formula:
         raise FormulaError("the response is missing on the left of '~'", text, whole.position)
     if not (isinstance(whole, Binary) and whole.operator == "~"):
         raise FormulaError("a formula needs a '~' between response and predictors", text, len(text))
+    if isinstance(whole.left, Binary) and whole.left.operator == "~":
+        raise FormulaError("a formula has one '~'", text, whole.position)
     if _holds_bar(whole.left):
         raise FormulaError("the response cannot hold a random term", text, whole.position)
     if any(n.id == "." for n in names_in(whole.left)):

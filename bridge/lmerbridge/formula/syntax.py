@@ -182,7 +182,7 @@ class _Writer:
                     self.line += node.operator
                 else:
                     self.line += f" {node.operator} "
-                    if node.operator != "~" and not node.operator.startswith("%"):
+                    if node.operator != "~":
                         broken = self.may_break(broken)
                 self.write(node.right)
             case Call():

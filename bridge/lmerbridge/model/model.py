@@ -156,8 +156,8 @@ class Model:
 
     def ngrps(self) -> pd.Series[int]:
         """Number of levels by grouping factor."""
-        sizes: Any = pd.Series({g: len(v) for g, v in self.result.data.groups.items()}, dtype=int)
-        return sizes
+        groups = self.result.data.groups
+        return pd.Series([len(v) for v in groups.values()], index=list(groups))
 
     def df_residual(self) -> int:
         """Rows less all parameters."""

@@ -169,7 +169,7 @@ class StatsmodelsEngine:
 
 
 def _module() -> Any:
-    """statsmodels' module, untyped and imported late: it takes a second."""
+    """The module of MixedLM, untyped and imported late: it takes a second."""
     return importlib.import_module("statsmodels.regression.mixed_linear_model")
 
 

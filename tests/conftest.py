@@ -1,0 +1,73 @@
+"""Shared fixtures; the marker ``r`` needs R with lme4."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.engines import load_engine
+
+STORED = Path(__file__).parent / "stored"
+REQUIRED = os.environ.get("LMERBRIDGE_REQUIRE_R") == "1"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("r") is None:
+        return
+    status = load_engine("lme4").status()
+    if not status.available:
+        if REQUIRED:
+            pytest.fail(f"R is required here (LMERBRIDGE_REQUIRE_R=1): {status.problem}")
+        pytest.skip(f"needs R with lme4: {status.problem}")
+
+
+@pytest.fixture(autouse=True)
+def _no_engine_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LMERBRIDGE_ENGINE", raising=False)
+
+
+@pytest.fixture
+def sleepstudy() -> pd.DataFrame:
+    return lb.datasets.load("sleepstudy")
+
+
+@pytest.fixture
+def stored_text() -> dict[str, list[dict[str, object]]]:
+    return json.loads((STORED / "text.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def simulated() -> pd.DataFrame:
+    """Two crossed factors, numeric, ordered, string and logical predictors; no missing values."""
+    rng = np.random.default_rng(1)
+    n = 160
+    d = pd.DataFrame(
+        {
+            "g": np.repeat(np.arange(20), 8),
+            "h": np.tile(np.arange(8), 20),
+            "f": np.tile(list("abcd"), 40),
+        }
+    )
+    d["x"], d["z"] = rng.normal(size=n), rng.normal(size=n)
+    effect = rng.normal(size=20)
+    d["y"] = 1 + 0.5 * d["x"] + effect[d["g"]] + 0.3 * rng.normal(size=8)[d["h"]]
+    d["y"] += 0.4 * rng.normal(size=20)[d["g"]] * d["x"] + rng.normal(size=n)
+    d["w"] = rng.poisson(3, n) + 1.0
+    d["o"] = pd.Categorical(np.resize(["lo", "mid", "hi"], n), ["lo", "mid", "hi"], ordered=True)
+    d["b"] = d["x"] > 0
+    d["odd name"] = d["x"]
+    return d
+
+
+@pytest.fixture
+def engine_slot() -> Iterator[str]:
+    """A name under which a test may register an engine."""
+    yield "fake"
+    lb.register_engine("fake", None)

@@ -1,0 +1,203 @@
+"""Registry, choice and refusal, with a fake engine."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.design import build_frame, lmerControl
+from lmerbridge.engines import (
+    Feature,
+    FitSpec,
+    Status,
+    engine_names,
+    features_of,
+    load_engine,
+    refusal,
+    registry,
+    status_of,
+)
+from lmerbridge.errors import EngineUnavailableError, FitFailedError, UnsupportedModelError
+
+FORMULA = "Reaction ~ Days + (1 | Subject)"
+
+
+class Fake:
+    """Answers with statsmodels' numbers under its own name."""
+
+    name = "fake"
+    summary = "for tests"
+
+    def __init__(self, available=True, unsupported=None, limit=None):
+        self.available, self.unsupported, self.limit = available, unsupported or {}, limit
+        self.fits = 0
+
+    def status(self):
+        return Status(self.available, "1", None if self.available else "broken", "mend it")
+
+    def limits(self, frame, spec):
+        return self.limit
+
+    def fit(self, frame, spec):
+        self.fits += 1
+        result = load_engine("statsmodels").fit(frame, spec)
+        return replace(result, provenance=replace(result.provenance, engine="fake"))
+
+
+@pytest.fixture
+def only_fakes(monkeypatch):
+    """Put fakes in the places of the engines that ``auto`` tries."""
+
+    def install(**engines):
+        monkeypatch.setattr(registry, "AUTO_ORDER", tuple(engines))
+        for name, engine in engines.items():
+            engine.name = name
+            lb.register_engine(name, lambda engine=engine: engine)
+
+    yield install
+    for name in ("one", "two", "three"):
+        lb.register_engine(name, None)
+
+
+def test_engines_are_found_by_entry_points():
+    assert engine_names()[:2] == ["lme4", "statsmodels"]
+
+
+def test_a_named_engine_fits(engine_slot, sleepstudy):
+    fake = Fake()
+    lb.register_engine(engine_slot, lambda: fake)
+    m = lb.lmer(FORMULA, sleepstudy, engine="fake")
+    assert (m.engine, fake.fits) == ("fake", 1)
+
+
+def test_an_unknown_engine(sleepstudy):
+    with pytest.raises(EngineUnavailableError, match="did you mean 'statsmodels'"):
+        lb.lmer(FORMULA, sleepstudy, engine="statsmodel")
+    with pytest.raises(ImportError):
+        lb.lmer(FORMULA, sleepstudy, engine="statsmodel")
+
+
+def test_a_named_engine_never_falls_back(engine_slot, sleepstudy):
+    lb.register_engine(engine_slot, lambda: Fake(available=False))
+    with pytest.raises(EngineUnavailableError, match="broken; mend it with: mend it"):
+        lb.lmer(FORMULA, sleepstudy, engine="fake")
+
+
+def test_the_environment_sets_the_default(engine_slot, sleepstudy, monkeypatch):
+    lb.register_engine(engine_slot, Fake)
+    monkeypatch.setenv("LMERBRIDGE_ENGINE", "fake")
+    assert lb.lmer(FORMULA, sleepstudy).engine == "fake"
+    assert lb.lmer(FORMULA, sleepstudy, engine="statsmodels").engine == "statsmodels"
+
+
+def test_auto_takes_the_first_that_can_and_says_why_not_the_others(only_fakes, sleepstudy):
+    only_fakes(one=Fake(available=False), two=Fake(unsupported={Feature.REML: "cannot"}),
+               three=Fake())
+    m = lb.lmer(FORMULA, sleepstudy)
+    skipped = {s.engine: s.reason for s in m.result.provenance.skipped}
+    assert skipped == {"one": "broken", "two": "does not fit this model (restricted maximum "
+                                               "likelihood: cannot)"}
+    assert "one: broken" in str(m.summary())
+
+
+def test_auto_passes_over_an_engine_that_turns_out_to_be_missing(only_fakes, sleepstudy):
+    class Vanishing(Fake):
+        def fit(self, frame, spec):
+            raise EngineUnavailableError("gone")
+
+    only_fakes(one=Vanishing(), two=Fake())
+    assert lb.lmer(FORMULA, sleepstudy).result.provenance.skipped[0].reason == "gone"
+
+
+def test_auto_does_not_hide_a_failed_fit(only_fakes, sleepstudy):
+    class Failing(Fake):
+        def fit(self, frame, spec):
+            raise FitFailedError("no")
+
+    only_fakes(one=Failing(), two=Fake())
+    with pytest.raises(FitFailedError):
+        lb.lmer(FORMULA, sleepstudy)
+
+
+def test_auto_with_nothing_that_can(only_fakes, sleepstudy):
+    only_fakes(one=Fake(limit="too large"), two=Fake(available=False))
+    with pytest.raises(UnsupportedModelError, match=r"one: does not fit this model \(too large\)"):
+        lb.lmer(FORMULA, sleepstudy)
+    only_fakes(one=Fake(available=False))
+    with pytest.raises(EngineUnavailableError):
+        lb.lmer(FORMULA, sleepstudy)
+
+
+def test_a_refusal_says_what_who_why_and_what_else(engine_slot, sleepstudy):
+    lb.register_engine(engine_slot, lambda: Fake(unsupported={Feature.REML: "ML only"}))
+    with pytest.raises(UnsupportedModelError) as caught:
+        lb.lmer(FORMULA, sleepstudy, engine="fake")
+    text = str(caught.value)
+    assert "engine 'fake' does not fit Reaction ~ Days + (1 | Subject)" in text
+    assert "restricted maximum likelihood: ML only" in text
+    assert "can fit it here" in text
+    assert isinstance(caught.value, NotImplementedError)
+
+
+def test_status_never_raises(engine_slot):
+    def explode():
+        raise RuntimeError("boom")
+
+    lb.register_engine(engine_slot, explode)
+    assert not status_of("fake").available
+    assert "boom" in status_of("fake").problem
+    assert not status_of("no such engine").available
+
+
+# one model for each declared feature: the declarations below are what engines are held to
+EXAMPLES = {
+    Feature.ML: ("y ~ x + (1 | g)", {"REML": False}),
+    Feature.REML: ("y ~ x + (1 | g)", {}),
+    Feature.WEIGHTS: ("y ~ x + (1 | g)", {"weights": "w"}),
+    Feature.OFFSET: ("y ~ x + (1 | g)", {"offset": "z"}),
+    Feature.NO_FIXED: ("y ~ 0 + (1 | g)", {}),
+    Feature.SEVERAL_FACTORS: ("y ~ x + (1 | g) + (1 | h)", {}),
+    Feature.CROSSED: ("y ~ x + (1 | g) + (1 | h)", {}),
+    Feature.CORRELATED: ("y ~ x + (x | g)", {}),
+    Feature.CORRELATED_INNER: ("y ~ x + (x | g) + (1 | h)", {}),
+    Feature.SEVERAL_CORRELATED: ("y ~ x + (x | g) + (0 + z + w | g)", {}),
+    Feature.START: ("y ~ x + (1 | g)", {"start": [1.0]}),
+    Feature.SETTINGS: ("y ~ x + (1 | g)", {"control": lmerControl(optimizer="bobyqa")}),
+}
+
+
+def test_every_feature_has_an_example():
+    assert set(EXAMPLES) == set(Feature)
+
+
+@pytest.mark.parametrize("feature", list(Feature))
+def test_features_are_recognized(feature, simulated):
+    formula, arguments = EXAMPLES[feature]
+    spec = FitSpec(REML=arguments.get("REML", True), start=tuple(arguments.get("start", ())) or None)
+    frame = build_frame(formula, simulated, **{k: v for k, v in arguments.items()
+                                               if k not in ("REML", "start")})
+    assert feature in features_of(frame, spec)
+    plain = build_frame("y ~ x + (1 | g)", simulated)
+    if feature is not Feature.REML:
+        assert feature not in features_of(plain, FitSpec())
+
+
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize("feature", list(Feature))
+@pytest.mark.parametrize("name", ["statsmodels", pytest.param("lme4", marks=pytest.mark.r)])
+def test_engines_do_what_they_declare(name, feature, simulated):
+    """Each engine fits what it does not declare unsupported, and refuses the rest."""
+    formula, arguments = EXAMPLES[feature]
+    if feature in load_engine(name).unsupported:
+        with pytest.raises(UnsupportedModelError, match="does not fit"):
+            lb.lmer(formula, simulated, engine=name, **arguments)
+    else:
+        m = lb.lmer(formula, simulated, engine=name, **arguments)
+        assert np.isfinite(m.result.criterion.value)
+        assert refusal(load_engine(name), m.frame, FitSpec(REML=m.result.call.REML)) is None
+
+
+def test_nested_factors_are_not_crossed(simulated):
+    frame = build_frame("y ~ x + (1 | f/g)", simulated.assign(f=simulated.g // 5))
+    assert Feature.CROSSED not in features_of(frame, FitSpec())

@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmerbridge.design.columns import Table
+from lmerbridge.design.contrasts import Contrast, contrast_matrix
+from lmerbridge.design.evaluate import Evaluator
+from lmerbridge.design.functions import FUNCTIONS
+from lmerbridge.design.matrix import model_matrix
+from lmerbridge.errors import DataError
+from lmerbridge.formula.functions import SIGNATURES
+from lmerbridge.formula.parser import parse_expression
+from lmerbridge.formula.syntax import Unary, deparse
+from lmerbridge.formula.terms import expand_terms
+
+STORED = Path(__file__).parent / "stored"
+RECORDS = json.loads((STORED / "model_matrices.json").read_text("utf-8"))
+
+
+def design_data():
+    d = pd.read_csv(STORED / "design_data.csv")
+    for name in "ab":
+        d[name] = d[name].astype("category")
+    d["o"] = pd.Categorical(d["o"].astype(str), ordered=True)
+    return d
+
+
+def built(text, d):
+    node = parse_expression(text)
+    assert isinstance(node, Unary)
+    terms = expand_terms(node.operand, text)
+    evaluator = Evaluator(Table(d).column, len(d))
+    variables = {deparse(v): evaluator.column(v) for v in terms.variables}
+    return model_matrix(terms, variables, len(d))
+
+
+def test_there_are_enough_formulas():
+    assert len(RECORDS) >= 60
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=[r["formula"] for r in RECORDS])
+def test_columns_are_r_s(record):
+    matrix = built(record["formula"], design_data())
+    assert list(matrix.names) == record["names"]
+    expected = np.array(record["values"], dtype=float).reshape(-1, record["rows"]).T
+    np.testing.assert_allclose(
+        matrix.values,
+        expected,
+        rtol=0,
+        atol=1e-12 * max(1.0, float(np.abs(expected).max(initial=0.0))),
+    )
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("text", [r["formula"] for r in RECORDS])
+def test_columns_are_those_of_live_r(text):
+    from lmerbridge.engines.lme4 import _column_to_r
+    from lmerbridge.rlang import r_session
+
+    d = design_data()
+    table = Table(d)
+    columns = {name: _column_to_r(table.column(name), False) for name in table.columns}
+    reply = r_session().call("design_matrix", {"formula": text, "columns": columns, "rows": len(d)})
+    assert reply.failure is None, reply.failure
+    names = reply.value["names"]
+    matrix = built(text, d)
+    assert list(matrix.names) == (names if isinstance(names, list) else [names])
+    expected = np.asarray(reply.value["values"]).reshape(len(d), -1)
+    np.testing.assert_allclose(
+        matrix.values,
+        expected,
+        rtol=0,
+        atol=1e-11 * max(1.0, float(np.abs(expected).max(initial=0.0))),
+    )
+
+
+def test_every_function_of_the_language_is_implemented():
+    assert set(FUNCTIONS) == set(SIGNATURES)
+
+
+@pytest.mark.parametrize(
+    "name", ["contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"]
+)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_contrasts_span_what_indicators_span(name, count):
+    matrix, names = contrast_matrix(Contrast(name), tuple("abcde"[:count]))
+    assert matrix.shape == (count, count - 1)
+    assert len(names) == count - 1
+    assert np.linalg.matrix_rank(np.column_stack([np.ones(count), matrix])) == count
+
+
+def test_polynomial_contrasts_are_orthonormal():
+    matrix, names = contrast_matrix(Contrast("contr.poly"), tuple("abcde"))
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(4), atol=1e-12)
+    assert names == (".L", ".Q", ".C", "^4")
+
+
+def test_one_level_has_no_contrasts():
+    with pytest.raises(DataError, match="2 or more levels"):
+        contrast_matrix(Contrast(), ("a",))
+
+
+def test_learned_bases_are_obeyed_on_new_data():
+    d = design_data()
+    memory = {}
+    node = parse_expression("poly(x, 2)")
+    whole = Evaluator(Table(d).column, len(d), memory).column(node)
+    part = Evaluator(Table(d[:5]).column, 5, memory).column(node)
+    np.testing.assert_allclose(part.values, whole.values[:5])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("~ a + 1 > 2", "not meaningful for factors"),
+        ("~ sqrt(a)", "not meaningful"),
+        ("~ poly(x, 30)", "degree"),
+        ("~ cut(x, 1)", "number of intervals"),
+        ("~ relevel(b, ref = 'zz')", "not a level"),
+        ("~ C(b, nonsense)", "unknown contrasts"),
+        ("~ factor(b, labels = c('P', 'Q'))", "2 labels for 3 levels"),
+        ("~ I('a')", "string"),
+        ("~ c(1, 2)", "lengths differ"),
+        ("~ bs(x, df = 1)", "too small"),
+    ],
+)
+def test_what_cannot_be_evaluated_says_so(text, words):
+    with pytest.raises(ValueError, match=words):
+        built(text, design_data())

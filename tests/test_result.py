@@ -1,0 +1,123 @@
+import json
+import math
+from dataclasses import FrozenInstanceError, replace
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lmerbridge as lb
+from lmerbridge.errors import DataError
+from lmerbridge.result import from_json, json_schema, stored_schema, to_json
+
+
+@pytest.fixture(scope="module")
+def model():
+    data = lb.datasets.load("sleepstudy")
+    return lb.lmer("Reaction ~ Days + (Days | Subject)", data, engine="statsmodels", weights=
+                   np.linspace(1, 2, 180))
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+    if hasattr(a, "__dataclass_fields__"):
+        return type(a) is type(b) and all(same(getattr(a, f), getattr(b, f))
+                                          for f in a.__dataclass_fields__)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if hasattr(a, "items"):
+        return list(a) == list(b) and all(same(v, b[k]) for k, v in a.items())
+    if isinstance(a, float) and math.isnan(a):
+        return isinstance(b, float) and math.isnan(b)
+    return a == b
+
+
+def test_json_there_and_back_loses_nothing(model):
+    again = from_json(to_json(model.result))
+    assert same(model.result, again)
+    assert to_json(again) == to_json(model.result)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=2, max_size=2),
+       st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+def test_any_numbers_and_names_survive(numbers, missing):
+    result = small_result()
+    changed = replace(result, missing=missing,
+                      estimates=replace(result.estimates, beta=np.array(numbers)))
+    assert same(changed, from_json(to_json(changed)))
+
+
+_small = []
+
+
+def small_result():
+    if not _small:
+        data = lb.datasets.load("Dyestuff")
+        _small.append(lb.lmer("Yield ~ 1 + (1 | Batch)", data, engine="statsmodels").result)
+    return _small[0]
+
+
+def test_the_document_follows_its_schema(model):
+    jsonschema.validate(json.loads(model.to_json()), stored_schema())
+
+
+def test_the_schema_file_is_that_of_the_dataclasses():
+    assert stored_schema() == json_schema(), "run: make schema"
+
+
+def test_the_schema_can_fail(model):
+    document = json.loads(model.to_json())
+    document["estimates"]["sigma"] = "many"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, stored_schema())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "lmerbridge/99"}',
+                                  '{"schema": "lmerbridge/1"}'])
+def test_other_documents_are_refused(text):
+    with pytest.raises(DataError):
+        from_json(text)
+
+
+@pytest.mark.parametrize("change", [{"extra": 1}, {"criterion": None}, {"evidence": 3}])
+def test_damaged_documents_are_refused(model, change):
+    with pytest.raises(DataError, match="result"):
+        from_json(json.dumps({**json.loads(model.to_json()), **change}))
+
+
+def test_results_are_frozen(model):
+    with pytest.raises(FrozenInstanceError):
+        model.result.schema = "x"
+    with pytest.raises(ValueError, match="read-only"):
+        model.result.estimates.beta[0] = 1.0
+
+
+def test_model_from_json(model):
+    text = model.to_json()
+    bare = lb.from_json(text)
+    assert str(bare.summary()) == str(model.summary())
+    assert bare.fixef().equals(model.fixef())
+    with pytest.raises(DataError, match="read without its data"):
+        bare.getME("X")
+    with pytest.raises(DataError, match="read without its data"):
+        bare.update(". ~ . - Days")
+
+
+def test_model_from_json_with_data_must_fit():
+    data = lb.datasets.load("sleepstudy")
+    m = lb.lmer("Reaction ~ Days + (1 | Subject)", data, engine="statsmodels")
+    again = lb.from_json(m.to_json(), data)
+    assert again.getME("X").shape == (180, 2)
+    with pytest.raises(DataError, match="fingerprint"):
+        lb.from_json(m.to_json(), data.assign(Days=data.Days + 1))
+
+
+def test_seconds_and_versions_are_recorded(model):
+    p = model.result.provenance
+    assert p.seconds > 0
+    assert p.versions["statsmodels"] == p.engine_version
+    assert p.platform
