@@ -92,12 +92,15 @@ def test_the_environment_sets_the_default(engine_slot, sleepstudy, monkeypatch):
 
 
 def test_auto_takes_the_first_that_can_and_says_why_not_the_others(only_fakes, sleepstudy):
-    only_fakes(one=Fake(available=False), two=Fake(unsupported={Feature.REML: "cannot"}),
-               three=Fake())
+    only_fakes(
+        one=Fake(available=False), two=Fake(unsupported={Feature.REML: "cannot"}), three=Fake()
+    )
     m = lb.lmer(FORMULA, sleepstudy)
     skipped = {s.engine: s.reason for s in m.result.provenance.skipped}
-    assert skipped == {"one": "broken", "two": "does not fit this model (restricted maximum "
-                                               "likelihood: cannot)"}
+    assert skipped == {
+        "one": "broken",
+        "two": "does not fit this model (restricted maximum likelihood: cannot)",
+    }
     assert "one: broken" in str(m.summary())
 
 
@@ -174,9 +177,12 @@ def test_every_feature_has_an_example():
 @pytest.mark.parametrize("feature", list(Feature))
 def test_features_are_recognized(feature, simulated):
     formula, arguments = EXAMPLES[feature]
-    spec = FitSpec(REML=arguments.get("REML", True), start=tuple(arguments.get("start", ())) or None)
-    frame = build_frame(formula, simulated, **{k: v for k, v in arguments.items()
-                                               if k not in ("REML", "start")})
+    spec = FitSpec(
+        REML=arguments.get("REML", True), start=tuple(arguments.get("start", ())) or None
+    )
+    frame = build_frame(
+        formula, simulated, **{k: v for k, v in arguments.items() if k not in ("REML", "start")}
+    )
     assert feature in features_of(frame, spec)
     plain = build_frame("y ~ x + (1 | g)", simulated)
     if feature is not Feature.REML:

@@ -16,16 +16,21 @@ from lmerbridge.result import from_json, json_schema, stored_schema, to_json
 @pytest.fixture(scope="module")
 def model():
     data = lb.datasets.load("sleepstudy")
-    return lb.lmer("Reaction ~ Days + (Days | Subject)", data, engine="statsmodels", weights=
-                   np.linspace(1, 2, 180))
+    return lb.lmer(
+        "Reaction ~ Days + (Days | Subject)",
+        data,
+        engine="statsmodels",
+        weights=np.linspace(1, 2, 180),
+    )
 
 
 def same(a, b):
     if isinstance(a, np.ndarray):
         return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
     if hasattr(a, "__dataclass_fields__"):
-        return type(a) is type(b) and all(same(getattr(a, f), getattr(b, f))
-                                          for f in a.__dataclass_fields__)
+        return type(a) is type(b) and all(
+            same(getattr(a, f), getattr(b, f)) for f in a.__dataclass_fields__
+        )
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(same, a, b))
     if hasattr(a, "items"):
@@ -42,12 +47,15 @@ def test_json_there_and_back_loses_nothing(model):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=2, max_size=2),
-       st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=2, max_size=2),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+)
 def test_any_numbers_and_names_survive(numbers, missing):
     result = small_result()
-    changed = replace(result, missing=missing,
-                      estimates=replace(result.estimates, beta=np.array(numbers)))
+    changed = replace(
+        result, missing=missing, estimates=replace(result.estimates, beta=np.array(numbers))
+    )
     assert same(changed, from_json(to_json(changed)))
 
 
@@ -76,8 +84,9 @@ def test_the_schema_can_fail(model):
         jsonschema.validate(document, stored_schema())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "lmerbridge/99"}',
-                                  '{"schema": "lmerbridge/1"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"schema": "lmerbridge/99"}', '{"schema": "lmerbridge/1"}']
+)
 def test_other_documents_are_refused(text):
     with pytest.raises(DataError):
         from_json(text)

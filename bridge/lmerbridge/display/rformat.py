@@ -14,6 +14,7 @@ from lmerbridge.rmath import round_r
 
 __all__ = [
     "abbreviate",
+    "cat_fill",
     "coefficient_cells",
     "format_each",
     "format_numbers",
@@ -145,6 +146,17 @@ def print_matrix(
         lines += [line(name, row) for name, row in zip(rows, cells, strict=True)]
         start = end
     return lines
+
+
+def cat_fill(items: Sequence[str], width: int = LINE_WIDTH) -> list[str]:
+    """The lines of R's ``cat(..., fill = TRUE)``: an item that does not fit starts a new one."""
+    lines, line = [], ""
+    for item in items:
+        if line and len(line) + len(item) + 1 > width:
+            lines.append(line)
+            line = ""
+        line += item + " "
+    return [*lines, line[:-1]]
 
 
 _VOWELS = frozenset("aeiou")

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmerbridge.display.rformat import (
     abbreviate,
+    cat_fill,
     coefficient_cells,
     format_each,
     format_numbers,
@@ -35,7 +36,7 @@ def _title(result: FitResult) -> str:
 
 def _call_lines(result: FitResult, control: bool) -> list[str]:
     call = result.call
-    lines = ["Formula: " + " \n".join(call.formula_lines)]
+    lines = cat_fill(["Formula:", *call.formula_lines])
     if call.data_name is not None:
         lines.append(f"   Data: {call.data_name}")
     if call.weights is not None:

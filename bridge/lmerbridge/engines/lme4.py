@@ -22,6 +22,7 @@ from lmerbridge.result import (
 from lmerbridge.rlang import (
     RFactor,
     RInstallation,
+    RLogical,
     Session,
     find_r,
     r_session,
@@ -42,9 +43,7 @@ def _column_to_r(column: Column, as_factor: bool) -> Any:
 
         return _column_to_r(make_factor(column), False)
     if isinstance(column, Logical):
-        if np.isnan(column.values).any():
-            return column.values  # NA has no place in a NumPy bool; 0, 1 and NaN mean the same
-        return column.values.astype(bool)
+        return RLogical(np.where(np.isnan(column.values), -1, column.values))
     values = column.values
     if values.dtype.kind in "iu" and (len(values) == 0 or np.abs(values).max() <= _INT32):
         return values.astype(np.int32)

@@ -12,13 +12,14 @@ from lmerbridge.rlang.discover import (
     rpy2_requirement,
     rpy2_version,
 )
-from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, Session
+from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, RLogical, Session
 
 __all__ = [
     "Condition",
     "RFactor",
     "RFailure",
     "RInstallation",
+    "RLogical",
     "Reply",
     "RpyProblem",
     "Session",

@@ -19,7 +19,7 @@ import numpy as np
 
 from lmerbridge.errors import EngineUnavailableError, LmerBridgeError
 from lmerbridge.rlang.discover import RInstallation, find_r, rpy2_problem
-from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, Value
+from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, RLogical, Value
 
 __all__ = ["Rpy2Session"]
 
@@ -157,6 +157,10 @@ class Rpy2Session:
             kinds = ["ordered", "factor"] if value.ordered else ["factor"]
             vector.rclass = ri.StrSexpVector(kinds)  # sets the object bit as well
             return vector
+        if isinstance(value, RLogical):
+            truth = value.values.astype(np.int32)
+            truth[value.values < 0] = _NA_INTEGER
+            return ri.BoolSexpVector.from_memoryview(truth.data)
         if isinstance(value, np.ndarray):
             return self._array_to_r(value)
         if isinstance(value, dict):

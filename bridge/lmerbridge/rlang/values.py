@@ -1,7 +1,8 @@
 """What crosses between Python and R, whatever the transport.
 
 To R: floats, ints, bools, strings, ``None``, NumPy arrays of float64, int32 or bool (one or two
-dimensions), tuples of strings, :class:`RFactor`, and dicts of these (named lists).
+dimensions), tuples of strings, :class:`RFactor`, :class:`RLogical`, and dicts of these (named
+lists).
 From R: the same, with vectors as arrays, character vectors as lists, lists as dicts or lists.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-__all__ = ["Condition", "RFactor", "RFailure", "Reply", "Session"]
+__all__ = ["Condition", "RFactor", "RFailure", "RLogical", "Reply", "Session"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class RFactor:
     codes: np.ndarray[Any, np.dtype[Any]]
     levels: tuple[str, ...]
     ordered: bool = False
+
+
+@dataclass(frozen=True)
+class RLogical:
+    """An R logical vector that may hold NA: 1, 0, and -1 for NA."""
+
+    values: np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,421 @@
+"""lme4 through R: its numbers, its arguments, its manners. All tests here need R."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.crosscheck import compare, golden, load_cases, of_golden, of_result
+from lmerbridge.display import model_text, summary_text, variance_text
+from lmerbridge.engines.lme4 import raw_columns
+from lmerbridge.errors import FitFailedError
+from lmerbridge.rlang import RFactor, r_session
+
+pytestmark = [pytest.mark.r, pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")]
+CASES = [c for c in load_cases() if c.error is None]
+
+
+def r(code):
+    """Evaluate R code in the embedded R, from outside of our own functions."""
+    import rpy2.rinterface as ri
+
+    return ri.evalr(code)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _started():
+    r_session()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_live_text_is_r_s(case):
+    """Summary, print and VarCorr of R's own objects against ours, on every model of the suite."""
+    if not lb.datasets.is_local(case.data):
+        pytest.skip(f"{case.data} is not on this machine")
+    data = lb.datasets.load(case.data)
+    m = lb.lmer(case.formula, data, REML=case.REML, engine="lme4")
+    text = r_text(m, case.formula, len(data), case.REML, case.data)
+    assert summary_text(m.result).split("\n") == text["summary"]
+    assert model_text(m.result).split("\n") == text["model"]
+    assert variance_text(m.result).split("\n") == text["variances"]
+    assert summary_text(m.result, correlation=True).split("\n") == text["full"]
+
+
+def r_text(m, formula, rows, REML, name, extra=None, more=None):
+    reply = r_session().call(
+        "fit_text",
+        {
+            "formula": formula,
+            "columns": {**raw_columns(m.frame), **(more or {})},
+            "rows": rows,
+            "REML": REML,
+            "name": name,
+            "extra": extra,
+        },
+    )
+    assert reply.failure is None, reply.failure
+    return reply.value
+
+
+# beyond the suite: long names, long formulas, many columns, weights, offsets, bad scales
+MODELS = [
+    ("y ~ f * o + b + (1 | g)", {}),
+    ("y ~ f * o * b + (1 | g)", {}),
+    ("y ~ poly(x, 2) + log(w) + poly(z, 1) + scale(x) + x:z + I(x^2) + (0 + f | g) + (1 | h)", {}),
+    (
+        "y ~ a_very_long_variable_name * another_long_variable + f + (a_very_long_variable_name | g)",
+        {},
+    ),
+    ("y ~ x + I(2 * x) + (1 | g)", {}),
+    ("y ~ x + offset(z) + (x + z | g)", {"weights": "w", "subset": "w > 1"}),
+    ("y ~ x + (x | g)", {"offset": "z"}),
+    ("y ~ 0 + (1 | g)", {}),
+    ("y ~ f + (1 | g:f) + (x || g) + (0 + f || h)", {}),
+    ("y ~ `odd name` + (`odd name` | g)", {}),
+    ("y ~ I(x * 1e5) + (1 | g)", {}),
+    ("I(y * 1e7 + 3e9) ~ x + z + (x | g)", {}),
+    ("y ~ x + (x + z + w | g) + (z | h)", {}),
+    ("y ~ -1 + f + x + (1 | h) + (1 | g)", {}),
+    ("y ~ o + (o | g)", {}),
+    ("y ~ bs(x, df = 4) + ns(z, 3) + (1 | g)", {}),
+    ("y ~ C(f, contr.sum) + C(o, contr.helmert) + (1 | g)", {}),
+    ("y ~ cut(x, 3) + ifelse(z > 0, 1, 0) + pmin(x, z) + (1 | g)", {}),
+]
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(("formula", "arguments"), MODELS, ids=[m[0][:40] for m in MODELS])
+def test_more_live_text(simulated, formula, arguments, REML):
+    d = simulated.assign(
+        a_very_long_variable_name=2 * simulated.x + simulated.z, another_long_variable=simulated.z
+    )
+    m = lb.lmer(formula, d, REML=REML, engine="lme4", **arguments)
+    more = {v: d[v].to_numpy() for k, v in arguments.items() if k != "subset"}
+    text = r_text(m, formula, len(d), REML, "d", arguments or None, more)
+    assert summary_text(m.result).split("\n") == text["summary"]
+    assert model_text(m.result).split("\n") == text["model"]
+    assert summary_text(m.result, correlation=True).split("\n") == text["full"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_live_numbers_are_golden(case):
+    if not lb.datasets.is_local(case.data):
+        pytest.skip(f"{case.data} is not on this machine")
+    m = lb.lmer(case.formula, lb.datasets.load(case.data), REML=case.REML, engine="lme4")
+    wrong = [
+        c
+        for c in compare(of_golden(golden(case), "default", "golden"), of_result(m.result))
+        if not c.agrees
+    ]
+    assert wrong == []
+
+
+def direct(formula, d, extra):
+    """Fit in R from a plain data frame, past all of our design code; text only."""
+    frame = lb.lmer(formula, d, engine="lme4").frame
+    columns = {**raw_columns(frame), "w": d.w.to_numpy(), "z": d.z.to_numpy()}
+    reply = r_session().call(
+        "fit_text",
+        {
+            "formula": formula,
+            "columns": columns,
+            "rows": len(d),
+            "REML": True,
+            "name": "d",
+            "extra": extra,
+        },
+    )
+    assert reply.failure is None, reply.failure
+    return reply.value["summary"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ({"weights": "w"}, {"weights": "w"}),
+        ({"offset": "z"}, {"offset": "z"}),
+        ({"subset": "z > 0"}, {"subset": "z > 0"}),
+        ({"contrasts": {"f": "contr.sum"}}, {"contrasts": 'list(f = "contr.sum")'}),
+        ({"contrasts": {"f": "contr.helmert"}}, {"contrasts": 'list(f = "contr.helmert")'}),
+        ({"na_action": "exclude"}, {"na.action": "na.exclude"}),
+        ({"start": [3.0]}, {"start": "3"}),
+        (
+            {"control": lb.lmerControl(optimizer="Nelder_Mead", optCtrl={"maxfun": 7})},
+            {"control": 'lmerControl(optimizer = "Nelder_Mead", optCtrl = list(maxfun = 7))'},
+        ),
+        (
+            {"control": lb.lmerControl(optimizer="bobyqa", calc_derivs=False)},
+            {"control": 'lmerControl(optimizer = "bobyqa", calc.derivs = FALSE)'},
+        ),
+    ],
+)
+def test_every_argument_reaches_lme4(simulated, arguments, extra):
+    d = simulated
+    d.attrs["name"] = "d"  # the fixture has another
+    m = lb.lmer("y ~ f + x + (1 | g)", d, engine="lme4", **arguments)
+    assert str(m.summary()).split("\n") == direct("y ~ f + x + (1 | g)", d, extra)
+
+
+def test_reml_false_is_passed_on(sleepstudy):
+    m = lb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, REML=False, engine="lme4")
+    # Bates et al. (2015) and the lme4 documentation print 1751.9
+    assert round(m.deviance(), 1) == 1751.9
+    assert m.getME("is_REML") is False
+
+
+def test_contrast_matrices_and_arrays(simulated):
+    matrix = pd.DataFrame(np.eye(4)[:, 1:] - 0.25, columns=["one", "two", "three"])
+    m = lb.lmer(
+        "y ~ f + (1 | g)",
+        simulated,
+        engine="lme4",
+        contrasts={"f": matrix.to_numpy()},
+        weights=simulated.w.to_numpy(),
+        offset=simulated.z.to_numpy(),
+    )
+    assert list(m.fixef().index) == ["(Intercept)", "f1", "f2", "f3"]
+
+
+def test_missing_values_everywhere(simulated):
+    d = simulated.copy()
+    d.loc[0, "y"], d.loc[1, "x"], d.loc[2, "f"] = np.nan, np.nan, None
+    d["b"] = d.b.astype(object)
+    d.loc[3, "b"] = None
+    d["g"] = d.g.astype("Int64")
+    d.loc[4, "g"] = pd.NA
+    m = lb.lmer("y ~ x + f + b + (1 | g)", d, engine="lme4")
+    assert m.nobs() == 155
+
+
+def test_exclude_keeps_places(simulated):
+    d = simulated.copy()
+    d.loc[[0, 5], "y"] = np.nan
+    m = lb.lmer("y ~ x + (1 | g)", d, engine="lme4", na_action="exclude")
+    assert len(m.fitted()) == 160
+    assert m.residuals().isna().sum() == 2
+    assert lb.lmer("y ~ x + (1 | g)", d, engine="lme4").fitted().index[0] == 1
+
+
+class TestManners:
+    def test_levels_and_their_order_are_ours(self, simulated):
+        order = [f"g{i}" for i in np.random.default_rng(0).permutation(20)]
+        d = simulated.assign(g=pd.Categorical([f"g{i}" for i in simulated.g], order))
+        m = lb.lmer("y ~ x + (1 | g)", d, engine="lme4")
+        assert m.ranef().grp.tolist() == order
+
+    def test_nothing_is_left_in_the_global_environment(self, sleepstudy):
+        before = list(r("ls(globalenv(), all.names = TRUE)"))
+        lb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, engine="lme4")
+        assert list(r("ls(globalenv(), all.names = TRUE)")) == before
+
+    def test_the_users_r_is_left_alone(self, sleepstudy):
+        r('options(contrasts = c("contr.sum", "contr.helmert"), digits = 11)')
+        r("set.seed(7)")
+        state = list(r(".Random.seed"))
+        directory = str(r("getwd()")[0])
+        try:
+            d = sleepstudy.assign(f=np.tile(["a", "b"], 90))
+            m = lb.lmer("Reaction ~ f + (1 | Subject)", d, engine="lme4")
+            assert m.fixef().index[1] == "fb"  # our contrasts, not the option's
+            assert list(r('getOption("contrasts")')) == ["contr.sum", "contr.helmert"]
+            assert r('getOption("digits")')[0] == 11
+            assert list(r(".Random.seed")) == state
+            assert str(r("getwd()")[0]) == directory
+            assert "package:lme4" not in list(r("search()"))
+        finally:
+            r('options(contrasts = c("contr.treatment", "contr.poly"), digits = 7)')
+            r("rm(.Random.seed, envir = globalenv())")
+
+    def test_what_the_user_defines_in_r_does_not_matter(self, sleepstudy):
+        want = lb.lmer("log(Reaction) ~ Days + (1 | Subject)", sleepstudy, engine="lme4").fixef()
+        r("log <- function(x) stop('not this one'); Days <- 3")
+        try:
+            m = lb.lmer("log(Reaction) ~ Days + (1 | Subject)", sleepstudy, engine="lme4")
+            pd.testing.assert_series_equal(m.fixef(), want)
+        finally:
+            r("rm(log, Days)")
+
+    def test_nothing_is_printed(self):
+        code = (
+            "import warnings; warnings.simplefilter('ignore')\n"
+            "import lmerbridge as lb\n"
+            "d = lb.datasets.load('Dyestuff2')\n"
+            "lb.lmer('Yield ~ 1 + (1 | Batch)', d, engine='lme4',"
+            " control=lb.lmerControl(optCtrl={'print_level': 3}))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, done.stderr) == ("", "")
+
+    def test_warnings_and_messages_are_data(self):
+        d = lb.datasets.load("Dyestuff2")
+        with pytest.warns(lb.FitWarning, match="boundary \\(singular\\) fit"):
+            m = lb.lmer("Yield ~ 1 + (1 | Batch)", d, engine="lme4")
+        assert m.result.evidence.messages == ("boundary (singular) fit: see help('isSingular')",)
+
+    def test_an_error_of_r_is_an_error_of_ours(self, sleepstudy):
+        with pytest.raises(FitFailedError, match="lme4 could not fit"):
+            lb.lmer(
+                "Reaction ~ Days + (1 | Subject)",
+                sleepstudy,
+                engine="lme4",
+                control=lb.lmerControl(optimizer="no such optimizer"),
+            )
+        lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4")
+
+    def test_interrupts_still_reach_python(self):
+        r_session()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    def test_a_thread_can_fit(self, sleepstudy):
+        found = []
+        thread = threading.Thread(
+            target=lambda: found.append(
+                lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4").sigma()
+            )
+        )
+        thread.start()
+        thread.join()
+        assert found[0] == pytest.approx(30.991, abs=1e-3)
+
+
+def test_a_million_rows_cross_quickly_and_exactly():
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    columns = {
+        "y": rng.normal(size=n),
+        "x": rng.integers(0, 100, n).astype(np.int32),
+        "g": RFactor(rng.integers(0, 10_000, n), tuple(f"l{i}" for i in range(10_000))),
+    }
+    session = r_session()
+    sent = session._to_r(columns)
+    back = session._from_r(sent)
+    np.testing.assert_array_equal(back["y"], columns["y"])
+    np.testing.assert_array_equal(back["x"], columns["x"])
+    np.testing.assert_array_equal(back["g"], columns["g"].codes + 1)
+
+
+def test_refit_is_a_fit_to_other_numbers(sleepstudy):
+    m = lb.lmer("log(Reaction) ~ Days + (Days | Subject)", sleepstudy, engine="lme4")
+    other = np.log(sleepstudy.Reaction[::-1].to_numpy())
+    again = m.refit(other)
+    fresh = lb.lmer(
+        "log(Reaction) ~ Days + (Days | Subject)",
+        sleepstudy.assign(Reaction=sleepstudy.Reaction[::-1].to_numpy()),
+        engine="lme4",
+    )
+    np.testing.assert_allclose(again.fixef(), fresh.fixef(), rtol=1e-10)
+    assert again.formula == m.formula
+
+
+def test_criterion_of_the_other_kind_is_r_s(sleepstudy):
+    # measured in R 4.2.2: deviance(m, REML = FALSE) and REMLcrit of the ML fit
+    reml = lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4", weights=None)
+    reply = r("""{
+      m <- lme4::lmer(Reaction ~ Days + (1 | Subject), lme4::sleepstudy)
+      f <- lme4::lmer(Reaction ~ Days + (1 | Subject), lme4::sleepstudy, REML = FALSE)
+      w <- lme4::lmer(Reaction ~ Days + (1 | Subject), lme4::sleepstudy, weights = Days + 1)
+      c(deviance(m, REML = FALSE), lme4::REMLcrit(f), deviance(w, REML = FALSE),
+        logLik(m, REML = FALSE))}""")
+    ml = lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4", REML=False)
+    weighted = lb.lmer(
+        "Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4", weights="Days + 1"
+    )
+    ours = [
+        reml.deviance(REML=False),
+        ml.REMLcrit(),
+        weighted.deviance(REML=False),
+        reml.logLik(REML=False),
+    ]
+    np.testing.assert_allclose(ours, list(reply), rtol=1e-12)
+    with pytest.warns(lb.FitWarning, match="deprecated for REML"):
+        assert reml.deviance() == reml.REMLcrit()
+
+
+def test_getme_is_r_s(simulated):
+    m = lb.lmer("y ~ x + (x | g) + (1 | h)", simulated, engine="lme4")
+    import rpy2.rinterface as ri
+
+    session = r_session()
+    environment = ri.baseenv["new.env"]()
+    environment["d"] = session._to_r({**raw_columns(m.frame)})
+    environment["m"] = ri.baseenv["eval"](
+        ri.parse("lme4::lmer(y ~ x + (x | g) + (1 | h), as.data.frame(d))"), environment
+    )
+
+    def of_r(code):
+        return session._from_r(ri.baseenv["eval"](ri.parse(code), environment))
+
+    for name in ("X", "Z", "Zt", "Lambda", "Lambdat", "A"):
+        want = of_r(f'unname(as.matrix(lme4::getME(m, "{name}")))')
+        got = m.getME(name)
+        got = got if isinstance(got, np.ndarray) else got.toarray()
+        np.testing.assert_allclose(got, want, atol=1e-12, err_msg=name)
+    for name in (
+        "y",
+        "theta",
+        "beta",
+        "b",
+        "u",
+        "mu",
+        "sigma",
+        "n",
+        "p",
+        "q",
+        "k",
+        "m",
+        "Gp",
+        "lower",
+        "n_rtrms",
+        "n_rfacs",
+        "p_i",
+        "l_i",
+        "q_i",
+        "m_i",
+    ):
+        want = of_r(f'unname(as.numeric(lme4::getME(m, "{name}")))')
+        got = m.getME(name)
+        got = list(got.values()) if isinstance(got, dict) else got
+        np.testing.assert_allclose(
+            np.atleast_1d(got), np.atleast_1d(want), atol=1e-10, err_msg=name
+        )
+    assert list(m.getME("theta").index) == of_r('names(lme4::getME(m, "theta"))')
+    assert m.coef()["g"].columns.tolist() == of_r("colnames(coef(m)$g)")
+    np.testing.assert_allclose(m.coef()["g"], of_r("unname(as.matrix(coef(m)$g))"), rtol=1e-12)
+    np.testing.assert_allclose(m.residuals("pearson"), of_r("unname(resid(m, 'pearson'))"))
+    np.testing.assert_allclose(
+        m.residuals("scaled"), of_r("unname(resid(m, 'pearson', scaled = TRUE))")
+    )
+
+
+def test_a_design_that_differs_from_r_s_is_not_reported_as_a_fit(sleepstudy):
+    from lmerbridge.engines import FitSpec, load_engine
+
+    frame = lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4").frame
+    with pytest.raises(FitFailedError, match="another model"):
+        load_engine("lme4").fit(replace(frame, x_names=("(Intercept)", "days")), FitSpec())
+
+
+def test_a_caught_warning_is_not_lost(simulated):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        lb.lmer("y ~ I(x * 1e5) + (1 | g)", simulated, engine="lme4")
+    texts = [str(w.message) for w in caught]
+    assert (
+        texts.count("Some predictor variables are on very different scales: consider rescaling")
+        == 1
+    )
+    assert caught[0].filename == __file__
