@@ -1,11 +1,9 @@
 """lme4 through R: its numbers, its arguments, its manners. All tests here need R."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from dataclasses import replace
 
@@ -72,7 +70,8 @@ MODELS = [
     ("y ~ f * o * b + (1 | g)", {}),
     ("y ~ poly(x, 2) + log(w) + poly(z, 1) + scale(x) + x:z + I(x^2) + (0 + f | g) + (1 | h)", {}),
     (
-        "y ~ a_very_long_variable_name * another_long_variable + f + (a_very_long_variable_name | g)",
+        "y ~ a_very_long_variable_name * another_long_variable + f"
+        " + (a_very_long_variable_name | g)",
         {},
     ),
     ("y ~ x + I(2 * x) + (1 | g)", {}),
@@ -277,8 +276,7 @@ class TestManners:
         r_session()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
+            signal.raise_signal(signal.SIGINT)
 
     def test_a_thread_can_fit(self, sleepstudy):
         found = []

@@ -1,0 +1,176 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.crosscheck import (
+    TOLERANCES,
+    Case,
+    compare,
+    golden,
+    load_cases,
+    of_golden,
+    of_result,
+    run_case,
+    run_suite,
+    suite_text,
+)
+from lmerbridge.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+
+
+@pytest.fixture(scope="module")
+def base():
+    m = lb.lmer(
+        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="statsmodels"
+    )
+    return of_result(m.result)
+
+
+def verdicts(reference, other):
+    return {c.quantity: c for c in compare(reference, other)}
+
+
+def changed(q, quantity, key, value):
+    return replace(q, values={**q.values, quantity: {**q.values[quantity], key: value}})
+
+
+def test_a_fit_agrees_with_itself(base):
+    assert all(c.agrees and c.difference == 0 for c in compare(base, base))
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES, ids=lambda t: t.quantity)
+def test_every_quantity_can_disagree(base, tolerance):
+    key, value = next(iter(base.values[tolerance.quantity].items()))
+    found = verdicts(base, changed(base, tolerance.quantity, key, value * 1.5 + 1))
+    assert not found[tolerance.quantity].agrees
+    assert found[tolerance.quantity].key == key
+    assert sum(not c.agrees for c in found.values()) == 1
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES, ids=lambda t: t.quantity)
+def test_nan_agrees_with_nothing(base, tolerance):
+    key = next(iter(base.values[tolerance.quantity]))
+    both = changed(base, tolerance.quantity, key, math.nan)
+    for one, two in ((base, both), (both, base), (both, both)):
+        assert not verdicts(one, two)[tolerance.quantity].agrees
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES, ids=lambda t: t.quantity)
+def test_a_missing_or_extra_key_is_a_disagreement(base, tolerance):
+    values = base.values[tolerance.quantity]
+    fewer = replace(base, values={**base.values, tolerance.quantity: {}})
+    assert not verdicts(base, fewer)[tolerance.quantity].agrees
+    assert not verdicts(fewer, base)[tolerance.quantity].agrees
+    assert values
+
+
+def test_units_of_fixed_effects(base):
+    error = base.values["standard errors"]["Days"]
+    moved = changed(base, "fixed effects", "Days", base.values["fixed effects"]["Days"] + error / 2)
+    assert verdicts(base, moved)["fixed effects"].difference == pytest.approx(0.5)
+
+
+def test_correlations_with_nothing_are_not_compared(base):
+    tiny = changed(base, "std. deviations", "Subject.Days", 1e-9)
+    other = changed(tiny, "correlations", "Subject.(Intercept).Days", -0.9)
+    assert verdicts(tiny, other)["correlations"].difference is None
+
+
+def test_every_tolerance_has_a_reason():
+    assert all(t.reason and t.unit for t in TOLERANCES)
+    assert {t.quantity for t in TOLERANCES} == set(
+        of_golden(golden(load_cases()[0]), "default", "golden").values
+    )
+
+
+def test_golden_quantities_come_from_the_right_keys():
+    case = next(c for c in load_cases() if c.name == "sleepstudy")
+    q = of_golden(golden(case), "default", "golden")
+    # document 2 prints 612.10 and 24.741; 35.07 and 5.922; 0.07
+    assert round(q.values["std. deviations"]["Subject.(Intercept)"], 3) == 24.741
+    assert round(q.values["std. deviations"]["Subject.Days"], 3) == 5.922
+    assert round(q.values["correlations"]["Subject.(Intercept).Days"], 2) == 0.07
+    assert round(q.values["std. deviations"]["Residual"], 3) == 25.592
+
+
+def test_every_case_has_golden_values():
+    assert [c.name for c in load_cases() if golden(c) is None] == []
+
+
+def test_a_suite_runs_and_reports():
+    cases = [c for c in load_cases() if c.name in ("Dyestuff", "psych252-unidentifiable")]
+    reports = run_suite(cases, ["statsmodels"])
+    assert all(r.well for r in reports)
+    text = suite_text(reports)
+    assert "agrees with golden" in text
+    assert "1 of 1 comparisons agree, 1 refused as they must be" in text
+
+
+def test_a_disagreement_is_seen(monkeypatch):
+    from lmerbridge.crosscheck import suite
+
+    case = next(c for c in load_cases() if c.name == "Dyestuff")
+    record = golden(case)
+    for which in ("default", "polished"):
+        record[which] = {**record[which], "beta": 1500.0}
+    monkeypatch.setattr(suite, "golden", lambda _: record)
+    report = run_case(case, ["statsmodels"])
+    assert not report.well
+    text = suite_text([report])
+    assert "DIFFERS from golden" in text
+    assert "0 of 1 comparisons agree" in text
+    assert "(Intercept): 1.4 (standard errors; limit 0.001)" in text
+
+
+def test_a_model_that_is_wrongly_accepted_is_seen():
+    case = Case("x", "Dyestuff", "Yield ~ 1 + (1 | Batch)", error="must be refused")
+    assert not run_case(case, ["statsmodels"]).well
+
+
+def test_a_better_optimum_is_compared_with_polished_lme4():
+    case = next(c for c in load_cases() if c.name == "BodyWeight")
+    outcome = run_case(case, ["statsmodels"]).outcomes[0]
+    assert (outcome.verdict, outcome.against) == ("agree", "lme4 polished")
+    assert "below that of golden, which stopped early" in outcome.text
+
+
+def test_a_suite_of_ones_own(tmp_path):
+    lb.datasets.load("Dyestuff").to_csv(tmp_path / "mine.csv", index=False)
+    path = tmp_path / "cases.toml"
+    path.write_text(
+        '[[case]]\nname = "mine"\ndata = "mine.csv"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
+    )
+    report = run_suite(load_cases(path), ["statsmodels"])[0]
+    assert report.outcomes[0].verdict == "no reference"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no [[case]]"),
+        ("[[case]]\nname = 3", 'needs name = "..."'),
+        ("x = ", "cases.toml"),
+        ('[[case]]\nname = "a"\ndata = "b"\nformula = "c"\nreml = true', "did you mean 'REML'"),
+        ('[[case]]\nname = "a"\ndata = "b"\nformula = "c"\n' * 2, "more than one case 'a'"),
+    ],
+)
+def test_bad_suites_are_refused(tmp_path, text, words):
+    path = tmp_path / "cases.toml"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        load_cases(path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.r
+def test_live_lme4_is_the_reference_where_it_is():
+    case = next(c for c in load_cases() if c.name == "sleepstudy")
+    report = run_case(case, ["statsmodels", "lme4"])
+    assert [(o.engine, o.against) for o in report.outcomes] == [
+        ("lme4", "golden"),
+        ("statsmodels", "lme4"),
+    ]
+    assert report.well
