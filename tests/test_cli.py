@@ -1,0 +1,182 @@
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.cli import app as cli_app
+from lmerbridge.cli import main
+
+FORMULA = "Reaction ~ Days + (Days | Subject)"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the command line in this process; gives (status, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lmerbridge", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path, sleepstudy):
+    plain = sleepstudy.astype({"Subject": str})
+    plain.to_csv(tmp_path / "s.csv", index=False)
+    plain.to_csv(tmp_path / "s.csv.gz", index=False)
+    plain.to_csv(tmp_path / "s.tsv", index=False, sep="\t")
+    plain.to_parquet(tmp_path / "s.parquet")
+    plain.to_feather(tmp_path / "s.feather")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.csv.gz", "s.tsv", "s.parquet", "s.feather"])
+def test_fit_prints_the_summary(run, files, name):
+    status, out, err = run("fit", FORMULA, str(files / name), "--engine", "statsmodels")
+    assert (status, err) == (0, "")
+    assert out.startswith("Linear mixed model fit by REML ['lmerMod']\nFormula: " + FORMULA)
+    assert "REML criterion at convergence: 1743.6" in out
+
+
+def test_fit_a_data_set_by_ml(run):
+    status, out, _ = run("fit", FORMULA, "sleepstudy", "--ml", "--engine", "statsmodels")
+    assert status == 0
+    assert "1763.9   1783.1   -876.0   1751.9" in out  # Bates et al. (2015) print these
+    assert "   Data: sleepstudy" in out
+
+
+def test_fit_json(run):
+    _, out, _ = run("fit", FORMULA, "sleepstudy", "--json", "--engine", "statsmodels")
+    assert json.loads(out)["schema"] == "lmerbridge/1"
+    assert lb.from_json(out).nobs() == 180
+
+
+def test_fit_tidy(run, tmp_path):
+    _, out, _ = run("fit", FORMULA, "sleepstudy", "--tidy", "csv", "--engine", "statsmodels")
+    (tmp_path / "t.csv").write_text(out)
+    assert pd.read_csv(tmp_path / "t.csv").term.tolist()[:2] == ["(Intercept)", "Days"]
+    _, out, _ = run("fit", FORMULA, "sleepstudy", "--tidy", "json", "--engine", "statsmodels")
+    assert json.loads(out)[0]["effect"] == "fixed"
+
+
+def test_notes_go_to_standard_error(run):
+    status, out, err = run("fit", "Yield ~ 1 + (1 | Batch)", "Dyestuff2", "--engine", "statsmodels")
+    assert status == 0
+    assert err == "note: boundary (singular) fit: see help('isSingular')\n"
+    assert out.rstrip().splitlines()[-1].startswith("Engine: statsmodels")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("fit", "Reaction ~ Dayz + (1 | Subject)", "sleepstudy"), 2, "did you mean 'Days'"),
+        (("fit", FORMULA, "nothere.csv"), 2, "no such file"),
+        (("fit", FORMULA, "data.xyz"), 2, "unknown kind of file"),
+        (("fit", FORMULA, "sleepstudy", "--engine", "nope"), 1, "there is no engine 'nope'"),
+        (
+            ("fit", "Reaction ~ 0 + (1 | Subject)", "sleepstudy", "--engine", "statsmodels"),
+            1,
+            "without fixed effects",
+        ),
+        (("datasets", "sleepstdy"), 2, "did you mean"),
+        (("check", "nothere.toml"), 2, "nothere.toml"),
+    ],
+)
+def test_errors_are_one_line(run, arguments, status, words):
+    found, out, err = run(*arguments)
+    assert (found, out) == (status, "")
+    assert err.startswith("lmerbridge: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_syntax_error_shows_the_spot(run):
+    status, _, err = run("fit", "Reaction ~ Days + (1 | Subject", "sleepstudy")
+    assert status == 2
+    assert err.splitlines()[2].index("^") == 2 + "Reaction ~ Days + (1 | Subject".index("(")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("fit",), ("nonsense",), ("fit", "--what"), ("fit", FORMULA, "sleepstudy", "--tidy", "xml")],
+)
+def test_wrong_use_is_status_2(run, arguments):
+    assert run(*arguments)[0] == 2
+
+
+def test_unreadable_files_are_an_error_of_ours(run, tmp_path):
+    (tmp_path / "bad.parquet").write_text("not parquet")
+    status, _, err = run("fit", FORMULA, str(tmp_path / "bad.parquet"))
+    assert status == 2
+    assert "cannot be read" in err
+    (tmp_path / "empty.csv").write_text("")
+    assert run("fit", FORMULA, str(tmp_path / "empty.csv"))[0] == 2
+
+
+def test_engines(run):
+    status, out, _ = run("engines")
+    assert status == 0
+    assert "statsmodels" in out
+    assert "not start=: this engine chooses its own starting values" in out
+
+
+def test_datasets(run):
+    _, out, _ = run("datasets")
+    assert "sleepstudy" in out
+    _, out, _ = run("datasets", "cake")
+    assert "ordered factor with 6 levels" in out
+    _, out, _ = run("datasets", "Dyestuff", "--csv")
+    assert out.splitlines()[1] == "A,1545"
+
+
+def test_check(run, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[case]]\nname = "Dyestuff"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
+    )
+    status, out, _ = run("check", str(path), "--engine", "statsmodels")
+    assert status == 0
+    assert "1 of 1 comparisons agree" in out
+
+
+def test_check_fails_on_a_disagreement(run, tmp_path, monkeypatch):
+    from lmerbridge.crosscheck import suite
+
+    record = suite.golden(next(c for c in cli_cases() if c.name == "Dyestuff"))
+    for which in ("default", "polished"):
+        record[which] = {**record[which], "sigma": 1.0, "beta": 3.0}
+    monkeypatch.setattr(suite, "golden", lambda case: record)
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[case]]\nname = "Dyestuff"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
+    )
+    status, out, _ = run("check", str(path), "--engine", "statsmodels")
+    assert status == 1
+    assert "DIFFERS" in out
+
+
+def cli_cases():
+    from lmerbridge.crosscheck import load_cases
+
+    return load_cases()
+
+
+def test_the_installed_command():
+    done = subprocess.run(
+        [sys.executable, "-c", "from lmerbridge.cli import main; main()", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == lb.__version__
+    assert cli_app.app is not None

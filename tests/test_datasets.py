@@ -1,0 +1,167 @@
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+import lmerbridge as lb
+from lmerbridge import datasets
+from lmerbridge.errors import DataError
+
+SHIPPED = [n for n in datasets.names() if datasets.describe(n).url is None]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_data_set_is_what_it_says(name):
+    d, info = datasets.load(name), datasets.describe(name)
+    assert len(d) == info.rows
+    assert list(d.columns) == list(info.columns)
+    assert d.attrs["name"] == name
+    assert info.licence
+    assert info.source
+    for column, levels in info.levels.items():
+        assert str(d[column].dtype) == "category"
+        if isinstance(levels, list):
+            assert d[column].cat.categories.tolist() == levels
+    assert name in str(info)
+
+
+def test_the_classics_are_there():
+    wanted = {
+        "sleepstudy",
+        "science",
+        "ChickWeight",
+        "Dyestuff",
+        "Dyestuff2",
+        "Penicillin",
+        "Pastes",
+        "InstEval",
+        "cake",
+        "cbpp",
+        "bounce",
+        "dragons",
+    }
+    assert wanted <= set(datasets.names())
+
+
+def test_levels_are_r_s():
+    chick = datasets.load("ChickWeight").Chick.cat
+    assert chick.ordered
+    assert chick.categories[:3].tolist() == ["18", "16", "15"]  # R's order, by final weight
+    assert datasets.load("InstEval").dept.cat.categories[:3].tolist() == ["15", "5", "10"]
+    assert datasets.load("InstEval").s.cat.categories[-1] == "2972"
+    assert datasets.load("cake").temperature.cat.ordered
+
+
+def test_an_unknown_name():
+    with pytest.raises(DataError, match="did you mean 'sleepstudy'"):
+        lb.datasets.load("sleepstdy")
+
+
+def test_those_that_do_not_ship_are_not_here():
+    folder = datasets.data_folder("datasets")
+    assert not list(folder.glob("bounce.csv*"))
+    assert not list(folder.glob("dragons.csv*"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A cache of its own, and no folder of data."""
+    monkeypatch.delenv("LMERBRIDGE_DATA", raising=False)
+    monkeypatch.setattr(datasets, "_cache", lambda: tmp_path)
+    return tmp_path
+
+
+CONTENT = b"bounce_time,age,county,location\n165.5,16,devon,a\n167.5,34,kent,b\n"
+
+
+@pytest.fixture
+def small_bounce(monkeypatch):
+    """bounce described as two rows, so that a test can serve it."""
+    real = datasets.describe("bounce")
+
+    def described(url="http://127.0.0.1:9/bounce.csv", content=CONTENT, kind="csv"):
+        info = datasets.DatasetInfo(
+            **{
+                **vars(real),
+                "rows": 2,
+                "url": url,
+                "format": kind,
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+        )
+        monkeypatch.setattr(datasets, "describe", lambda name: info)
+
+    return described
+
+
+def test_from_a_folder(elsewhere, small_bounce, monkeypatch):
+    small_bounce()
+    folder = elsewhere / "mine"
+    folder.mkdir()
+    (folder / "bounce.csv").write_bytes(CONTENT)
+    assert not datasets.is_local("bounce")
+    monkeypatch.setenv("LMERBRIDGE_DATA", str(folder))
+    assert datasets.is_local("bounce")
+    assert datasets.load("bounce").county.tolist() == ["devon", "kent"]
+    (folder / "bounce.csv").write_bytes(CONTENT + b"1,2,x,y\n")
+    with pytest.raises(DataError, match="is not the data set 'bounce'"):
+        datasets.load("bounce")
+
+
+@pytest.fixture
+def served():
+    """A web server on this machine; yields its address and the pages to fill."""
+    pages = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = pages.get(self.path)
+            self.send_response(404 if body is None else 200)
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", pages
+    server.shutdown()
+    server.server_close()
+
+
+def test_fetched_once_reduced_to_our_columns_and_checked(elsewhere, small_bounce, served):
+    address, pages = served
+    small_bounce(f"{address}/bounce.csv")
+    # the file there has further columns, as the real one does
+    pages["/bounce.csv"] = (
+        b"bounce_time,age,county,location,fitted\n165.5,16,devon,a,1\n167.5,34,kent,b,2\n"
+    )
+    assert datasets.load("bounce").bounce_time.tolist() == [165.5, 167.5]
+    pages.clear()
+    assert datasets.load("bounce").age.tolist() == [16, 34]
+
+
+def test_other_content_is_refused_and_not_kept(elsewhere, small_bounce, served):
+    address, pages = served
+    small_bounce(f"{address}/bounce.csv")
+    pages["/bounce.csv"] = CONTENT.replace(b"34", b"35")
+    with pytest.raises(DataError, match="SHA-256"):
+        datasets.load("bounce")
+    pages["/bounce.csv"] = CONTENT
+    assert len(datasets.load("bounce")) == 2
+
+
+def test_what_cannot_be_fetched_says_what_to_do(elsewhere, small_bounce):
+    small_bounce("http://127.0.0.1:9/bounce.csv")
+    with pytest.raises(DataError, match="LMERBRIDGE_DATA"):
+        datasets.load("bounce")
+
+
+def test_a_missing_column_is_named(elsewhere, small_bounce, served):
+    address, pages = served
+    small_bounce(f"{address}/bounce.csv")
+    pages["/bounce.csv"] = b"a,b\n1,2\n"
+    with pytest.raises(DataError, match="no longer has the column 'bounce_time'"):
+        datasets.load("bounce")

@@ -1,0 +1,182 @@
+"""The shape of the package: quick import, public names, who may import whom."""
+
+import ast
+import importlib.metadata
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+import lmerbridge as lb
+from lmerbridge import errors
+
+ROOT = Path(lb.__file__).parent
+ROOMS = {
+    "errors": set(),
+    "rmath": set(),
+    "files": {"errors"},
+    "formula": {"errors"},
+    "design": {"formula", "errors", "rmath"},
+    "result": {"errors"},
+    "rlang": {"errors"},
+    "engines": {"design", "formula", "result", "rlang", "errors"},
+    "inference": {"design", "result", "errors"},
+    "display": {"result", "inference", "errors", "rmath"},
+    "model": {"design", "engines", "formula", "inference", "display", "result", "errors"},
+    "datasets": {"errors", "files"},
+}
+
+
+def modules():
+    return sorted(p for p in ROOT.rglob("*.py") if "_data" not in p.parts)
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module, [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, []
+
+
+def room_of(path):
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_downwards(path):
+    room = room_of(path)
+    if room not in ROOMS:  # __init__, crosscheck and cli may import all
+        return
+    for module, names in imports_of(path):
+        if module == "lmerbridge":
+            used = set(names)
+        elif module.startswith("lmerbridge."):
+            used = {module.split(".")[1]}
+        else:
+            continue
+        assert used <= ROOMS[room] | {room}, f"{room} may not import {used}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_rlang_imports_rpy2(path):
+    if any(module.split(".")[0] == "rpy2" for module, _ in imports_of(path)):
+        assert room_of(path) == "rlang"
+
+
+def loaded_by(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+HEAVY = ("rpy2", "statsmodels", "scipy.optimize", "matplotlib", "formulaic", "scipy.stats")
+
+
+def test_import_is_light():
+    loaded = loaded_by("import lmerbridge")
+    assert [m for m in HEAVY if m in loaded] == []
+    assert "pandas" not in loaded
+
+
+def test_names_load_nothing_heavy():
+    loaded = loaded_by("from lmerbridge import *\nfrom lmerbridge import lmer, datasets")
+    assert [m for m in HEAVY if m in loaded] == []
+
+
+def test_listing_engines_starts_no_r():
+    loaded = loaded_by(
+        "import lmerbridge as lb\nlb.engine_names()\n"
+        "from lmerbridge.engines import status_of\nstatus_of('lme4')"
+    )
+    assert "rpy2" not in loaded
+    assert "statsmodels" not in loaded
+
+
+def test_public_names():
+    assert sorted(lb.__all__) == lb.__all__ or set(lb.__all__) == set(dir(lb))
+    for name in lb.__all__:
+        assert getattr(lb, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'lmerr'"):
+        _ = lb.lmerr
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_module_exports_exists(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    exported = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+    ]
+    if not exported:
+        assert path.name in ("__init__.py", "write_schema.py")
+        return
+    defined = {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    defined |= {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    defined |= {
+        a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+    if path != ROOT / "__init__.py":
+        assert set(exported[0]) <= defined
+
+
+def test_the_tree_of_errors_is_in_the_docstring():
+    for name in errors.__all__:
+        value = getattr(errors, name)
+        if isinstance(value, type):
+            assert name in errors.__doc__
+    for name, base in [
+        ("FormulaError", ValueError),
+        ("DataError", ValueError),
+        ("EngineUnavailableError", ImportError),
+        ("FitFailedError", RuntimeError),
+        ("UnsupportedModelError", NotImplementedError),
+    ]:
+        assert issubclass(getattr(errors, name), (base, errors.LmerBridgeError))
+        assert issubclass(getattr(errors, name), base)
+
+
+def test_generic_names_are_not_importable():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import importlib.util as u\n"
+            "print([n for n in ('reference', 'bridge') if u.find_spec(n)])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_stay_small():
+    for path in modules():
+        assert len(path.read_text("utf-8").splitlines()) < 700, path
+
+
+def test_version():
+    assert importlib.metadata.version("lmerbridge") == lb.__version__
+
+
+def test_warnings_can_be_told_apart():
+    assert issubclass(lb.FitWarning, UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", lb.FitWarning)
+        with pytest.raises(lb.FitWarning):
+            lb.lmer("Yield ~ 1 + (1 | Batch)", lb.datasets.load("Dyestuff2"), engine="statsmodels")
