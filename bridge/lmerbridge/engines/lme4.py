@@ -96,7 +96,15 @@ class Lme4Engine:
         self._seen: tuple[Session, dict[str, Any]] | None = None
 
     def status(self) -> Status:
-        """Whether R, lme4 and rpy2 are here and fit each other; R is not started."""
+        """Whether R, lme4 and rpy2 are here and fit each other; R is not started.
+
+        Once R has answered in this process, that is the answer.
+        """
+        if self._seen is not None:
+            versions = self._seen[1]
+            packages = {k: str(v) for k, v in versions["packages"].items()}
+            details = {"R": f"{versions['R']} at {versions['home']}", **packages}
+            return Status(True, packages["lme4"], details=details)
         try:
             r = find_r()
             if not isinstance(r, RInstallation):
