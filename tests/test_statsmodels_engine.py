@@ -52,23 +52,32 @@ def plain(formula, data, groups, re_formula, **arguments):
 
 
 def test_chickweight_which_plain_mixedlm_cannot_fit():
-    d = lb.datasets.load("ChickWeight")
-    # document 4 prints the standard deviations of this model
-    m = fit("sqrt(weight) ~ Time + Diet:Time + (0 + Time | Chick)", d)
+    d = lb.datasets.load("ChickWeight").astype({"Chick": int, "Diet": int})
+    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+        plain("root ~ Time + Time:C(Diet)", d.assign(root=np.sqrt(d.weight)), "Chick", "~0 + Time")
+    m = fit("sqrt(weight) ~ Time + factor(Diet):Time + (0 + Time | Chick)", d)
+    # document 4 prints these
     assert m.VarCorr().sdcor.round(4).tolist() == [0.1021, 0.4886]
     assert m.fixef().round(5).tolist() == [6.33795, 0.31156, 0.08167, 0.16085, 0.13527]
 
 
-def test_bodyweight_where_plain_mixedlm_stops_short():
-    # lme4 1.1-31, polished: REML criterion of weight ~ Time + (Time | Rat)
-    d = lb.datasets.load("BodyWeight")
-    m = fit("weight ~ Time + (Time | Rat)", d)
-    assert m.result.evidence.converged
-    try:
-        stuck = plain("weight ~ Time", d, "Rat", "~Time").llf
-    except np.linalg.LinAlgError:
-        return
-    assert m.logLik() >= stuck - 1e-6
+def test_bodyweight_where_plain_mixedlm_stops_26_below():
+    d = lb.datasets.load("BodyWeight").astype({"Rat": str})
+    record = golden(next(c for c in CASES if c.name == "BodyWeight"))
+    assert plain("weight ~ Time * Diet", d, "Rat", "~Time").llf < record["default"]["logLik"] - 20
+    m = fit("weight ~ Time * Diet + (Time | Rat)", d)
+    assert m.logLik() == pytest.approx(record["polished"]["logLik"], abs=1e-6)
+
+
+def test_sleepstudy_in_thousandths_where_plain_mixedlm_is_wrong_and_sure(sleepstudy):
+    d = sleepstudy.assign(Days=sleepstudy.Days / 1000, Subject=sleepstudy.Subject.astype(str))
+    record = golden(next(c for c in CASES if c.name == "sleepstudy"))
+    # REML: X A changes the log-likelihood by -log|A|
+    optimum = record["polished"]["logLik"] + np.log(1000)
+    wrong = plain("Reaction ~ Days", d, "Subject", "~Days")
+    assert wrong.converged
+    assert wrong.llf < optimum - 4
+    assert fit("Reaction ~ Days + (Days | Subject)", d).logLik() == pytest.approx(optimum, abs=1e-6)
 
 
 @pytest.mark.r
