@@ -84,6 +84,8 @@ MODELS = [
     ("I(y * 1e7 + 3e9) ~ x + z + (x | g)", {}),
     ("y ~ x + (x + z + w | g) + (z | h)", {}),
     ("y ~ -1 + f + x + (1 | h) + (1 | g)", {}),
+    ("y ~ . - g - h - w + (1 | g)", {}),
+    ("y ~ a_very_long_variable_name * factor(h) + (1 | g)", {}),
     ("y ~ o + (o | g)", {}),
     ("y ~ bs(x, df = 4) + ns(z, 3) + (1 | g)", {}),
     ("y ~ C(f, contr.sum) + C(o, contr.helmert) + (1 | g)", {}),
@@ -317,6 +319,13 @@ def test_refit_is_a_fit_to_other_numbers(sleepstudy):
     )
     np.testing.assert_allclose(again.fixef(), fresh.fixef(), rtol=1e-10)
     assert again.formula == m.formula
+
+
+def test_refit_where_the_formula_has_a_dot(simulated):
+    d = simulated[["x", "f", "y", "g"]]
+    m = lb.lmer("y ~ . - g + (1 | g)", d, engine="lme4")
+    again = m.refit(2 * d.y.to_numpy())
+    np.testing.assert_allclose(again.fixef(), 2 * m.fixef(), rtol=1e-6)
 
 
 def test_criterion_of_the_other_kind_is_r_s(sleepstudy):

@@ -102,6 +102,8 @@ class ModelFrame:
         Positions of the rows with a missing value (those outside the subset not counted).
     total_rows : int
         Rows of the data.
+    dot_columns : tuple of str
+        The columns that ``.`` stands for in the formula.
     index : pandas.Index or None
         The row labels of the rows used, if the data had any.
     variables : mapping of str to Column
@@ -136,6 +138,7 @@ class ModelFrame:
     kept: Array
     dropped: Array
     total_rows: int
+    dot_columns: tuple[str, ...]
     index: pd.Index[Any] | None
     variables: Mapping[str, Column]
     contrasts: Mapping[str, Contrast]
@@ -166,9 +169,10 @@ class ModelFrame:
     @property
     def fitted_formula(self) -> Formula:
         """The formula for an engine that evaluates ``raw`` itself."""
-        if REFIT_RESPONSE in self.raw:
-            return self.formula.with_response(REFIT_RESPONSE)
-        return self.formula
+        formula = self.formula
+        if formula.has_dot:
+            formula = formula.with_columns(self.dot_columns)
+        return formula.with_response(REFIT_RESPONSE) if REFIT_RESPONSE in self.raw else formula
 
     def with_response(self, values: Any) -> ModelFrame:
         """The same frame with another response, a value per row used.
@@ -476,7 +480,7 @@ def build_frame(
         _check_weights(raw_weights[rows], weights_name)
     names = parsed.variable_names()
     if parsed.has_dot:
-        names = {**names, **dict.fromkeys(table.columns, 0)}
+        names = {**names, **dict.fromkeys(parsed.dot_columns(table.columns), 0)}
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return ModelFrame(
         formula=parsed,
@@ -496,6 +500,7 @@ def build_frame(
         kept=kept,
         dropped=np.flatnonzero(missing),
         total_rows=table.rows,
+        dot_columns=parsed.dot_columns(table.columns),
         index=None if index is None else index[kept],
         variables=used,
         contrasts=coding,

@@ -131,7 +131,7 @@ def print_matrix(
     start = 0
     while start < len(columns):
         end, used = start, stub
-        while end < len(columns) and (end == start or used + 1 + widths[end] <= width):
+        while end < len(columns) and (end == start or used + 1 + widths[end] < width):
             used += 1 + widths[end]
             end += 1
 

@@ -17,6 +17,7 @@ from lmerbridge.formula.syntax import (
     deparse,
     deparse_lines,
     names_in,
+    substitute_dot,
 )
 from lmerbridge.formula.terms import Terms, expand_terms, is_offset
 
@@ -94,10 +95,23 @@ class Formula:
         assert isinstance(self.expanded, Binary)
         return replace(self, response=Name(name), expanded=replace(self.expanded, left=Name(name)))
 
-    def terms(self, columns: Iterable[str] = ()) -> Terms:
-        """The terms of the fixed part; ``columns`` of the data are what ``.`` stands for."""
+    def with_columns(self, columns: Iterable[str]) -> Formula:
+        """The same formula with ``.`` written out as the sum of ``columns``."""
+        total: Node = Number(1)
+        for column in columns:
+            total = Name(column) if isinstance(total, Number) else Binary("+", total, Name(column))
+        assert isinstance(self.expanded, Binary)
+        right = substitute_dot(self.expanded.right, total)
+        return replace(self, expanded=replace(self.expanded, right=right))
+
+    def dot_columns(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """Of the data's ``columns`` those that ``.`` stands for: all but the response's."""
         used = {name.id for name in names_in(self.response)}
-        return expand_terms(self.fixed, self.text, [c for c in columns if c not in used])
+        return tuple(c for c in columns if c not in used)
+
+    def terms(self, columns: Iterable[str] = ()) -> Terms:
+        """The terms of the fixed part; ``columns`` are those of the data, for ``.``."""
+        return expand_terms(self.fixed, self.text, self.dot_columns(columns))
 
     def variable_names(self) -> dict[str, int]:
         """Every column named, with the position of its first mention (``.`` left out)."""

@@ -25,6 +25,7 @@ __all__ = [
     "format_number",
     "names_in",
     "quote_name",
+    "substitute_dot",
 ]
 
 
@@ -239,3 +240,31 @@ def names_in(node: Node) -> Iterator[Name]:
                     yield from names_in(argument.value)
         case _:
             return
+
+
+def substitute_dot(node: Node, replacement: Node) -> Node:
+    """``node`` with ``(replacement)`` for every ``.``."""
+    match node:
+        case Name(id="."):
+            return Paren(replacement)
+        case Paren():
+            return Paren(substitute_dot(node.inner, replacement), node.position)
+        case Unary():
+            return Unary(node.operator, substitute_dot(node.operand, replacement), node.position)
+        case Binary():
+            return Binary(
+                node.operator,
+                substitute_dot(node.left, replacement),
+                substitute_dot(node.right, replacement),
+                node.position,
+            )
+        case Call():
+            return Call(
+                node.function,
+                tuple(
+                    Argument(a.name, substitute_dot(a.value, replacement)) for a in node.arguments
+                ),
+                node.position,
+            )
+        case _:
+            return node

@@ -8,43 +8,17 @@ from lmerbridge.errors import FormulaError
 from lmerbridge.formula.model_formula import Formula
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import (
-    Argument,
     Binary,
-    Call,
     Name,
     Node,
     Paren,
     Unary,
     deparse,
+    substitute_dot,
 )
 from lmerbridge.formula.terms import expand_terms
 
 __all__ = ["update_formula"]
-
-
-def _substitute(node: Node, replacement: Node) -> Node:
-    match node:
-        case Name(id="."):
-            return Paren(replacement)
-        case Paren():
-            return Paren(_substitute(node.inner, replacement), node.position)
-        case Unary():
-            return Unary(node.operator, _substitute(node.operand, replacement), node.position)
-        case Binary():
-            return Binary(
-                node.operator,
-                _substitute(node.left, replacement),
-                _substitute(node.right, replacement),
-                node.position,
-            )
-        case Call():
-            return Call(
-                node.function,
-                tuple(Argument(a.name, _substitute(a.value, replacement)) for a in node.arguments),
-                node.position,
-            )
-        case _:
-            return node
 
 
 def _bar(node: Node) -> Binary | None:
@@ -119,10 +93,12 @@ def update_formula(old: Formula, new: str) -> str:
     whole = old.expanded
     assert isinstance(whole, Binary)
     response = (
-        old.response if deparse(changed.left) == "." else (_substitute(changed.left, old.response))
+        old.response
+        if deparse(changed.left) == "."
+        else (substitute_dot(changed.left, old.response))
     )
     parts = _Parts(new)
-    parts.add(_substitute(changed.right, whole.right), "+")
+    parts.add(substitute_dot(changed.right, whole.right), "+")
     terms = expand_terms(parts.fixed, new, dot=None if not old.has_dot else (".",))
     written = [*terms.labels, *(deparse(o) for o in terms.offsets)]
     written += [f"({bar})" for bar in parts.bars]
