@@ -2,6 +2,7 @@ import hashlib
 import http.server
 import threading
 
+import pandas as pd
 import pytest
 
 import lmerbridge as lb
@@ -141,6 +142,27 @@ def test_fetched_once_reduced_to_our_columns_and_checked(elsewhere, small_bounce
     assert datasets.load("bounce").bounce_time.tolist() == [165.5, 167.5]
     pages.clear()
     assert datasets.load("bounce").age.tolist() == [16, 34]
+
+
+def test_an_r_file_is_read(elsewhere, small_bounce, served, tmp_path):
+    """As dragons comes: a data frame in an RData file, with a further column."""
+    rdata = pytest.importorskip("rdata")
+    address, pages = served
+    frame = pd.DataFrame(
+        {
+            "bounce_time": [165.5, 0.0],
+            "age": [16.25, 34.0],
+            "county": pd.Categorical(["devon", "kent"]),
+            "location": pd.Categorical(["a", "b"]),
+            "X": [float("nan")] * 2,
+        }
+    )
+    rdata.write_rda(tmp_path / "made.RData", {"bounce": frame})
+    pages["/made.RData"] = (tmp_path / "made.RData").read_bytes()
+    # numbers are written as R writes them: 0 and 34, not 0.0 and 34.0
+    csv = b"bounce_time,age,county,location\n165.5,16.25,devon,a\n0,34,kent,b\n"
+    small_bounce(f"{address}/made.RData", csv, "rdata")
+    assert datasets.load("bounce").age.tolist() == [16.25, 34.0]
 
 
 def test_other_content_is_refused_and_not_kept(elsewhere, small_bounce, served):

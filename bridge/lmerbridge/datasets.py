@@ -122,7 +122,9 @@ def _canonical(content: bytes, info: DatasetInfo) -> bytes:
     missing = [c for c in info.columns if c not in frame]
     if missing:
         raise DataError(f"{info.url} no longer has the column {missing[0]!r}")
-    text = frame[list(info.columns)].to_csv(index=False, lineterminator="\n")
+    text = frame[list(info.columns)].to_csv(
+        index=False, lineterminator="\n", float_format=lambda v: repr(float(v)).removesuffix(".0")
+    )
     return str(text).encode()
 
 

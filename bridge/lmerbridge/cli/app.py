@@ -182,7 +182,7 @@ def check(
     from rich.console import Console
 
     from lmerbridge.crosscheck import load_cases, run_suite, suite_text
-    from lmerbridge.engines import status_of
+    from lmerbridge.engines import engine_names, status_of
 
     cases = load_cases(suite)
     for name in engine or []:
@@ -195,6 +195,10 @@ def check(
             cases, engine or None, lambda case: status.update(f"fitting {case.name}")
         )
     typer.echo(suite_text(reports))
+    for name in [] if engine else engine_names():
+        state = status_of(name)
+        if not state.available:
+            typer.echo(f"engine {name!r} took no part: {state.problem}")
     if not all(report.well for report in reports):
         raise typer.Exit(1)
 

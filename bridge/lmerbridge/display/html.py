@@ -15,7 +15,7 @@ __all__ = ["model_html"]
 def _table(caption: str, columns: list[str], rows: list[list[str]], text_columns: int) -> str:
     def cell(tag: str, text: str, j: int) -> str:
         side = "left" if j < text_columns else "right"
-        return f'<{tag} style="text-align:{side}">{escape(text)}</{tag}>'
+        return f'<{tag} style="text-align:{side};padding:0.1em 0.5em">{escape(text)}</{tag}>'
 
     head = "".join(cell("th", c, j) for j, c in enumerate(columns))
     body = "".join(
@@ -57,7 +57,10 @@ def model_html(result: FitResult) -> str:
             rows.append([term.label if i == 0 else "", name, shown[position], pairs])
             position += 1
     rows.append(["Residual", "", shown[-1], ""])
-    parts.append(_table("Random effects", ["Groups", "Name", "Std.Dev.", "Corr"], rows, 2))
+    columns = ["Groups", "Name", "Std.Dev.", "Corr"]
+    if all(len(term.names) == 1 for term in estimates.random):
+        columns, rows = columns[:3], [row[:3] for row in rows]
+    parts.append(_table("Random effects", columns, rows, 2))
     groups = "; ".join(f"{g}: {len(levels)}" for g, levels in result.data.groups.items())
     kind = "REML criterion" if result.call.REML else "deviance"
     notes = [*result.evidence.notes, *result.evidence.messages, *result.evidence.optimizer_warnings]
