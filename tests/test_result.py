@@ -130,3 +130,22 @@ def test_seconds_and_versions_are_recorded(model):
     assert p.seconds > 0
     assert p.versions["statsmodels"] == p.engine_version
     assert p.platform
+
+
+def test_model_from_json_with_weights_and_contrasts(simulated):
+    d = simulated.copy()
+    d.loc[3, "x"] = np.nan
+    m = lb.lmer(
+        "y ~ x + f + (1 | g)",
+        d,
+        engine="statsmodels",
+        weights=d.w.to_numpy(),
+        contrasts={"f": "contr.sum"},
+        subset="z > -1",
+    )
+    again = lb.from_json(m.to_json(), d)
+    np.testing.assert_array_equal(again.getME("weights"), m.getME("weights"))
+    assert again.update(REML=False).fixef().index.tolist() == m.fixef().index.tolist()
+    by_array = lb.lmer("y ~ x + (1 | g)", d, engine="statsmodels", offset=d.z.to_numpy())
+    with pytest.raises(DataError, match="cannot be built again"):
+        lb.from_json(by_array.to_json(), d)

@@ -105,6 +105,11 @@ def describe(name: str) -> DatasetInfo:
     )
 
 
+def _shortest(value: Any) -> str:
+    """A number as R writes it: 0, not 0.0."""
+    return repr(float(value)).removesuffix(".0")
+
+
 def _canonical(content: bytes, info: DatasetInfo) -> bytes:
     """A fetched file as the CSV that the SHA-256 is of: our columns only, in our order."""
     if info.format == "rdata":
@@ -123,7 +128,7 @@ def _canonical(content: bytes, info: DatasetInfo) -> bytes:
     if missing:
         raise DataError(f"{info.url} no longer has the column {missing[0]!r}")
     text = frame[list(info.columns)].to_csv(
-        index=False, lineterminator="\n", float_format=lambda v: repr(float(v)).removesuffix(".0")
+        index=False, lineterminator="\n", float_format=_shortest
     )
     return str(text).encode()
 

@@ -1,7 +1,8 @@
 """``Formula`` + data to a frozen :class:`ModelFrame`."""
 
+from lmerbridge.design.build import build_frame
 from lmerbridge.design.checks import Note
 from lmerbridge.design.control import Control, lmerControl
-from lmerbridge.design.frame import ModelFrame, RandomBlock, build_frame
+from lmerbridge.design.frame import ModelFrame, RandomBlock
 
 __all__ = ["Control", "ModelFrame", "Note", "RandomBlock", "build_frame", "lmerControl"]

@@ -13,7 +13,8 @@ import numpy as np
 
 from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
 from lmerbridge.design.contrasts import Contrast
-from lmerbridge.design.functions import FUNCTIONS, Arguments, Value, column_of, numbers_of
+from lmerbridge.design.functions import FUNCTIONS
+from lmerbridge.design.values import Arguments, Value, column_of, numbers_of
 from lmerbridge.errors import DataError, FormulaError
 from lmerbridge.formula.functions import CONTRAST_NAMES, SIGNATURES
 from lmerbridge.formula.syntax import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -268,8 +267,3 @@ class Summary:
         from lmerbridge.display.html import model_html
 
         return model_html(self.result)
-
-
-def finite_or_blank(value: float) -> str:
-    """A number for a table, nothing for NaN."""
-    return "" if math.isnan(value) else format_each([value], _DIGITS)[0]

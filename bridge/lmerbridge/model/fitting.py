@@ -7,12 +7,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from lmerbridge.design import Control, ModelFrame, build_frame
+from lmerbridge.design.columns import read_table
 from lmerbridge.engines import FitSpec
 from lmerbridge.engines import fit as fit_engine
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.formula import Formula
 from lmerbridge.model.model import Model
+from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
 
 __all__ = ["fit_frame", "from_json", "lmer"]
@@ -154,6 +159,17 @@ def _find_name(data: Any) -> str:
     return _data_name(data, 3)
 
 
+def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
+    """The prior weights of the rows used, at their places in the data."""
+    stored = result.estimates.weights
+    if stored is None:
+        return None
+    kept = result.data.kept
+    values = np.full(max(rows, len(stored)), np.nan)
+    values[list(kept) if kept is not None else slice(len(stored))] = stored
+    return pd.Series(values[:rows], name=result.call.weights)
+
+
 def from_json(text: str, data: Any = None) -> Model:
     """A fitted model from :meth:`Model.to_json`'s text.
 
@@ -173,16 +189,24 @@ def from_json(text: str, data: Any = None) -> Model:
     if data is None:
         return Model(result)
     call = result.call
-    frame = build_frame(
-        call.written,
-        data,
-        weights=call.weights,
-        offset=call.offset,
-        subset=call.subset,
-        na_action=call.na_action,
-        contrasts=call.contrasts,
-        data_name=call.data_name or "data",
-    )
+    weights = _stored_weights(result, read_table(data).rows)
+    # what was asked for; the coding of C(f, ...) is in the formula
+    contrasts = {k: v for k, v in call.contrasts.items() if k in read_table(data)}
+    if "matrix" in contrasts.values():
+        raise DataError("a contrast matrix is not kept in JSON: fit again from the data")
+    try:
+        frame = build_frame(
+            call.written,
+            data,
+            weights=weights,
+            offset=call.offset,
+            subset=call.subset,
+            na_action=call.na_action,
+            contrasts=contrasts,
+            data_name=call.data_name or "data",
+        )
+    except DataError as error:
+        raise DataError(f"the model frame cannot be built again from this data: {error}") from error
     if frame.fingerprint != result.data.fingerprint:
         raise DataError(
             "this data does not give the model frame that was fitted "
@@ -194,11 +218,11 @@ def from_json(text: str, data: Any = None) -> Model:
         "data": data,
         "REML": call.REML,
         "engine": result.provenance.engine,
-        "weights": call.weights,
+        "weights": weights,
         "offset": call.offset,
         "subset": call.subset,
         "na_action": call.na_action,
-        "contrasts": call.contrasts,
+        "contrasts": contrasts,
         "start": call.start,
         "control": None,
     }

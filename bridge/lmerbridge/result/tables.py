@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -131,8 +130,3 @@ def theta_names(result: FitResult) -> list[str]:
                 )
                 names.append(f"{term.group}.{pair}")
     return names
-
-
-def finite(value: float | None) -> bool:
-    """Whether a number is there at all."""
-    return value is not None and math.isfinite(value)

@@ -1,0 +1,103 @@
+"""What expressions of a formula evaluate to, and the arguments of the functions they call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
+from lmerbridge.design.contrasts import Contrast
+from lmerbridge.errors import DataError
+from lmerbridge.formula.syntax import format_number
+
+__all__ = ["Arguments", "Value", "column_of", "numbers_of", "plain_values", "text_of"]
+
+# What an expression may evaluate to; a list of plain values comes from c().
+Value: TypeAlias = Column | float | str | bool | list[Any] | Contrast | None
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of one call: by parameter, those of ``...`` apart."""
+
+    function: str
+    named: dict[str, Value]
+    rest: list[Value]
+    rows: int
+    memory: dict[Any, Any]
+
+    def get(self, name: str, default: Value = None) -> Value:
+        return self.named.get(name, default)
+
+    def first(self, name: str) -> Value:
+        if name not in self.named:
+            raise DataError(f"{self.function}() needs its argument {name!r}")
+        return self.named[name]
+
+    def number(self, name: str, default: float | None = None) -> float | None:
+        value = self.named.get(name, default)
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return None if value is None else float(value)
+        if isinstance(value, bool):
+            return float(value)
+        raise DataError(f"{self.function}(): {name} must be a number")
+
+    def truth(self, name: str, default: bool) -> bool:
+        value = self.named.get(name, default)
+        if isinstance(value, (bool, int, float)):
+            return bool(value)
+        raise DataError(f"{self.function}(): {name} must be TRUE or FALSE")
+
+    def column(self, name: str) -> Column:
+        return column_of(self.first(name), self.rows, self.function)
+
+    def numbers(self, name: str) -> Array:
+        return numbers_of(self.column(name), self.function)
+
+
+def column_of(value: Value, rows: int, where: str) -> Column:
+    """``value`` as a column of ``rows`` rows; a single number is repeated."""
+    if isinstance(value, (Numeric, Logical, Factor)):
+        return value
+    if isinstance(value, bool):
+        return Logical(np.full(rows, float(value)))
+    if isinstance(value, (int, float)):
+        return Numeric(np.full(rows, float(value)))
+    raise DataError(f"{where}() needs a column, not {_describe(value)}")
+
+
+def numbers_of(column: Value, where: str) -> Array:
+    """The column as floats, or an error that says why it has none."""
+    if isinstance(column, Numeric):
+        return column.floats
+    if isinstance(column, Logical):
+        return column.values
+    if isinstance(column, Factor):
+        raise DataError(f"{where!r} is not meaningful for factors and strings")
+    raise DataError(f"{where!r} needs numbers, not {_describe(column)}")
+
+
+def _describe(value: Value) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    return "a list" if isinstance(value, list) else type(value).__name__.lower()
+
+
+def plain_values(value: Value, function: str) -> list[Any]:
+    """A constant or c(...) as a list of plain values."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, (bool, int, float, str)):
+        return [value]
+    raise DataError(f"{function}(): give constants, as in c(1, 2)")
+
+
+def text_of(value: Any) -> str:
+    """A plain value as R's ``as.character`` writes it."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return value if isinstance(value, str) else format_number(float(value))
