@@ -197,6 +197,14 @@ def test_missing_values_everywhere(simulated):
     assert m.nobs() == 155
 
 
+def test_a_missing_number_is_no_level(simulated):
+    # R makes a level of NaN, and none of NA
+    d = simulated.assign(k=np.where(simulated.h > 5, np.nan, simulated.h % 3))
+    m = lb.lmer("y ~ factor(k) + (1 | g)", d, engine="lme4")
+    assert list(m.fixef().index) == ["(Intercept)", "factor(k)1", "factor(k)2"]
+    assert m.nobs() == 120
+
+
 def test_exclude_keeps_places(simulated):
     d = simulated.copy()
     d.loc[[0, 5], "y"] = np.nan

@@ -125,6 +125,8 @@ def test_learned_bases_are_obeyed_on_new_data():
         ("~ I('a')", "string"),
         ("~ c(1, 2)", "lengths differ"),
         ("~ bs(x, df = 1)", "too small"),
+        ("~ ns(I(0 * x), 2)", "values that differ"),
+        ("~ poly(1 / (x - 1), 2)", "infinite values are not allowed"),
     ],
 )
 def test_what_cannot_be_evaluated_says_so(text, words):

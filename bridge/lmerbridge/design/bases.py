@@ -50,6 +50,8 @@ def scale(args: Arguments) -> Value:
 def _complete(x: Array, function: str) -> Array:
     if np.isnan(x).any():
         raise DataError(f"missing values are not allowed in {function!r}: drop those rows first")
+    if np.isinf(x).any():
+        raise DataError(f"infinite values are not allowed in {function!r}")
     return x
 
 
@@ -113,10 +115,11 @@ def _knots(x: Array, args: Arguments, df: int | None, degree: int, intercept: bo
 
 def _boundary(x: Array, args: Arguments) -> tuple[float, float]:
     given = args.get("Boundary.knots")
-    if given is not None:
-        low, high = sorted(float(v) for v in plain_values(given, args.function))
-        return low, high
-    return float(x.min()), float(x.max())
+    ends = x if given is None else np.array(plain_values(given, args.function), dtype=float)
+    low, high = float(ends.min()), float(ends.max())
+    if not low < high:
+        raise DataError(f"{args.function}() needs values that differ")
+    return low, high
 
 
 def _spline_basis(

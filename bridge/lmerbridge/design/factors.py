@@ -152,6 +152,8 @@ def _cut_labels(breaks: Array, right: bool, lowest: bool, digits: int) -> tuple[
 
 def cut(args: Arguments) -> Value:
     """R's ``cut``."""
+    if isinstance(args.first("x"), Logical):
+        raise DataError("cut(): 'x' must be numeric")
     x = args.numbers("x")
     right, lowest = args.truth("right", True), args.truth("include.lowest", False)
     learned = args.memory
@@ -190,6 +192,8 @@ def cut(args: Arguments) -> Value:
 
 def coded(args: Arguments) -> Value:
     """R's ``C``: a factor with its contrasts."""
+    if isinstance(args.first("object"), Logical):
+        raise DataError("C(): object not interpretable as a factor")
     factor = as_factor(args.column("object"))
     contrast = args.get("contr")
     if contrast is None:

@@ -24,6 +24,7 @@ from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, RLogica
 __all__ = ["Rpy2Session"]
 
 _NA_INTEGER = -(2**31)
+_NA_REAL = 0x7FF00000000007A2  # the NaN whose payload is 1954
 _LOCK = threading.RLock()  # R is single-threaded
 
 
@@ -183,7 +184,13 @@ class Rpy2Session:
             "f": (ri.FloatSexpVector, np.float64),
         }
         vector_type, dtype = kinds[flat.dtype.kind]
-        vector = vector_type.from_memoryview(np.ascontiguousarray(flat, dtype=dtype).data)
+        flat = np.ascontiguousarray(flat, dtype=dtype)
+        if flat.dtype.kind == "f":
+            missing = np.isnan(flat)
+            if missing.any():  # a NaN of ours is NA; to R they differ, as levels for instance
+                flat = flat.copy()
+                flat.view(np.uint64)[missing] = _NA_REAL
+        vector = vector_type.from_memoryview(flat.data)
         if array.ndim == 2:
             vector.do_slot_assign("dim", ri.IntSexpVector(list(array.shape)))
         return vector

@@ -1,8 +1,8 @@
 """What crosses between Python and R, whatever the transport.
 
 To R: floats, ints, bools, strings, ``None``, NumPy arrays of float64, int32 or bool (one or two
-dimensions), tuples of strings, :class:`RFactor`, :class:`RLogical`, and dicts of these (named
-lists).
+dimensions; NaN stands for NA), tuples of strings, :class:`RFactor`, :class:`RLogical`, and dicts of
+these (named lists).
 From R: the same, with vectors as arrays, character vectors as lists, lists as dicts or lists.
 """
 
