@@ -254,6 +254,13 @@ class TestChecks:
         expected = "Some predictor variables are on very different scales: consider rescaling"
         assert (expected in texts) == warned
 
+    def test_as_many_fixed_effects_as_rows(self, d):
+        self.check(
+            d[:20],
+            "y ~ factor(x) + (1 | f)",
+            "number of observations (=20) <= number of fixed effects (=20)",
+        )
+
     def test_constant_response(self, d):
         self.check(d.assign(y=5), "y ~ x + (1 | g)", "Response is constant")
 

@@ -134,11 +134,17 @@ def check_rank(X: Array, control: Control) -> tuple[Array, list[Note]]:
     Raises
     ------
     DataError
-        Where the control says ``"stop.deficient"``.
+        Where the control says ``"stop.deficient"``; or there are as many independent columns as
+        rows, so that nothing is left to estimate variances from.
     """
     if control.check_rankX == "ignore":
         return np.arange(X.shape[1]), []
     kept = independent_columns(X)
+    if len(kept) >= X.shape[0]:
+        raise DataError(
+            f"number of observations (={X.shape[0]}) <= number of fixed effects (={len(kept)}): "
+            "nothing is left to estimate variances from"
+        )
     gone = X.shape[1] - len(kept)
     if not gone:
         return kept, []
