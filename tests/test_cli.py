@@ -165,6 +165,24 @@ def test_check_fails_on_a_disagreement(run, tmp_path, monkeypatch):
     assert "DIFFERS" in out
 
 
+def test_an_interrupted_check_shows_what_is_done(run, monkeypatch):
+    from lmerbridge.crosscheck import suite
+
+    real, seen = suite.run_case, []
+
+    def interrupted(case, engines):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(case)
+        return real(case, engines)
+
+    monkeypatch.setattr(suite, "run_case", interrupted)
+    status, out, err = run("check", "--engine", "statsmodels")
+    assert status == 130
+    assert "2 cases: 2 of 2 comparisons agree" in out
+    assert "interrupted after 2 of 34 cases" in err
+
+
 def cli_cases():
     from lmerbridge.crosscheck import load_cases
 

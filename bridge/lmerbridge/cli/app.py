@@ -181,7 +181,7 @@ def check(
     """Fit every case of a suite with every engine and compare, quantity by quantity."""
     from rich.console import Console
 
-    from lmerbridge.crosscheck import load_cases, run_suite, suite_text
+    from lmerbridge.crosscheck import CaseReport, load_cases, run_suite, suite_text
     from lmerbridge.engines import engine_names, status_of
 
     cases = load_cases(suite)
@@ -189,12 +189,19 @@ def check(
         state = status_of(name)
         if not state.available:
             raise DataError(f"engine {name!r} is not available: {state.problem}")
-    console = Console(stderr=True)
-    with console.status("") as status:
-        reports = run_suite(
-            cases, engine or None, lambda case: status.update(f"fitting {case.name}")
-        )
+    reports: list[CaseReport] = []
+    interrupted = False
+    try:
+        with Console(stderr=True).status("") as status:
+            run_suite(
+                cases, engine or None, lambda case: status.update(f"fitting {case.name}"), reports
+            )
+    except KeyboardInterrupt:
+        interrupted = True
     typer.echo(suite_text(reports))
+    if interrupted:
+        typer.echo(f"interrupted after {len(reports)} of {len(cases)} cases", err=True)
+        raise typer.Exit(130)
     for name in [] if engine else engine_names():
         state = status_of(name)
         if not state.available:

@@ -145,6 +145,7 @@ def run_suite(
     cases: Sequence[Case],
     engines: Sequence[str] | None = None,
     progress: Callable[[Case], None] | None = None,
+    done: list[CaseReport] | None = None,
 ) -> list[CaseReport]:
     """Run every case.
 
@@ -154,6 +155,8 @@ def run_suite(
         Default: those available here.
     progress : callable, optional
         Called with each case before it runs.
+    done : list, optional
+        Reports are appended here as they come, so that an interrupt loses none.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def run_suite(
     """
     if engines is None:
         engines = [name for name in engine_names() if status_of(name).available]
-    reports = []
+    reports = [] if done is None else done
     for case in cases:
         if progress is not None:
             progress(case)
