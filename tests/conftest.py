@@ -7,12 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
 
 import lmerbridge as lb
 from lmerbridge.engines import load_engine
+
+# examples vary from run to run, except in CI, which must fail for a change and not for chance
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 STORED = Path(__file__).parent / "stored"
 REQUIRED = os.environ.get("LMERBRIDGE_REQUIRE_R") == "1"
