@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHON R
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel bench datasets golden schema clean
+.PHONY: help setup reference test lint types wheel bench benchmark datasets golden schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -33,6 +33,9 @@ wheel: setup ## build the wheel and run the tests against it in an environment o
 
 bench: setup ## time fits and data transfer (needs R)
 	@$(BIN)/python benchmarks/bridge.py
+
+benchmark: setup ## time the engines on the same models (needs R; some minutes)
+	@$(BIN)/python benchmarks/engines.py
 
 datasets: setup ## make the data sets again (needs R) and compare with what is here
 	@$(BIN)/python datasets/make.py --check

@@ -122,7 +122,7 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(monkeypatch):
     assert "  what is wrong: rpy2 is not installed" in text
     assert "  mend it with:  pip install this" in text
     assert "statsmodels: works (version" in text
-    assert 'engine="auto" tries: statsmodels' in text
+    assert 'engine="auto" tries: statsmodels, native' in text
 
 
 def test_doctor_tries_what_looks_available(monkeypatch):
@@ -137,7 +137,7 @@ def test_doctor_tries_what_looks_available(monkeypatch):
         monkeypatch.setattr(engine, "fit", fails, raising=False)
     text, well = report()
     assert not well
-    assert text.count("what is wrong: R does not start") == 2
+    assert text.count("what is wrong: R does not start") == 3
     assert 'engine="auto" tries: nothing works here' in text
 
 

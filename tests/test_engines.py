@@ -61,7 +61,7 @@ def only_fakes(monkeypatch):
 
 
 def test_engines_are_found_by_entry_points():
-    assert engine_names()[:2] == ["lme4", "statsmodels"]
+    assert engine_names()[:3] == ["lme4", "statsmodels", "native"]
 
 
 def test_a_named_engine_fits(engine_slot, sleepstudy):
@@ -191,7 +191,9 @@ def test_features_are_recognized(feature, simulated):
 
 @pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
 @pytest.mark.parametrize("feature", list(Feature))
-@pytest.mark.parametrize("name", ["statsmodels", pytest.param("lme4", marks=pytest.mark.r)])
+@pytest.mark.parametrize(
+    "name", ["statsmodels", "native", pytest.param("lme4", marks=pytest.mark.r)]
+)
 def test_engines_do_what_they_declare(name, feature, simulated):
     """Each engine fits what it does not declare unsupported, and refuses the rest."""
     formula, arguments = EXAMPLES[feature]

@@ -1,18 +1,19 @@
 """statsmodels' engine against lme4's golden values, and against mathematics."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lmerbridge as lb
 from lmerbridge.crosscheck import compare, golden, load_cases, of_golden, of_result
-from lmerbridge.engines.statsmodels.engine import MOST_CROSSED_EFFECTS
-from lmerbridge.engines.statsmodels.optimize import FLOOR, minimize
-from lmerbridge.engines.statsmodels.problem import make_problem, triangular
+from lmerbridge.engines.scaling import triangular
+from lmerbridge.engines.statsmodels.engine import MOST_CROSSED_EFFECTS, SETTINGS
+from lmerbridge.engines.statsmodels.problem import make_problem
 from lmerbridge.errors import UnsupportedModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
@@ -215,56 +216,10 @@ def test_counts_are_lme4s(sleepstudy):
     assert m.BIC() == pytest.approx(m.REMLcrit() + 6 * np.log(180))
 
 
-class TestMinimize:
-    def test_an_optimum_inside(self):
-        target = np.array([1.5, -0.7, 0.4])
-        found = minimize(
-            lambda x: float(np.sum((x - target) ** 2)),
-            lambda x: 2 * (x - target),
-            np.array([True, False, True]),
-        )
-        assert found.certified
-        np.testing.assert_allclose(found.x, target, atol=1e-6)
-
-    def test_an_optimum_on_the_boundary(self):
-        found = minimize(
-            lambda x: float(x[0] ** 2 + (x[1] - 1) ** 2),
-            lambda x: np.array([2 * x[0], 2 * (x[1] - 1)]),
-            np.array([True, True]),
-        )
-        assert found.certified
-        assert found.x[0] == FLOOR
-
-    def test_a_wrong_gradient_is_not_certified(self):
-        found = minimize(
-            lambda x: float((x[0] - 2) ** 2), lambda x: np.array([5.0]), np.array([True])
-        )
-        assert not found.certified
-        assert found.x[0] == pytest.approx(2, abs=1e-3)
-
-    def test_the_better_of_two_optima(self):
-        def value(x):
-            return float((x[0] ** 2 - 1) ** 2 - 0.5 * x[0])
-
-        found = minimize(
-            value, lambda x: np.array([4 * x[0] * (x[0] ** 2 - 1) - 0.5]), np.array([False])
-        )
-        assert found.x[0] == pytest.approx(1.0575, abs=1e-3)
-
-    def test_what_cannot_be_evaluated_is_avoided(self):
-        def value(x):
-            if x[0] > 3:
-                raise np.linalg.LinAlgError
-            return float((x[0] - 2) ** 2)
-
-        found = minimize(value, lambda x: 2 * (x - 2), np.array([True]))
-        assert found.x[0] == pytest.approx(2, abs=1e-5)
-
-
 def test_an_uncertified_fit_says_so(simulated, monkeypatch):
-    from lmerbridge.engines.statsmodels import optimize
+    from lmerbridge.engines.statsmodels import engine
 
-    monkeypatch.setattr(optimize, "TOLERANCE", -1.0)
+    monkeypatch.setattr(engine, "SETTINGS", replace(SETTINGS, tolerance=-1.0))
     m = fit("y ~ x + (1 | g)", simulated)
     assert not m.result.evidence.converged
     assert m.result.evidence.messages[0].startswith("Model failed to converge")
@@ -291,89 +246,3 @@ def test_scaling_leaves_columns_of_unit_size(simulated):
     problem = make_problem(frame)
     np.testing.assert_allclose(problem.X.T @ problem.X / 160, np.eye(3), atol=1e-10)
     np.testing.assert_allclose(np.mean(problem.correlated.columns**2, axis=0), 1, atol=1e-8)
-
-
-# ---- invariances: what theory says must not change, or must change in one way
-
-small = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-FORMULA = "y ~ x + f + (x | g)"
-
-
-@small
-@given(st.integers(0, 10_000))
-def test_the_order_of_rows_does_not_matter(simulated, seed):
-    base = fit(FORMULA, simulated)
-    shuffled = fit(FORMULA, simulated.sample(frac=1, random_state=seed))
-    assert shuffled.REMLcrit() == pytest.approx(base.REMLcrit(), abs=1e-7)
-    np.testing.assert_allclose(shuffled.fixef(), base.fixef(), rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(shuffled.ranef().condval, base.ranef().condval, atol=1e-5)
-
-
-@small
-@given(st.permutations(list(range(20))))
-def test_the_names_of_levels_do_not_matter(simulated, names):
-    base = fit(FORMULA, simulated)
-    renamed = fit(FORMULA, simulated.assign(g=np.array([f"s{n:02d}" for n in names])[simulated.g]))
-    assert renamed.REMLcrit() == pytest.approx(base.REMLcrit(), abs=1e-7)
-    modes = renamed.ranef().set_index(["term", "grp"]).condval
-    for i in (0, 7, 19):
-        want = base.ranef().set_index(["term", "grp"]).condval["x", str(i)]
-        assert modes["x", f"s{names[i]:02d}"] == pytest.approx(want, abs=1e-5)
-
-
-@small
-@given(st.floats(1e-4, 1e4), st.floats(-100, 100))
-def test_the_unit_of_y(simulated, factor, shift):
-    base = fit(FORMULA, simulated)
-    other = fit(FORMULA, simulated.assign(y=simulated.y * factor + shift))
-    assert other.REMLcrit() == pytest.approx(
-        base.REMLcrit() + 2 * (160 - 5) * np.log(factor), rel=1e-9, abs=1e-5
-    )
-    np.testing.assert_allclose(
-        other.fixef().drop("(Intercept)") / factor,
-        base.fixef().drop("(Intercept)"),
-        rtol=1e-5,
-        atol=1e-8,
-    )
-    assert other.sigma() / factor == pytest.approx(base.sigma(), rel=1e-5)
-    np.testing.assert_allclose(other.getME("theta"), base.getME("theta"), atol=1e-4)
-
-
-@small
-@given(st.floats(1e-4, 1e4), st.floats(-50, 50))
-def test_the_unit_and_the_origin_of_x(simulated, factor, shift):
-    base = fit("y ~ x + (x | g)", simulated)
-    other = fit("y ~ x + (x | g)", simulated.assign(x=simulated.x * factor + shift))
-    assert other.REMLcrit() == pytest.approx(base.REMLcrit() + 2 * np.log(factor), abs=1e-5)
-    assert other.fixef()["x"] * factor == pytest.approx(base.fixef()["x"], rel=1e-5)
-    assert other.VarCorr().sdcor[1] * factor == pytest.approx(base.VarCorr().sdcor[1], rel=1e-3)
-    np.testing.assert_allclose(other.fitted(), base.fitted(), atol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["contr.sum", "contr.helmert", "contr.poly", "contr.SAS"])
-def test_the_coding_of_factors(simulated, name):
-    base = fit(FORMULA, simulated, REML=False)
-    other = fit(FORMULA, simulated, REML=False, contrasts={"f": name})
-    assert other.deviance() == pytest.approx(base.deviance(), abs=1e-7)
-    assert other.sigma() == pytest.approx(base.sigma(), rel=1e-6)
-    np.testing.assert_allclose(other.fitted(), base.fitted(), atol=1e-6)
-    assert list(other.fixef().index) != list(base.fixef().index) or name == "contr.SAS"
-
-
-@small
-@given(st.floats(0.01, 100))
-def test_weights_count_relative_to_each_other(simulated, factor):
-    base = fit("y ~ x + (1 | g)", simulated, weights="w")
-    other = fit("y ~ x + (1 | g)", simulated, weights=factor * simulated.w.to_numpy())
-    np.testing.assert_allclose(other.fixef(), base.fixef(), rtol=1e-6)
-    assert other.sigma() == pytest.approx(base.sigma() * np.sqrt(factor), rel=1e-5)
-    assert other.REMLcrit() == pytest.approx(base.REMLcrit(), abs=1e-5)
-
-
-def test_an_offset_is_a_shift_of_y(simulated):
-    base = fit("y ~ x + (1 | g)", simulated.assign(y=simulated.y - simulated.z))
-    other = fit("y ~ x + offset(z) + (1 | g)", simulated)
-    np.testing.assert_allclose(other.fixef(), base.fixef(), rtol=1e-8)
-    np.testing.assert_allclose(other.fitted(), base.fitted() + simulated.z, atol=1e-8)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
-__all__ = ["Engine", "Feature", "FitSpec", "Status", "call_info", "data_info", "features_of"]
+__all__ = [
+    "Engine",
+    "Feature",
+    "FitSpec",
+    "Status",
+    "blas_name",
+    "call_info",
+    "data_info",
+    "features_of",
+]
 
 
 class Feature(Enum):
@@ -157,3 +166,15 @@ def data_info(frame: ModelFrame) -> DataInfo:
         columns_dropped=frame.x_dropped,
         fingerprint=frame.fingerprint,
     )
+
+
+def blas_name() -> str:
+    """The BLAS that NumPy was built with."""
+    import numpy as np
+
+    try:
+        config: Any = np.show_config(mode="dicts")
+        blas = config["Build Dependencies"]["blas"]
+        return f"{blas['name']} {blas['version']}"
+    except (KeyError, TypeError):
+        return ""

@@ -18,6 +18,7 @@ GROUP = "lmerbridge.engines"
 AUTO_ORDER = ("lme4", "statsmodels", "native")
 _BUILT_IN = {
     "lme4": "lmerbridge.engines.lme4:Lme4Engine",
+    "native": "lmerbridge.engines.native:NativeEngine",
     "statsmodels": "lmerbridge.engines.statsmodels:StatsmodelsEngine",
 }
 _loaded: dict[str, Engine] = {}

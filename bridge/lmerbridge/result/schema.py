@@ -127,6 +127,25 @@ class RandomEffects:
     modes: FloatArray
     variances: FloatArray | None = None
 
+    @classmethod
+    def of_factor(
+        cls,
+        label: str,
+        group: str,
+        names: tuple[str, ...],
+        factor: FloatArray,
+        sigma: float,
+        modes: FloatArray,
+        variances: FloatArray | None,
+    ) -> RandomEffects:
+        """From the term's block of Lambda (k, k) and sigma."""
+        covariance = sigma**2 * factor @ factor.T
+        deviations = np.sqrt(np.diag(covariance))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            correlation = covariance / np.outer(deviations, deviations)
+        np.fill_diagonal(correlation, 1.0)
+        return cls(label, group, names, covariance, deviations, correlation, modes, variances)
+
 
 @dataclass(frozen=True)
 class Estimates:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
+from lmerbridge.engines.optimum import Settings
+from lmerbridge.engines.protocol import Feature, FitSpec, Status, blas_name, call_info, data_info
+from lmerbridge.engines.scaling import triangular
 from lmerbridge.engines.statsmodels.problem import (
     Problem,
     ScaledTerm,
     is_crossed,
     make_problem,
-    triangular,
 )
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import (
@@ -41,6 +42,15 @@ MOST_CROSSED_CELLS = 3_000_000
 # MixedLM inverts the relative covariance matrix; with a condition number beyond this its
 # likelihood is wrong by more than 1e-4, and can be wrong by anything.
 WORST_CONDITION = 1e12
+
+
+FLOOR = 3e-5
+# MixedLM's likelihood is not defined where a variance is 0: the search stops at a relative
+# standard deviation of FLOOR, and an optimum there is reported as 0, which costs a multiple of
+# FLOOR^2. Up to ten times that, differences of the criterion are noise. The tolerance is a
+# hundredth of what would show in the digits that lme4 prints of any criterion; the step is wide
+# because the gradient is noisy near the floor.
+SETTINGS = Settings(tolerance=1e-6, floor=FLOOR, at_floor=10 * FLOOR, hessian_step=1e-3)
 
 
 @dataclass(frozen=True)
@@ -102,13 +112,15 @@ class StatsmodelsEngine:
         FitFailedError
             MixedLM cannot evaluate the model at all.
         """
-        from lmerbridge.engines.statsmodels.optimize import AT_FLOOR, minimize
+        from lmerbridge.engines.optimum import minimize
 
         began = time.perf_counter()
         problem = make_problem(frame)
         model = _mixedlm(problem, spec.REML)
         diagonal = _diagonal(problem)
-        optimum = minimize(lambda x: _criterion(model, x), lambda x: -2 * model.score(x), diagonal)
+        optimum = minimize(
+            lambda x: _criterion(model, x), lambda x: -2 * model.score(x), diagonal, SETTINGS
+        )
         if not np.isfinite(optimum.value):
             raise FitFailedError(
                 f"statsmodels could not evaluate {frame.formula} anywhere; "
@@ -116,7 +128,7 @@ class StatsmodelsEngine:
             )
         missing: dict[str, str] = {}
         fitted = _at(model, problem, optimum.x, missing)
-        at_floor = diagonal & (optimum.x <= AT_FLOOR)
+        at_floor = diagonal & (optimum.x <= SETTINGS.at_floor)
         snapped = np.where(at_floor, 0.0, optimum.x)
         shift = problem.loglike_reml if spec.REML else problem.loglike_ml
         loglike = -0.5 * optimum.value + shift
@@ -161,7 +173,7 @@ class StatsmodelsEngine:
                     for name in ("statsmodels", "scipy", "numpy", "lmerbridge")
                 },
                 platform=platform.platform(),
-                blas=_blas(),
+                blas=blas_name(),
                 seconds=time.perf_counter() - began,
             ),
             missing=missing,
@@ -182,15 +194,6 @@ def _criterion(model: Any, x: Any) -> float:
         if np.linalg.cond(factor) ** 2 > WORST_CONDITION:
             return np.inf
     return -2 * float(model.loglike(x))
-
-
-def _blas() -> str:
-    try:
-        config: Any = np.show_config(mode="dicts")
-        blas = config["Build Dependencies"]["blas"]
-        return f"{blas['name']} {blas['version']}"
-    except (KeyError, TypeError):
-        return ""
 
 
 def _diagonal(problem: Problem) -> np.ndarray[Any, np.dtype[Any]]:
@@ -314,23 +317,17 @@ def _estimates(frame: ModelFrame, problem: Problem, fitted: _Fitted, x: Any) -> 
         if not factor.any():  # reported as 0, so that nothing may be left of it
             modes[position][:] = 0.0
             variances[position][:] = 0.0
-        covariance = sigma**2 * factor @ factor.T
-        deviations = np.sqrt(np.diag(covariance))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            correlation = covariance / np.outer(deviations, deviations)
-        np.fill_diagonal(correlation, 1.0)
         size = len(block.names)
         theta += [factor[i, j] for j in range(size) for i in range(j, size)]
         random.append(
-            RandomEffects(
-                label=block.label,
-                group=block.group,
-                names=block.names,
-                covariance=covariance,
-                deviations=deviations,
-                correlation=correlation,
-                modes=modes[position],
-                variances=variances[position],
+            RandomEffects.of_factor(
+                block.label,
+                block.group,
+                block.names,
+                factor,
+                sigma,
+                modes[position],
+                variances[position],
             )
         )
     beta = problem.beta_shift + c * problem.beta_map @ fitted.beta

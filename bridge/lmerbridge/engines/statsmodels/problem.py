@@ -16,8 +16,9 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, RandomBlock
 from lmerbridge.engines.protocol import nested_in
+from lmerbridge.engines.scaling import column_map
 
-__all__ = ["Problem", "ScaledTerm", "is_crossed", "make_problem", "triangular"]
+__all__ = ["Problem", "ScaledTerm", "is_crossed", "make_problem"]
 
 
 @dataclass(frozen=True)
@@ -71,30 +72,11 @@ def is_crossed(frame: ModelFrame) -> bool:
     return not all(nested_in(block, frame.random[-1]) for block in frame.random)
 
 
-def triangular(
-    factor: np.ndarray[Any, np.dtype[np.float64]],
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The lower triangular L with L L' = F F' and a non-negative diagonal."""
-    upper = np.linalg.qr(factor.T, mode="r")
-    signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
-    return np.asarray((signs[:, None] * upper).T)
-
-
 def _scaled(
     block: RandomBlock, position: int, root: np.ndarray[Any, np.dtype[np.float64]] | None
 ) -> ScaledTerm:
-    columns, k = block.columns, len(block.names)
-    back = np.eye(k)
-    intercept = next((j for j in range(k) if np.all(columns[:, j] == 1)), None)
-    for j in range(k):
-        if j == intercept:
-            continue
-        centre = 0.0 if intercept is None else float(columns[:, j].mean())
-        size = float(np.sqrt(np.mean((columns[:, j] - centre) ** 2))) or 1.0
-        back[j, j] = 1 / size
-        if intercept is not None:
-            back[intercept, j] = -centre / size
-    scaled = columns @ back
+    back = column_map(block)
+    scaled = block.columns @ back
     if root is not None:
         scaled = scaled * root[:, None]
     return ScaledTerm(position, scaled, block.codes, len(block.levels), back)

@@ -1,9 +1,7 @@
-"""Minimizing MixedLM's criterion, and checking that the minimum is one.
+"""Minimizing a criterion over theta, and checking that the minimum is one.
 
-The parameters are MixedLM's own: the lower triangle of the Cholesky factor of the relative
-covariance matrix, row by row, then the square roots of the variance components. Its
-likelihood is not defined where one of the diagonal ones is 0, so that the search stops at
-``FLOOR``; an optimum there is reported as 0 (the criterion differs by a multiple of FLOOR^2).
+Parameters on the diagonal of a covariance factor are bounded below by ``floor``: 0, or, where a
+likelihood is not defined there, a number so small that an optimum there may be reported as 0.
 """
 
 from __future__ import annotations
@@ -16,20 +14,36 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import optimize
 
-__all__ = ["AT_FLOOR", "Optimum", "minimize"]
+__all__ = ["Optimum", "Settings", "minimize"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
-FLOOR = 3e-5
-# Expected change of the criterion by one more Newton step; a hundredth of what would show in
-# the digits that lme4 prints of any criterion.
-TOLERANCE = 1e-6
-# Up to this a diagonal parameter counts as 0: differences of the criterion are noise there.
-AT_FLOOR = 10 * FLOOR
 # A diagonal parameter below this is tried at the floor.
 SMALL = 5e-3
 _STARTS = (1.0, 0.2, 3.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an engine's criterion is to be minimized.
+
+    Attributes
+    ----------
+    tolerance : float
+        A point is an optimum if one more Newton step promises less of the criterion than this.
+    floor : float
+        Lower bound of the diagonal parameters.
+    at_floor : float
+        Up to this a diagonal parameter counts as being at the floor.
+    hessian_step : float
+        Of the central differences of the gradient.
+    """
+
+    tolerance: float
+    floor: float = 0.0
+    at_floor: float = 0.0
+    hessian_step: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ class Optimum:
     """Where the search ended.
 
     ``decrement`` is the change of the criterion that one more Newton step promises, over the
-    parameters that are not at ``FLOOR``; ``certified`` says that it is small, that the Hessian
+    parameters that are not at the floor; ``certified`` says that it is small, that the Hessian
     there is not negative, and that stepping off the floor does not help.
     """
 
@@ -52,10 +66,16 @@ class Optimum:
 
 
 class _Objective:
-    """Counts evaluations and turns MixedLM's failures into +inf."""
+    """Counts evaluations and turns failures of the arithmetic into +inf."""
 
-    def __init__(self, value: Callable[[Vector], float], gradient: Callable[[Vector], Vector]):
+    def __init__(
+        self,
+        value: Callable[[Vector], float],
+        gradient: Callable[[Vector], Vector],
+        settings: Settings,
+    ):
         self._value, self._gradient = value, gradient
+        self.settings = settings
         self.evaluations = 0
 
     def value(self, x: Vector) -> float:
@@ -77,14 +97,11 @@ class _Objective:
                 return np.zeros_like(x)
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
-        """Central differences of the gradient over the free parameters.
-
-        The step is wide because MixedLM's gradient is noisy where a parameter is at the floor.
-        """
+        """Central differences of the gradient over the free parameters."""
         indices = np.flatnonzero(free)
         matrix = np.empty((len(indices), len(indices)))
         for column, i in enumerate(indices):
-            step = 1e-3 * max(1.0, abs(x[i]))
+            step = self.settings.hessian_step * max(1.0, abs(x[i]))
             ahead, behind = x.copy(), x.copy()
             ahead[i] += step
             behind[i] -= step
@@ -95,10 +112,11 @@ class _Objective:
 
 def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
     """Put small diagonal parameters onto the floor where that costs nothing."""
-    for i in np.flatnonzero(diagonal & (x < SMALL) & (x > FLOOR)):
+    s = objective.settings
+    for i in np.flatnonzero(diagonal & (x < SMALL) & (x > s.floor)):
         moved = x.copy()
-        moved[i] = FLOOR
-        noise = TOLERANCE if x[i] <= AT_FLOOR else 0.1 * TOLERANCE
+        moved[i] = s.floor
+        noise = s.tolerance if x[i] <= s.at_floor else 0.1 * s.tolerance
         if objective.value(moved) <= objective.value(x) + noise:
             x = moved
     return x
@@ -106,11 +124,12 @@ def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
 
 def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, float, bool]:
     """Polish ``x`` by Newton steps; also the last decrement, and whether the Hessian is convex."""
+    s = objective.settings
     decrement, convex = np.inf, False
     for _ in range(8):
         x = _to_floor(objective, x, diagonal)
         value = objective.value(x)
-        free = ~(diagonal & (x <= AT_FLOOR))
+        free = ~(diagonal & (x <= s.at_floor))
         gradient = objective.gradient(x)[free]
         if not free.any():
             return x, 0.0, True
@@ -121,13 +140,13 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
         safe = np.maximum(np.abs(roots), 1e-10 * largest)
         along = vectors.T @ gradient
         decrement = float(0.5 * np.sum(along**2 / safe))
-        if decrement < 1e-3 * TOLERANCE:
+        if decrement < 1e-2 * s.tolerance:
             break
         step = np.zeros_like(x)
         step[free] = -vectors @ (along / safe)
         for fraction in (1.0, 0.25, 0.05):
             trial = x + fraction * step
-            trial = np.where(diagonal, np.maximum(trial, FLOOR), trial)
+            trial = np.where(diagonal, np.maximum(trial, s.floor), trial)
             found = objective.value(trial)
             if found < value:
                 x = trial
@@ -139,18 +158,21 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
 
 def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     """Whether the criterion falls when a parameter at the floor moves up."""
-    here = objective.value(x)
-    for i in np.flatnonzero(diagonal & (x <= AT_FLOOR)):
+    here, s = objective.value(x), objective.settings
+    for i in np.flatnonzero(diagonal & (x <= s.at_floor)):
         for height in (0.003, 0.03, 0.3):
             moved = x.copy()
             moved[i] = height
-            if objective.value(moved) < here - TOLERANCE:
+            if objective.value(moved) < here - s.tolerance:
                 return True
     return False
 
 
-def _attempts(objective: _Objective, diagonal: Flags) -> Iterator[tuple[str, Vector]]:
-    bounds = [(FLOOR if d else None, None) for d in diagonal]
+def _attempts(
+    objective: _Objective, diagonal: Flags, start: Vector | None
+) -> Iterator[tuple[str, Vector]]:
+    floor = objective.settings.floor
+    bounds = [(floor if d else None, None) for d in diagonal]
     size = len(diagonal)
 
     def quasi_newton(x: Vector) -> Vector:
@@ -175,7 +197,7 @@ def _attempts(objective: _Objective, diagonal: Flags) -> Iterator[tuple[str, Vec
         return np.asarray(found.x)
 
     def directions(x: Vector) -> Vector:
-        wide = [(FLOOR if d else -1e3, 1e3) for d in diagonal]
+        wide = [(floor if d else -1e3, 1e3) for d in diagonal]
         found = optimize.minimize(
             objective.value,
             x,
@@ -185,17 +207,23 @@ def _attempts(objective: _Objective, diagonal: Flags) -> Iterator[tuple[str, Vec
         )
         return np.asarray(found.x)
 
-    for height in _STARTS:
-        yield "L-BFGS-B", quasi_newton(np.where(diagonal, height, 0.0))
-    start = np.where(diagonal, 1.0, 0.0)
-    yield "Powell", directions(start)
-    yield "Nelder-Mead", simplex(start)
+    starts = [np.where(diagonal, height, 0.0) for height in _STARTS]
+    if start is not None:
+        starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
+    for x in starts:
+        yield "L-BFGS-B", quasi_newton(x)
+    yield "Powell", directions(starts[0])
+    yield "Nelder-Mead", simplex(starts[0])
 
 
 def minimize(
-    value: Callable[[Vector], float], gradient: Callable[[Vector], Vector], diagonal: Flags
+    value: Callable[[Vector], float],
+    gradient: Callable[[Vector], Vector],
+    diagonal: Flags,
+    settings: Settings,
+    start: Vector | None = None,
 ) -> Optimum:
-    """The minimum of MixedLM's criterion.
+    """The minimum of a criterion over theta.
 
     Optimizers and starts are tried in turn until one ends at a point that is certified; if it
     lies at the floor, the other starts are tried as well, since such a criterion often has a
@@ -207,28 +235,30 @@ def minimize(
         Criterion (-2 log-likelihood) and its gradient.
     diagonal : array of bool
         Which parameters are on the diagonal, and so bounded below.
+    settings : Settings
+    start : array, optional
+        Tried before the usual starts.
     """
-    objective = _Objective(value, gradient)
+    objective = _Objective(value, gradient, settings)
     best: tuple[float, Vector, float, bool, str] | None = None
     tried: list[str] = []
-    for count, (name, reached) in enumerate(_attempts(objective, diagonal), 1):
+    for count, (name, reached) in enumerate(_attempts(objective, diagonal, start), 1):
         tried.append(name)
-        # the sign of a column of the factor is free; MixedLM's criterion is even in it
         x, decrement, convex = _newton(objective, reached, diagonal)
         found = objective.value(x)
         good = (
             np.isfinite(found)
             and convex
-            and decrement < TOLERANCE
+            and decrement < settings.tolerance
             and not _off_floor_helps(objective, x, diagonal)
         )
         if (
             best is None
             or found < best[0] - 1e-9
-            or (good and not best[3] and found < best[0] + TOLERANCE)
+            or (good and not best[3] and found < best[0] + settings.tolerance)
         ):
             best = (found, x, decrement, good, name)
-        at_floor = bool(np.any(diagonal & (best[1] <= AT_FLOOR)))
+        at_floor = bool(np.any(diagonal & (best[1] <= settings.at_floor)))
         if best[3] and (not at_floor or count >= len(_STARTS)):
             break
     assert best is not None

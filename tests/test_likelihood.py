@@ -1,0 +1,192 @@
+"""The evaluator against R, against a dense normal density, and against extended precision."""
+
+import mpmath
+import numpy as np
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.crosscheck import golden, load_cases
+from lmerbridge.design import build_frame
+from lmerbridge.inference import relative_factor, z_matrix
+from lmerbridge.likelihood import criterion, cross_products, evaluate, gradient
+
+CASES = [c for c in load_cases() if c.error is None]
+MODELS = [
+    ("y ~ x + (1 | g)", {}),
+    ("y ~ x + (x | g)", {}),
+    ("y ~ x + (x || g)", {"weights": "w"}),
+    ("y ~ x + f + (x + z | g)", {"offset": "z"}),
+    ("y ~ x + (1 | g) + (1 | h)", {}),
+    ("y ~ x + (x | g) + (z | h)", {"weights": "w", "offset": "x"}),
+    ("y ~ x + (x | g) + (1 | g:f)", {}),
+    ("y ~ f + (0 + f | h) + (x || g)", {}),
+    ("y ~ 0 + (1 | g) + (1 | h) + (1 | f)", {}),
+    ("y ~ 1 + (1 | f2/g) + (0 + x | f2)", {}),
+]
+
+
+def data(simulated):
+    return simulated.assign(f2=simulated.g // 4)
+
+
+def theta_of(frame, seed=0, singular=False):
+    rng = np.random.default_rng(seed)
+    theta = []
+    for block in frame.random:
+        k = len(block.names)
+        T = np.tril(rng.normal(scale=0.5, size=(k, k)))
+        T[np.diag_indices(k)] = 0.0 if singular else rng.uniform(0.3, 1.5, k)
+        theta.append(T.T[np.triu_indices(k)])
+    return np.concatenate(theta)
+
+
+class Dense:
+    """The model by its normal density, with matrices of n by n."""
+
+    def __init__(self, frame, theta, REML):
+        w = np.ones(frame.nobs) if frame.weights is None else frame.weights
+        y = frame.y if frame.offset is None else frame.y - frame.offset
+        X, Z = frame.X, z_matrix(frame).toarray()
+        L = relative_factor(theta, frame).toarray()
+        n, p = X.shape
+        V = np.diag(1 / w) + Z @ L @ L.T @ Z.T
+        inverse = np.linalg.inv(V)
+        A = X.T @ inverse @ X
+        self.beta = np.linalg.solve(A, X.T @ inverse @ y) if p else np.empty(0)
+        r = y - X @ self.beta
+        self.sigma = np.sqrt(r @ inverse @ r / (n - p if REML else n))
+        self.vcov = self.sigma**2 * np.linalg.inv(A)
+        self.criterion = np.linalg.slogdet(2 * np.pi * self.sigma**2 * V)[1]
+        self.criterion += r @ inverse @ r / self.sigma**2
+        if REML:
+            self.criterion += np.linalg.slogdet(A / self.sigma**2)[1] - p * np.log(2 * np.pi)
+        D = L @ L.T
+        self.modes = D @ Z.T @ inverse @ r
+        self.spread = self.sigma**2 * np.diag(D - D @ Z.T @ inverse @ Z @ D)
+
+
+@pytest.mark.parametrize("singular", [False, True])
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(("formula", "arguments"), MODELS)
+def test_everything_is_that_of_the_normal_density(simulated, formula, arguments, REML, singular):
+    frame = build_frame(formula, data(simulated), **arguments)
+    REML = REML and frame.X.shape[1] > 0
+    theta = theta_of(frame, singular=singular)
+    dense = Dense(frame, theta, REML)
+    products = cross_products(frame)
+    found = evaluate(products, theta, REML)
+    assert found.criterion == pytest.approx(dense.criterion, rel=1e-10)
+    assert criterion(products, theta, REML) == found.criterion
+    assert gradient(products, theta, REML)[0] == found.criterion
+    assert found.sigma == pytest.approx(dense.sigma, rel=1e-10)
+    np.testing.assert_allclose(found.beta, dense.beta, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found.vcov, dense.vcov, rtol=1e-8)
+    modes = np.concatenate([m.ravel() for m in found.modes])
+    np.testing.assert_allclose(modes, dense.modes, atol=1e-9)
+    spread = np.concatenate([np.diagonal(v, axis1=1, axis2=2).ravel() for v in found.variances])
+    np.testing.assert_allclose(spread, dense.spread, atol=1e-9)
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(("formula", "arguments"), MODELS)
+def test_the_gradient_is_that_of_differences(simulated, formula, arguments, REML):
+    frame = build_frame(formula, data(simulated), **arguments)
+    REML = REML and frame.X.shape[1] > 0
+    products, theta = cross_products(frame), theta_of(frame, seed=1)
+    slope = gradient(products, theta, REML)[1]
+    step = 1e-5 * np.eye(len(theta))
+    numeric = [
+        (criterion(products, theta + s, REML) - criterion(products, theta - s, REML)) / 2e-5
+        for s in step
+    ]
+    np.testing.assert_allclose(slope, numeric, rtol=1e-6, atol=1e-5)
+
+
+def exact_criterion(frame, theta, REML):
+    """The dense criterion in 50 digits."""
+    X, Z = mpmath.matrix(frame.X.tolist()), mpmath.matrix(z_matrix(frame).toarray().tolist())
+    q = Z.cols
+    L = mpmath.zeros(q, q)
+    at = start = 0
+    for block in frame.random:
+        k = len(block.names)
+        for _ in block.levels:
+            i = at
+            for column in range(k):
+                for row in range(column, k):
+                    L[start + row, start + column] = theta[i]
+                    i += 1
+            start += k
+        at += k * (k + 1) // 2
+    n, p = X.rows, X.cols
+    V = mpmath.eye(n) + Z * L * L.T * Z.T
+    inverse = V**-1
+    A = X.T * inverse * X
+    y = mpmath.matrix(frame.y.tolist())
+    beta = A**-1 * (X.T * inverse * y)
+    r = y - X * beta
+    freedom = n - p if REML else n
+    rss = (r.T * inverse * r)[0]
+    value = mpmath.log(mpmath.det(V)) + freedom * (1 + mpmath.log(2 * mpmath.pi * rss / freedom))
+    return value + (mpmath.log(mpmath.det(A)) if REML else 0)
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | f)"])
+def test_criterion_and_gradient_in_extended_precision(simulated, formula, REML):
+    frame = build_frame(formula, simulated[:32])
+    theta = theta_of(frame, seed=2)
+    value, slope = gradient(cross_products(frame), theta, REML)
+    with mpmath.workdps(50):
+        exact = [mpmath.mpf(float(t)) for t in theta]
+        assert value == pytest.approx(float(exact_criterion(frame, exact, REML)), rel=1e-13)
+        step = mpmath.mpf(10) ** -18
+        for i in range(len(theta)):
+            ahead = [t + (step if j == i else 0) for j, t in enumerate(exact)]
+            behind = [t - (step if j == i else 0) for j, t in enumerate(exact)]
+            numeric = (
+                exact_criterion(frame, ahead, REML) - exact_criterion(frame, behind, REML)
+            ) / (2 * step)
+            assert slope[i] == pytest.approx(float(numeric), rel=1e-10, abs=1e-11)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_at_r_s_theta_it_says_what_r_says(case):
+    if not lb.datasets.is_local(case.data):
+        pytest.skip(f"{case.data} is not on this machine")
+    frame = build_frame(case.formula, lb.datasets.load(case.data))
+    for which in ("default", "polished"):
+        r = golden(case)[which]
+        found = evaluate(cross_products(frame), np.atleast_1d(r["theta"]).astype(float), case.REML)
+        assert found.criterion == pytest.approx(r["criterion"], abs=1e-9)
+        errors = np.atleast_1d(r["std_error"])
+        np.testing.assert_allclose(found.beta, np.atleast_1d(r["beta"]), atol=1e-9 * errors.min())
+        np.testing.assert_allclose(np.sqrt(np.diag(found.vcov)), errors, rtol=1e-10)
+        assert found.sigma == pytest.approx(r["sigma"], rel=1e-12)
+
+
+def test_rescaled_columns_give_the_same_criterion(simulated):
+    frame = build_frame("y ~ x + (x | g) + (z | h)", simulated)
+    products = cross_products(frame)
+    maps = [np.array([[1.0, 0.3], [0.0, 2.0]]), np.array([[1.0, -5.0], [0.0, 0.01]])]
+    scaled = products.rescaled(maps)
+    zero = np.zeros(6)
+    assert criterion(scaled, zero, True) == pytest.approx(criterion(products, zero, True))
+    # Lambda = M for the scaled columns is Lambda = I for the columns themselves, up to rotation
+    theta = np.concatenate([np.linalg.inv(m).T[np.triu_indices(2)] for m in maps])
+    found = criterion(products.rescaled([m.T @ m for m in maps]), theta * 0, True)
+    assert found == pytest.approx(criterion(products, zero, True))
+
+
+def test_the_cost_of_an_evaluation_does_not_depend_on_rows(simulated):
+    small, large = simulated, simulated.loc[np.repeat(simulated.index, 50)]
+    a, b = (cross_products(build_frame("y ~ x + (x | g) + (1 | h)", d)) for d in (small, large))
+    for name in ("ZZ1", "Zr1", "Zr2", "R"):
+        assert getattr(a, name).shape == getattr(b, name).shape
+    assert a.ZZ12.nnz == b.ZZ12.nnz
+
+
+def test_no_digits_left_is_infinite_not_wrong(simulated):
+    products = cross_products(build_frame("y ~ x + (1 | g)", simulated))
+    assert criterion(products, np.array([np.nan]), True) == np.inf
+    assert evaluate(products, np.array([np.nan]), True) is None
