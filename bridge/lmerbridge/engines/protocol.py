@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +21,7 @@ __all__ = [
     "call_info",
     "data_info",
     "features_of",
+    "package_version",
 ]
 
 
@@ -168,6 +171,7 @@ def data_info(frame: ModelFrame) -> DataInfo:
     )
 
 
+@functools.cache
 def blas_name() -> str:
     """The BLAS that NumPy was built with."""
     import numpy as np
@@ -178,3 +182,9 @@ def blas_name() -> str:
         return f"{blas['name']} {blas['version']}"
     except (KeyError, TypeError):
         return ""
+
+
+@functools.cache
+def package_version(name: str) -> str:
+    """The version of an installed package; reading it takes a millisecond, so once will do."""
+    return importlib.metadata.version(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 from collections.abc import Callable
@@ -42,10 +43,17 @@ def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
     return load
 
 
-def _factories() -> dict[str, Callable[[], Engine]]:
+@functools.cache
+def _points() -> dict[str, importlib.metadata.EntryPoint]:
+    """The entry points installed; looking for them takes milliseconds."""
     points = {p.name: p for p in importlib.metadata.entry_points(group=GROUP)}
     for name, target in _BUILT_IN.items():  # also where the package runs uninstalled
         points.setdefault(name, importlib.metadata.EntryPoint(name, target, GROUP))
+    return points
+
+
+def _factories() -> dict[str, Callable[[], Engine]]:
+    points = _points()
     found: dict[str, Callable[[], Engine]] = {n: _loader(p) for n, p in points.items()}
     found.update(_registered)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from lmerbridge.engines.protocol import (
     blas_name,
     call_info,
     data_info,
+    package_version,
 )
 from lmerbridge.engines.scaling import column_map, triangular
 from lmerbridge.errors import FitFailedError
@@ -54,7 +54,7 @@ class NativeEngine:
 
     def status(self) -> Status:
         """Always available: it is part of this package."""
-        return Status(True, importlib.metadata.version("lmerbridge"))
+        return Status(True, package_version("lmerbridge"))
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None
@@ -128,11 +128,8 @@ class NativeEngine:
             ),
             provenance=Provenance(
                 engine=self.name,
-                engine_version=importlib.metadata.version("lmerbridge"),
-                versions={
-                    name: importlib.metadata.version(name)
-                    for name in ("lmerbridge", "scipy", "numpy")
-                },
+                engine_version=package_version("lmerbridge"),
+                versions={name: package_version(name) for name in ("lmerbridge", "scipy", "numpy")},
                 platform=platform.platform(),
                 blas=blas_name(),
                 seconds=time.perf_counter() - began,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import platform
 import time
 import warnings
@@ -15,7 +14,15 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.optimum import Settings
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, blas_name, call_info, data_info
+from lmerbridge.engines.protocol import (
+    Feature,
+    FitSpec,
+    Status,
+    blas_name,
+    call_info,
+    data_info,
+    package_version,
+)
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.engines.statsmodels.problem import (
     Problem,
@@ -86,7 +93,7 @@ class StatsmodelsEngine:
     def status(self) -> Status:
         """Whether statsmodels is installed; it is not imported."""
         try:
-            return Status(True, importlib.metadata.version("statsmodels"))
+            return Status(True, package_version("statsmodels"))
         except Exception as error:
             return Status(
                 False, None, f"statsmodels is not installed ({error})", "pip install statsmodels"
@@ -167,9 +174,9 @@ class StatsmodelsEngine:
             ),
             provenance=Provenance(
                 engine=self.name,
-                engine_version=importlib.metadata.version("statsmodels"),
+                engine_version=package_version("statsmodels"),
                 versions={
-                    name: importlib.metadata.version(name)
+                    name: package_version(name)
                     for name in ("statsmodels", "scipy", "numpy", "lmerbridge")
                 },
                 platform=platform.platform(),
