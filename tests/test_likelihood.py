@@ -6,7 +6,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.crosscheck import golden, load_cases
-from lmerbridge.design import build_frame
+from lmerbridge.design import build_frame, templates
 from lmerbridge.inference import relative_factor, z_matrix
 from lmerbridge.likelihood import criterion, cross_products, evaluate, gradient
 
@@ -165,17 +165,23 @@ def test_at_r_s_theta_it_says_what_r_says(case):
         assert found.sigma == pytest.approx(r["sigma"], rel=1e-12)
 
 
-def test_rescaled_columns_give_the_same_criterion(simulated):
+@pytest.mark.parametrize("REML", [True, False])
+def test_rescaled_columns_give_the_same_criterion(simulated, REML):
+    """b = M b_s: theta of the scaled columns is that of Lambda_s with Lambda Lambda' = M Lambda_s
+    Lambda_s' M'."""
     frame = build_frame("y ~ x + (x | g) + (z | h)", simulated)
     products = cross_products(frame)
     maps = [np.array([[1.0, 0.3], [0.0, 2.0]]), np.array([[1.0, -5.0], [0.0, 0.01]])]
-    scaled = products.rescaled(maps)
-    zero = np.zeros(6)
-    assert criterion(scaled, zero, True) == pytest.approx(criterion(products, zero, True))
-    # Lambda = M for the scaled columns is Lambda = I for the columns themselves, up to rotation
-    theta = np.concatenate([np.linalg.inv(m).T[np.triu_indices(2)] for m in maps])
-    found = criterion(products.rescaled([m.T @ m for m in maps]), theta * 0, True)
-    assert found == pytest.approx(criterion(products, zero, True))
+    scaled = theta_of(frame, seed=4)
+    theta = np.concatenate(
+        [
+            np.linalg.cholesky(m @ t @ t.T @ m.T).T[np.triu_indices(2)]
+            for m, t in zip(maps, templates(scaled, [2, 2]), strict=True)
+        ]
+    )
+    found = criterion(products.rescaled(maps), scaled, REML)
+    assert found == pytest.approx(criterion(products, theta, REML), rel=1e-12)
+    assert found != pytest.approx(criterion(products, scaled, REML), rel=1e-6)
 
 
 def test_the_cost_of_an_evaluation_does_not_depend_on_rows(simulated):

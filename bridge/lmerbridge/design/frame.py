@@ -144,6 +144,16 @@ class ModelFrame:
         """Grouping factors with their levels, in lme4's order."""
         return {block.group: block.levels for block in self.random}
 
+    def weighted(self) -> tuple[Array, Array, Array | None]:
+        """The response less the offset and X, each row times the square root of its prior weight,
+        and those roots (``None`` without weights).
+        """
+        y = self.y if self.offset is None else self.y - self.offset
+        if self.weights is None:
+            return y, self.X, None
+        root = np.sqrt(self.weights)
+        return y * root, self.X * root[:, None], root
+
     @property
     def covariance_parameters(self) -> int:
         """Length of theta."""

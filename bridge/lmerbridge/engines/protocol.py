@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from lmerbridge.design import ModelFrame
+import numpy as np
+import pandas as pd
+
+from lmerbridge.design import ModelFrame, RandomBlock
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
@@ -86,14 +89,8 @@ class Engine(Protocol):
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult: ...
 
 
-def nested_in(inner: object, outer: object) -> bool:
+def nested_in(inner: RandomBlock, outer: RandomBlock) -> bool:
     """Whether every level of the block ``inner`` lies within one level of ``outer``."""
-    import numpy as np
-
-    from lmerbridge.design import RandomBlock
-
-    assert isinstance(inner, RandomBlock)
-    assert isinstance(outer, RandomBlock)
     owner = np.zeros(len(inner.levels), dtype=np.int64)
     owner[inner.codes] = outer.codes
     return bool(np.array_equal(owner[inner.codes], outer.codes))
@@ -149,8 +146,6 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
 
 def data_info(frame: ModelFrame) -> DataInfo:
     """What the model saw, for the result; the same whichever engine fits."""
-    import pandas as pd
-
     every_row = frame.nobs == frame.total_rows
     labels = None
     if (
@@ -174,8 +169,6 @@ def data_info(frame: ModelFrame) -> DataInfo:
 @functools.cache
 def blas_name() -> str:
     """The BLAS that NumPy was built with."""
-    import numpy as np
-
     try:
         config: Any = np.show_config(mode="dicts")
         blas = config["Build Dependencies"]["blas"]

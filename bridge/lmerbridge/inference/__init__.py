@@ -1,13 +1,7 @@
 """What can be computed from a model frame and a result, whichever engine fitted."""
 
 from lmerbridge.inference.criterion import ml_deviance, reml_criterion
-from lmerbridge.inference.matrices import (
-    relative_factor,
-    templates,
-    term_matrix,
-    theta_lower,
-    z_matrix,
-)
+from lmerbridge.inference.matrices import relative_factor, z_matrix
 from lmerbridge.inference.residuals import RESIDUAL_TYPES, residuals
 
 __all__ = [
@@ -16,8 +10,5 @@ __all__ = [
     "relative_factor",
     "reml_criterion",
     "residuals",
-    "templates",
-    "term_matrix",
-    "theta_lower",
     "z_matrix",
 ]

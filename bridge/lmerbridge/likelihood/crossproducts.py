@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from lmerbridge.design import ModelFrame, RandomBlock
+from lmerbridge.design import ModelFrame, term_matrix
 
 __all__ = ["Array", "CrossProducts", "Term", "cross_products"]
 
@@ -33,6 +33,11 @@ class Term:
     levels: int
     first: bool
     start: int
+
+    @property
+    def where(self) -> slice:
+        """Its columns."""
+        return slice(self.start, self.start + self.size * (1 if self.first else self.levels))
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,7 @@ class CrossProducts:
         parts = []
         for term, M in zip(self.terms, maps, strict=True):
             if term.first:
-                where = slice(term.start, term.start + term.size)
-                M1[where, where] = M
+                M1[term.where, term.where] = M
             else:
                 parts.append(sparse.kron(sparse.eye_array(term.levels), M, format="csr"))
         changed = replace(self, ZZ1=M1.T @ self.ZZ1 @ M1, Zr1=M1.T @ self.Zr1)
@@ -104,28 +108,13 @@ class CrossProducts:
         )
 
 
-def _indicator(block: RandomBlock, root: Array | None) -> sparse.csr_array:
-    """Weighted Z of one term, level by level."""
-    n, k = block.columns.shape
-    values = block.columns if root is None else block.columns * root[:, None]
-    columns = block.codes[:, None] * k + np.arange(k)[None, :]
-    pointer = np.arange(0, n * k + 1, k)
-    return sparse.csr_array(
-        (values.ravel(), columns.ravel(), pointer), shape=(n, len(block.levels) * k)
-    )
-
-
 def _by_level(codes: Any, levels: int, values: Array) -> Array:
     return np.asarray(np.bincount(codes, weights=values, minlength=levels), dtype=np.float64)
 
 
 def cross_products(frame: ModelFrame) -> CrossProducts:
     """Form the cross-products; the only pass over the rows."""
-    root = None if frame.weights is None else np.sqrt(frame.weights)
-    y = frame.y if frame.offset is None else frame.y - frame.offset
-    X = frame.X
-    if root is not None:
-        y, X = y * root, X * root[:, None]
+    y, X, root = frame.weighted()
     n, p = X.shape
     Q, R = np.linalg.qr(X)
     fitted = Q.T @ y
@@ -154,7 +143,7 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
         for j in range(p + 1):
             Zr1[:, i, j] = _by_level(codes, levels, Z1[:, i] * right[:, j])
     if rest:
-        Z2 = sparse.csr_array(sparse.hstack([_indicator(b, root) for b in rest], format="csr"))
+        Z2 = sparse.csr_array(sparse.hstack([term_matrix(b, root) for b in rest], format="csr"))
         columns = codes[:, None] * width + np.arange(width)[None, :]
         whole = sparse.csr_array(
             (Z1.ravel(), columns.ravel(), np.arange(0, n * width + 1, width)),

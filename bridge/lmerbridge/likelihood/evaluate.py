@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
+from lmerbridge.design import templates
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 
 __all__ = ["Evaluation", "Factorization", "criterion", "evaluate", "factorize", "gradient"]
@@ -99,18 +100,6 @@ class Evaluation:
     rss: float
 
 
-def templates(theta: Array, sizes: list[int]) -> list[Array]:
-    """Per term the lower triangular block of Lambda; theta fills it by columns."""
-    blocks, start = [], 0
-    for k in sizes:
-        count = k * (k + 1) // 2
-        block = np.zeros((k, k))
-        block.T[np.triu_indices(k)] = theta[start : start + count]
-        blocks.append(block)
-        start += count
-    return blocks
-
-
 def _sizes(c: CrossProducts) -> list[int]:
     return [term.size for term in c.terms]
 
@@ -124,8 +113,7 @@ def factorize(c: CrossProducts, theta: Array) -> Factorization | None:
     parts = []
     for term, block in zip(c.terms, blocks, strict=True):
         if term.first:
-            where = slice(term.start, term.start + term.size)
-            Lambda1[where, where] = block
+            Lambda1[term.where, term.where] = block
         else:
             parts.append(sparse.kron(sparse.eye_array(term.levels), block, format="csr"))
     M1 = Lambda1.T @ c.ZZ1 @ Lambda1
@@ -226,7 +214,7 @@ def _solution(c: CrossProducts, f: Factorization) -> tuple[Array, Array, Array]:
     (q2, p + 1).
     """
     p = c.p
-    beta = _beta(c, f)
+    beta = linalg.solve_triangular(f.RX, f.cy, lower=True, trans="T") if p else np.empty(0)
     mixing = np.eye(p + 1)
     mixing[:p, p] = -beta
     u1, u2 = _back(c, f, f.c1 @ mixing, f.c2 @ mixing)
@@ -259,10 +247,10 @@ def gradient(c: CrossProducts, theta: Array, REML: bool) -> tuple[float, Array]:
         return math.inf, np.zeros(len(theta))
     freedom = c.n - c.p if REML else c.n
     p = c.p
-    _, u1, u2 = _solution(c, f)
+    beta, u1, u2 = _solution(c, f)
     # Z'[Q, r - Q beta] less Z'Z Lambda u: Z' V^-1 Q, and Z'e
     mixing = np.eye(p + 1)
-    mixing[:p, p] = -_beta(c, f)
+    mixing[:p, p] = -beta
     b1 = f.Lambda1 @ u1
     W1 = c.Zr1 @ mixing - c.ZZ1 @ b1
     W2 = np.empty((0, p + 1))
@@ -275,13 +263,11 @@ def gradient(c: CrossProducts, theta: Array, REML: bool) -> tuple[float, Array]:
     half = np.linalg.inv(f.RX) if p else np.empty((0, 0))
     parts = []
     for term, block in zip(c.terms, f.templates, strict=True):
-        k = term.size
+        k, where = term.size, term.where
         if term.first:
-            where = slice(term.start, term.start + k)
             trace = inverse1[:, where, where].sum(axis=0)
             W, u = W1[:, where], u1[:, where]
         else:
-            where = slice(term.start, term.start + k * term.levels)
             assert inverse2 is not None
             corner = inverse2[where, where].reshape(term.levels, k, term.levels, k)
             trace = np.einsum("iaib->ab", corner)
@@ -295,12 +281,6 @@ def gradient(c: CrossProducts, theta: Array, REML: bool) -> tuple[float, Array]:
             part -= 2 * np.einsum("lip,ljp->ij", V, V) @ block
         parts.append(part.T[np.triu_indices(k)])
     return _criterion(c, f, REML), np.concatenate(parts)
-
-
-def _beta(c: CrossProducts, f: Factorization) -> Array:
-    if not c.p:
-        return np.empty(0)
-    return np.asarray(linalg.solve_triangular(f.RX, f.cy, lower=True, trans="T"))
 
 
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
@@ -318,12 +298,10 @@ def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
     inverse1, inverse2 = _inverse_blocks(c, f)
     modes, variances = [], []
     for term, block in zip(c.terms, f.templates, strict=True):
-        k = term.size
+        k, where = term.size, term.where
         if term.first:
-            where = slice(term.start, term.start + k)
             u, spread = u1[:, where, p], inverse1[:, where, where]
         else:
-            where = slice(term.start, term.start + k * term.levels)
             assert inverse2 is not None
             corner = inverse2[where, where].reshape(term.levels, k, term.levels, k)
             u = u2[where, p].reshape(term.levels, k)

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame
+from lmerbridge.design import ModelFrame, templates, term_matrix, theta_lower
 from lmerbridge.errors import DataError, near_match
-from lmerbridge.inference import (
-    relative_factor,
-    templates,
-    term_matrix,
-    theta_lower,
-    z_matrix,
-)
+from lmerbridge.inference import relative_factor, z_matrix
 from lmerbridge.model.variables import grouping_factors
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import fixed_table, theta_names

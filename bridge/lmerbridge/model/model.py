@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge import display, inference
-from lmerbridge.design import ModelFrame
+from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.model import tidy as broom
 from lmerbridge.model.components import component
@@ -166,7 +166,7 @@ class Model:
     def isSingular(self, tol: float = 1e-4) -> bool:
         """Whether theta is on its boundary: a diagonal element of Lambda below ``tol``."""
         sizes = [len(t.names) for t in self.result.estimates.random]
-        on_diagonal = inference.theta_lower(sizes) == 0
+        on_diagonal = theta_lower(sizes) == 0
         return bool(np.any(self.result.estimates.theta[on_diagonal] < tol))
 
     # -- per row

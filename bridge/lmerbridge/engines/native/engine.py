@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame
+from lmerbridge.design import ModelFrame, templates, theta_lower
+from lmerbridge.engines.assemble import assembled, at_floor
 from lmerbridge.engines.optimum import Settings
-from lmerbridge.engines.protocol import (
-    Feature,
-    FitSpec,
-    Status,
-    blas_name,
-    call_info,
-    data_info,
-    package_version,
-)
+from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
 from lmerbridge.engines.scaling import column_map, triangular
 from lmerbridge.errors import FitFailedError
-from lmerbridge.result import (
-    Criterion,
-    Estimates,
-    Evidence,
-    FitResult,
-    Provenance,
-    RandomEffects,
-)
+from lmerbridge.result import Estimates, FitResult, RandomEffects
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation
@@ -75,7 +60,7 @@ class NativeEngine:
         maps = [column_map(block) for block in frame.random]
         scaled = products.rescaled(maps)
         sizes = [len(block.names) for block in frame.random]
-        diagonal = np.concatenate([_diagonal(k) for k in sizes])
+        diagonal = theta_lower(sizes) == 0
         start = (
             None
             if spec.start is None
@@ -83,9 +68,10 @@ class NativeEngine:
         )
         value, slope = _objective(scaled, spec.REML)
         optimum = minimize(value, slope, diagonal, SETTINGS, start)
+        zero = at_floor(optimum, diagonal, SETTINGS)
         found = None
         if np.isfinite(optimum.value):
-            x = np.where(diagonal & (optimum.x <= SETTINGS.at_floor), 0.0, optimum.x)
+            x = np.where(zero, 0.0, optimum.x)
             found = evaluate(products, _mapped(x, sizes, maps), spec.REML)
         if found is None:
             raise FitFailedError(
@@ -93,60 +79,24 @@ class NativeEngine:
                 "is 0, or the columns of a random-effects term are not finite"
             )
         singular = bool(np.any(found.theta[diagonal] < SINGULAR))
-        messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
-        if not optimum.certified:
-            messages.append(
-                "Model failed to converge: one more Newton step would change the criterion by "
-                f"{optimum.decrement:.2g} (tol = {SETTINGS.tolerance:g})"
-            )
-        free = ~(diagonal & (optimum.x <= SETTINGS.at_floor))
-        n, parameters = frame.nobs, frame.X.shape[1] + len(found.theta) + 1
-        return FitResult(
-            call=call_info(frame, spec),
-            data=data_info(frame),
-            estimates=_estimates(frame, found, sizes),
-            criterion=Criterion(
-                kind="REML" if spec.REML else "ML",
-                value=found.criterion,
-                logLik=-0.5 * found.criterion,
-                parameters=parameters,
-                AIC=found.criterion + 2 * parameters,
-                BIC=found.criterion + float(np.log(n)) * parameters,
-                df_residual=n - parameters,
-                components={"ldL2": found.log_det, "ldRX2": found.log_det_X, "pwrss": found.rss},
-            ),
-            evidence=Evidence(
-                converged=optimum.certified,
-                singular=singular,
-                gradient_norm=float(np.abs(optimum.gradient[free]).max(initial=0.0)),
-                optimizer=optimum.optimizer,
-                code=0 if optimum.certified else 1,
-                message=f"tried {', '.join(optimum.tried)}",
-                evaluations=optimum.evaluations,
-                messages=tuple(messages),
-                notes=tuple(note.text for note in frame.notes),
-            ),
-            provenance=Provenance(
-                engine=self.name,
-                engine_version=package_version("lmerbridge"),
-                versions={name: package_version(name) for name in ("lmerbridge", "scipy", "numpy")},
-                platform=platform.platform(),
-                blas=blas_name(),
-                seconds=time.perf_counter() - began,
-            ),
+        return assembled(
+            frame,
+            spec,
+            _estimates(frame, found, sizes),
+            found.criterion,
+            optimum,
+            SETTINGS,
+            free=~zero,
+            singular=singular,
+            engine=self.name,
+            packages=("lmerbridge", "scipy", "numpy"),
+            seconds=time.perf_counter() - began,
+            components={"ldL2": found.log_det, "ldRX2": found.log_det_X, "pwrss": found.rss},
         )
-
-
-def _diagonal(k: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which of a term's theta are on the diagonal; they go by columns."""
-    rows, columns = np.triu_indices(k)
-    return np.asarray(rows == columns)
 
 
 def _mapped(theta: Any, sizes: list[int], maps: list[Any]) -> Any:
     """Theta of the terms whose effects are ``maps[t]`` times these."""
-    from lmerbridge.likelihood import templates
-
     parts = []
     for block, M in zip(templates(theta, sizes), maps, strict=True):
         parts.append(triangular(M @ block).T[np.triu_indices(len(M))])
@@ -172,8 +122,6 @@ def _objective(
 
 
 def _estimates(frame: ModelFrame, found: Evaluation, sizes: list[int]) -> Estimates:
-    from lmerbridge.likelihood import templates
-
     prediction = frame.X @ found.beta
     if frame.offset is not None:
         prediction = prediction + frame.offset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import platform
 import time
 import warnings
 from collections.abc import Mapping
@@ -13,16 +12,9 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.engines.assemble import assembled, at_floor
 from lmerbridge.engines.optimum import Settings
-from lmerbridge.engines.protocol import (
-    Feature,
-    FitSpec,
-    Status,
-    blas_name,
-    call_info,
-    data_info,
-    package_version,
-)
+from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.engines.statsmodels.problem import (
     Problem,
@@ -31,14 +23,7 @@ from lmerbridge.engines.statsmodels.problem import (
     make_problem,
 )
 from lmerbridge.errors import FitFailedError
-from lmerbridge.result import (
-    Criterion,
-    Estimates,
-    Evidence,
-    FitResult,
-    Provenance,
-    RandomEffects,
-)
+from lmerbridge.result import Estimates, FitResult, RandomEffects
 
 __all__ = ["MOST_CROSSED_CELLS", "MOST_CROSSED_EFFECTS", "StatsmodelsEngine"]
 
@@ -135,54 +120,20 @@ class StatsmodelsEngine:
             )
         missing: dict[str, str] = {}
         fitted = _at(model, problem, optimum.x, missing)
-        at_floor = diagonal & (optimum.x <= SETTINGS.at_floor)
-        snapped = np.where(at_floor, 0.0, optimum.x)
+        zero = at_floor(optimum, diagonal, SETTINGS)
         shift = problem.loglike_reml if spec.REML else problem.loglike_ml
-        loglike = -0.5 * optimum.value + shift
-        estimates = _estimates(frame, problem, fitted, snapped)
-        parameters = frame.X.shape[1] + len(estimates.theta) + 1
-        n = frame.nobs
-        messages = ["boundary (singular) fit: see help('isSingular')"] if at_floor.any() else []
-        if not optimum.certified:
-            messages.append(
-                "Model failed to converge: one more Newton step would change the "
-                f"criterion by {optimum.decrement:.2g} (tol = 1e-06)"
-            )
-        return FitResult(
-            call=call_info(frame, spec),
-            data=data_info(frame),
-            estimates=estimates,
-            criterion=Criterion(
-                kind="REML" if spec.REML else "ML",
-                value=-2 * loglike,
-                logLik=loglike,
-                parameters=parameters,
-                AIC=-2 * loglike + 2 * parameters,
-                BIC=-2 * loglike + float(np.log(n)) * parameters,
-                df_residual=n - parameters,
-            ),
-            evidence=Evidence(
-                converged=optimum.certified,
-                singular=bool(at_floor.any()),
-                gradient_norm=float(np.abs(optimum.gradient[~at_floor]).max(initial=0.0)),
-                optimizer=optimum.optimizer,
-                code=0 if optimum.certified else 1,
-                message=f"tried {', '.join(optimum.tried)}",
-                evaluations=optimum.evaluations,
-                messages=tuple(messages),
-                notes=tuple(note.text for note in frame.notes),
-            ),
-            provenance=Provenance(
-                engine=self.name,
-                engine_version=package_version("statsmodels"),
-                versions={
-                    name: package_version(name)
-                    for name in ("statsmodels", "scipy", "numpy", "lmerbridge")
-                },
-                platform=platform.platform(),
-                blas=blas_name(),
-                seconds=time.perf_counter() - began,
-            ),
+        return assembled(
+            frame,
+            spec,
+            _estimates(frame, problem, fitted, np.where(zero, 0.0, optimum.x)),
+            optimum.value - 2 * shift,
+            optimum,
+            SETTINGS,
+            free=~zero,
+            singular=bool(zero.any()),
+            engine=self.name,
+            packages=("statsmodels", "scipy", "numpy", "lmerbridge"),
+            seconds=time.perf_counter() - began,
             missing=missing,
         )
 

@@ -84,11 +84,7 @@ def _scaled(
 
 def make_problem(frame: ModelFrame) -> Problem:
     """Scale the model; see the module's text."""
-    root = None if frame.weights is None else np.sqrt(frame.weights)
-    y = frame.y if frame.offset is None else frame.y - frame.offset
-    X = frame.X
-    if root is not None:
-        y, X = y * root, X * root[:, None]
+    y, X, root = frame.weighted()
     n, p = X.shape
     Q, R = np.linalg.qr(X)
     inverse = np.linalg.inv(R)
