@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.design.columns import Column, Factor, Logical
+from lmerbridge.design.columns import Column, Factor, Logical, as_factor
+from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
 from lmerbridge.errors import EngineUnavailableError, FitFailedError
+from lmerbridge.formula.parser import parse_expression
+from lmerbridge.formula.syntax import names_in
 from lmerbridge.result import (
     Criterion,
     Estimates,
@@ -35,13 +38,11 @@ __all__ = ["Lme4Engine", "raw_columns"]
 _INT32 = 2**31 - 1
 
 
-def _column_to_r(column: Column, as_factor: bool) -> Any:
+def _column_to_r(column: Column, grouping: bool) -> Any:
     if isinstance(column, Factor):
         return RFactor(column.codes, column.levels, column.ordered)
-    if as_factor:
-        from lmerbridge.design.columns import as_factor as make_factor
-
-        return _column_to_r(make_factor(column), False)
+    if grouping:
+        return _column_to_r(as_factor(column), False)
     if isinstance(column, Logical):
         return RLogical(np.where(np.isnan(column.values), -1, column.values))
     values = column.values
@@ -64,9 +65,6 @@ def raw_columns(frame: ModelFrame) -> dict[str, Any]:
 
 
 def _names(label: str) -> Any:
-    from lmerbridge.formula.parser import parse_expression
-    from lmerbridge.formula.syntax import names_in
-
     return names_in(parse_expression(label))
 
 
@@ -185,8 +183,6 @@ def _contrasts_to_r(frame: ModelFrame) -> dict[str, Any] | None:
         if contrast.matrix is None and contrast.base == 1 and contrast.how_many is None:
             sent[name] = contrast.name
         else:
-            from lmerbridge.design.contrasts import contrast_matrix
-
             column = frame.variables[name]
             levels = column.levels if isinstance(column, Factor) else ("FALSE", "TRUE")
             sent[name] = contrast_matrix(contrast, levels)[0]
