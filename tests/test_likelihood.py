@@ -7,8 +7,12 @@ import pytest
 import lmerbridge as lb
 from lmerbridge.crosscheck import golden, load_cases
 from lmerbridge.design import build_frame, templates
+from lmerbridge.design import rows as row_work
+from lmerbridge.engines.scaling import triangular
 from lmerbridge.inference import relative_factor, z_matrix
-from lmerbridge.likelihood import criterion, cross_products, evaluate, gradient
+from lmerbridge.likelihood import coupling as storage
+from lmerbridge.likelihood import criterion, cross_products, derivatives, evaluate
+from lmerbridge.likelihood import crossproducts as layout
 
 CASES = [c for c in load_cases() if c.error is None]
 MODELS = [
@@ -22,11 +26,30 @@ MODELS = [
     ("y ~ f + (0 + f | h) + (x || g)", {}),
     ("y ~ 0 + (1 | g) + (1 | h) + (1 | f)", {}),
     ("y ~ 1 + (1 | f2/g) + (0 + x | f2)", {}),
+    ("y ~ x + (x | top/f2/g) + (1 | h)", {}),
+    ("y ~ x + (1 | top/f2/g)", {"weights": "w"}),
 ]
 
 
+STORAGES = {
+    "as it comes": {},
+    "dense": {(storage, "DENSE"): 0.0},
+    "pairs": {(storage, "DENSE"): 1.0},
+    "sparse": {(storage, "DENSE"): 1.0, (storage, "ROOM"): 0, (storage, "BAND"): 50},
+    "stages": {(layout, "SMALL"): 0},
+    "few rows at a time": {(row_work, "CHUNK"): 7},
+}
+
+
+@pytest.fixture(params=list(STORAGES))
+def any_storage(request, monkeypatch):
+    """Every way in which the cross-products can be stored and worked on."""
+    for (module, name), value in STORAGES[request.param].items():
+        monkeypatch.setattr(module, name, value)
+
+
 def data(simulated):
-    return simulated.assign(f2=simulated.g // 4)
+    return simulated.assign(f2=simulated.g // 4, top=simulated.g // 8)
 
 
 def theta_of(frame, seed=0, singular=False):
@@ -68,7 +91,9 @@ class Dense:
 @pytest.mark.parametrize("singular", [False, True])
 @pytest.mark.parametrize("REML", [True, False])
 @pytest.mark.parametrize(("formula", "arguments"), MODELS)
-def test_everything_is_that_of_the_normal_density(simulated, formula, arguments, REML, singular):
+def test_everything_is_that_of_the_normal_density(
+    simulated, formula, arguments, REML, singular, any_storage
+):
     frame = build_frame(formula, data(simulated), **arguments)
     REML = REML and frame.X.shape[1] > 0
     theta = theta_of(frame, singular=singular)
@@ -76,8 +101,8 @@ def test_everything_is_that_of_the_normal_density(simulated, formula, arguments,
     products = cross_products(frame)
     found = evaluate(products, theta, REML)
     assert found.criterion == pytest.approx(dense.criterion, rel=1e-10)
-    assert criterion(products, theta, REML) == found.criterion
-    assert gradient(products, theta, REML)[0] == found.criterion
+    assert criterion(products, theta, REML) == pytest.approx(found.criterion, rel=1e-13)
+    assert derivatives(products, theta, REML).criterion == pytest.approx(found.criterion, rel=1e-13)
     assert found.sigma == pytest.approx(dense.sigma, rel=1e-10)
     np.testing.assert_allclose(found.beta, dense.beta, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(found.vcov, dense.vcov, rtol=1e-8)
@@ -89,17 +114,42 @@ def test_everything_is_that_of_the_normal_density(simulated, formula, arguments,
 
 @pytest.mark.parametrize("REML", [True, False])
 @pytest.mark.parametrize(("formula", "arguments"), MODELS)
-def test_the_gradient_is_that_of_differences(simulated, formula, arguments, REML):
+def test_the_gradient_is_that_of_differences(simulated, formula, arguments, REML, any_storage):
     frame = build_frame(formula, data(simulated), **arguments)
     REML = REML and frame.X.shape[1] > 0
     products, theta = cross_products(frame), theta_of(frame, seed=1)
-    slope = gradient(products, theta, REML)[1]
+    slope = derivatives(products, theta, REML).gradient
     step = 1e-5 * np.eye(len(theta))
     numeric = [
         (criterion(products, theta + s, REML) - criterion(products, theta - s, REML)) / 2e-5
         for s in step
     ]
     np.testing.assert_allclose(slope, numeric, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(("formula", "arguments"), MODELS)
+def test_average_information_is_that_of_dense_matrices(simulated, formula, arguments, REML):
+    frame = build_frame(formula, data(simulated), **arguments)
+    REML = REML and frame.X.shape[1] > 0
+    theta = theta_of(frame, seed=3)
+    w = np.ones(frame.nobs) if frame.weights is None else frame.weights
+    y = frame.y if frame.offset is None else frame.y - frame.offset
+    X, Z = frame.X, z_matrix(frame).toarray()
+    L = relative_factor(theta, frame).toarray()
+    inverse = np.linalg.inv(np.diag(1 / w) + Z @ L @ L.T @ Z.T)
+    P = inverse
+    if X.shape[1]:
+        P = P - inverse @ X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse)
+    Py, freedom = P @ y, frame.nobs - (X.shape[1] if REML else 0)
+    columns = []
+    for step in np.eye(len(theta)):
+        dL = relative_factor(theta + step, frame).toarray() - L
+        columns.append(Z @ (dL @ L.T + L @ dL.T) @ Z.T @ Py)
+    h, rss = np.column_stack(columns), y @ Py
+    expected = freedom / rss * (h.T @ P @ h - np.outer(h.T @ Py, h.T @ Py) / rss)
+    found = derivatives(cross_products(frame), theta, REML).information
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
 def exact_criterion(frame, theta, REML):
@@ -136,7 +186,8 @@ def exact_criterion(frame, theta, REML):
 def test_criterion_and_gradient_in_extended_precision(simulated, formula, REML):
     frame = build_frame(formula, simulated[:32])
     theta = theta_of(frame, seed=2)
-    value, slope = gradient(cross_products(frame), theta, REML)
+    found = derivatives(cross_products(frame), theta, REML)
+    value, slope = found.criterion, found.gradient
     with mpmath.workdps(50):
         exact = [mpmath.mpf(float(t)) for t in theta]
         assert value == pytest.approx(float(exact_criterion(frame, exact, REML)), rel=1e-13)
@@ -166,21 +217,24 @@ def test_at_r_s_theta_it_says_what_r_says(case):
 
 
 @pytest.mark.parametrize("REML", [True, False])
-def test_rescaled_columns_give_the_same_criterion(simulated, REML):
+def test_scaled_columns_give_the_same_criterion(simulated, REML):
     """b = M b_s: theta of the scaled columns is that of Lambda_s with Lambda Lambda' = M Lambda_s
     Lambda_s' M'."""
-    frame = build_frame("y ~ x + (x | g) + (z | h)", simulated)
+    moved = simulated.assign(x=1e6 + simulated.x, z=1e-3 * simulated.z)
+    frame = build_frame("y ~ x + (x | g) + (z | h)", moved)
     products = cross_products(frame)
-    maps = [np.array([[1.0, 0.3], [0.0, 2.0]]), np.array([[1.0, -5.0], [0.0, 0.01]])]
+    for M, block in zip(products.maps, frame.random, strict=True):
+        scaled = block.columns @ M
+        np.testing.assert_allclose(np.mean(scaled**2, axis=0), 1, rtol=1e-9)
     scaled = theta_of(frame, seed=4)
     theta = np.concatenate(
         [
-            np.linalg.cholesky(m @ t @ t.T @ m.T).T[np.triu_indices(2)]
-            for m, t in zip(maps, templates(scaled, [2, 2]), strict=True)
+            triangular(m @ t).T[np.triu_indices(2)]
+            for m, t in zip(products.maps, templates(scaled, [2, 2]), strict=True)
         ]
     )
-    found = criterion(products.rescaled(maps), scaled, REML)
-    assert found == pytest.approx(criterion(products, theta, REML), rel=1e-12)
+    found = criterion(products.in_own_units(), scaled, REML)
+    assert found == pytest.approx(criterion(products, theta, REML), rel=1e-9)
     assert found != pytest.approx(criterion(products, scaled, REML), rel=1e-6)
 
 

@@ -113,7 +113,12 @@ def _reject_infinite(columns: Mapping[str, Column], rows: Array) -> None:
 
 def _used(columns: Mapping[str, Column], rows: Array) -> dict[str, Column]:
     """The columns on the rows used, without the levels that no row has."""
-    taken = {label: take(column, rows) for label, column in columns.items()}
+    whole = bool(rows.all())
+    taken = {
+        # codes are ours already, numbers may be the user's own array
+        label: column if whole and isinstance(column, Factor) else take(column, rows)
+        for label, column in columns.items()
+    }
     return {
         label: drop_unused_levels(column) if isinstance(column, Factor) else column
         for label, column in taken.items()
@@ -202,7 +207,7 @@ def build_frame(
     fixed = {deparse(v): used[deparse(v)] for v in terms.variables}
     coding = contrasts_of(fixed, asked)
     full = model_matrix(terms, fixed, len(kept), coding)
-    blocks = random_blocks(parsed, used, used_factors, len(kept))
+    blocks = random_blocks(parsed, used, used_factors, full)
 
     notes += check_random(blocks, len(kept), control)
     columns, rank_notes = check_rank(full.values, control)
@@ -234,7 +239,7 @@ def build_frame(
         dropped=np.flatnonzero(rows.missing),
         total_rows=table.rows,
         dot_columns=dot_columns,
-        index=None if index is None else index[kept],
+        index=index if index is None or len(kept) == table.rows else index[kept],
         variables=used,
         contrasts=coding,
         asked_contrasts=asked,

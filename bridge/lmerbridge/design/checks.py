@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmerbridge.design.columns import Array
+from lmerbridge.design.rows import chunks, triangle
 from lmerbridge.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def independent_columns(X: Array, tolerance: float = RANK_TOLERANCE) -> Array:
     """
     if X.shape[1] == 0:
         return np.arange(0)
-    R: Array = np.asarray(np.linalg.qr(X, mode="r"))
+    R: Array = triangle(X[rows] for rows in chunks(len(X)))
     norms = np.linalg.norm(R, axis=0)
     kept: list[int] = []
     basis = np.empty((R.shape[0], 0))

@@ -144,15 +144,17 @@ class ModelFrame:
         """Grouping factors with their levels, in lme4's order."""
         return {block.group: block.levels for block in self.random}
 
-    def weighted(self) -> tuple[Array, Array, Array | None]:
+    def weighted(self, rows: slice = slice(None)) -> tuple[Array, Array, Array | None]:
         """The response less the offset and X, each row times the square root of its prior weight,
-        and those roots (``None`` without weights).
+        and those roots (``None`` without weights); of all rows or of some.
         """
-        y = self.y if self.offset is None else self.y - self.offset
+        y, X = self.y[rows], self.X[rows]
+        if self.offset is not None:
+            y = y - self.offset[rows]
         if self.weights is None:
-            return y, self.X, None
-        root = np.sqrt(self.weights)
-        return y * root, self.X * root[:, None], root
+            return y, X, None
+        root = np.sqrt(self.weights[rows])
+        return y * root, X * root[:, None], root
 
     @property
     def covariance_parameters(self) -> int:
@@ -199,12 +201,12 @@ class ModelFrame:
             for part in parts:
                 if isinstance(part, np.ndarray):
                     digest.update(str((part.dtype.kind, part.shape)).encode())
-                    digest.update(np.ascontiguousarray(part).tobytes())
+                    digest.update(np.ascontiguousarray(part).data)
                 else:
                     digest.update(repr(part).encode())
 
         add(self.y, self.X, self.x_names, self.weights, self.offset)
         for block in self.random:
             add(block.label, block.group, block.names, block.levels)
-            add(block.columns, block.codes.astype(np.int64))
+            add(block.columns, block.codes.astype(np.int64, copy=False))
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,13 @@ from lmerbridge.design.frame import RandomBlock
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["templates", "term_matrix", "theta_lower"]
+__all__ = ["column_map", "nested_in", "templates", "term_matrix", "theta_lower", "upper_triangle"]
+
+
+@functools.cache
+def upper_triangle(k: int) -> tuple[Any, Any]:
+    """Indices of the upper triangle by rows, which are those of the lower one by columns."""
+    return np.triu_indices(k)
 
 
 def templates(theta: Any, sizes: list[int]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
@@ -20,7 +27,7 @@ def templates(theta: Any, sizes: list[int]) -> list[np.ndarray[Any, np.dtype[np.
     for k in sizes:
         count = k * (k + 1) // 2
         block = np.zeros((k, k))
-        block.T[np.triu_indices(k)] = np.asarray(theta)[start : start + count]
+        block.T[upper_triangle(k)] = np.asarray(theta)[start : start + count]
         blocks.append(block)
         start += count
     return blocks
@@ -35,18 +42,38 @@ def theta_lower(sizes: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array(bounds)
 
 
-def term_matrix(
-    block: RandomBlock, root: np.ndarray[Any, np.dtype[np.float64]] | None = None
-) -> sparse.csr_array:
-    """Columns of Z for one term, shape (n, levels * k): level by level, k columns each; times
-    ``root`` (n,), the square roots of the prior weights, if given.
-    """
+def nested_in(inner: RandomBlock, outer: RandomBlock) -> bool:
+    """Whether every level of the block ``inner`` lies within one level of ``outer``."""
+    owner = np.zeros(len(inner.levels), dtype=np.int64)
+    owner[inner.codes] = outer.codes
+    return bool(np.array_equal(owner[inner.codes], outer.codes))
+
+
+def term_matrix(block: RandomBlock) -> sparse.csr_array:
+    """Columns of Z for one term, shape (n, levels * k): level by level, k columns each."""
     from scipy import sparse
 
     n, k = block.columns.shape
-    values = block.columns if root is None else block.columns * root[:, None]
     columns = block.codes[:, None] * k + np.arange(k)[None, :]
     pointer = np.arange(0, n * k + 1, k)
     return sparse.csr_array(
-        (values.ravel(), columns.ravel(), pointer), shape=(n, len(block.levels) * k)
+        (block.columns.ravel(), columns.ravel(), pointer), shape=(n, len(block.levels) * k)
     )
+
+
+def column_map(block: RandomBlock) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """M (k, k) for which ``columns @ M`` has columns of mean square 1, centred where the term
+    has an intercept. Effects in the user's units are M times those of the scaled columns.
+    """
+    columns, k = block.columns, len(block.names)
+    back = np.eye(k)
+    intercept = next((j for j in range(k) if np.all(columns[:, j] == 1)), None)
+    for j in range(k):
+        if j == intercept:
+            continue
+        centre = 0.0 if intercept is None else float(columns[:, j].mean())
+        size = float(np.sqrt(np.mean((columns[:, j] - centre) ** 2))) or 1.0
+        back[j, j] = 1 / size
+        if intercept is not None:
+            back[intercept, j] = -centre / size
+    return back

@@ -14,11 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import optimize
 
-__all__ = ["Optimum", "Settings", "minimize"]
+__all__ = ["Optimum", "Settings", "minimize", "roughly"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
+# Where a Newton step promises less than this, the Hessian after it is as before.
+SAME_HESSIAN = 1e-4
 # A diagonal parameter below this is tried at the floor.
 SMALL = 5e-3
 _STARTS = (1.0, 0.2, 3.0)
@@ -37,13 +39,16 @@ class Settings:
     at_floor : float
         Up to this a diagonal parameter counts as being at the floor.
     hessian_step : float
-        Of the central differences of the gradient.
+        Of the differences of the gradient.
+    central : bool
+        Whether these are central (a gradient with noise) or forward (an exact one).
     """
 
     tolerance: float
     floor: float = 0.0
     at_floor: float = 0.0
     hessian_step: float = 1e-4
+    central: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,16 +102,19 @@ class _Objective:
                 return np.zeros_like(x)
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
-        """Central differences of the gradient over the free parameters."""
+        """Differences of the gradient over the free parameters."""
         indices = np.flatnonzero(free)
         matrix = np.empty((len(indices), len(indices)))
+        here = self.gradient(x)
         for column, i in enumerate(indices):
             step = self.settings.hessian_step * max(1.0, abs(x[i]))
             ahead, behind = x.copy(), x.copy()
             ahead[i] += step
-            behind[i] -= step
-            change = self.gradient(ahead) - self.gradient(behind)
-            matrix[:, column] = change[indices] / (2 * step)
+            if self.settings.central:
+                behind[i] -= step
+                here = self.gradient(behind)
+            change = self.gradient(ahead) - here
+            matrix[:, column] = change[indices] / (ahead[i] - behind[i])
         return 0.5 * (matrix + matrix.T)
 
 
@@ -126,18 +134,23 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
     """Polish ``x`` by Newton steps; also the last decrement, and whether the Hessian is convex."""
     s = objective.settings
     decrement, convex = np.inf, False
-    for _ in range(8):
+    near: Flags | None = None  # the free parameters of a Hessian that still holds
+    roots = vectors = safe = np.empty(0)
+    for _ in range(12):
         x = _to_floor(objective, x, diagonal)
         value = objective.value(x)
         free = ~(diagonal & (x <= s.at_floor))
         gradient = objective.gradient(x)[free]
         if not free.any():
             return x, 0.0, True
-        hessian = objective.hessian(x, free)
-        roots, vectors = np.linalg.eigh(hessian)
-        largest = float(np.abs(roots).max()) or 1.0
-        convex = bool(roots.min() > -1e-3 * largest)
-        safe = np.maximum(np.abs(roots), 1e-10 * largest)
+        if near is None or not np.array_equal(near, free):
+            hessian = objective.hessian(x, free)
+            if not np.isfinite(hessian).all():
+                return x, np.inf, False
+            roots, vectors = np.linalg.eigh(hessian)
+            largest = float(np.abs(roots).max()) or 1.0
+            convex = bool(roots.min() > -1e-3 * largest)
+            safe = np.maximum(np.abs(roots), 1e-10 * largest)
         along = vectors.T @ gradient
         decrement = float(0.5 * np.sum(along**2 / safe))
         if decrement < 1e-2 * s.tolerance:
@@ -150,10 +163,58 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
             found = objective.value(trial)
             if found < value:
                 x = trial
+                near = free if fraction == 1.0 and decrement < SAME_HESSIAN else None
                 break
         else:
             break
     return x, decrement, convex
+
+
+def _scoring(
+    objective: _Objective,
+    information: Callable[[Vector], Vector],
+    x: Vector,
+    diagonal: Flags,
+) -> Vector:
+    """Fisher scoring with an approximation of the Hessian that is never negative, damped as by
+    Levenberg and Marquardt, until Newton's own steps are the better ones.
+    """
+    floor = objective.settings.floor
+    damping = 0.0
+    value, gradient = objective.value(x), objective.gradient(x)
+    matrix = information(x)
+    for _ in range(60):
+        free = ~(diagonal & (x <= floor) & (gradient >= 0))
+        if not free.any() or not np.isfinite(value):
+            break
+        H, g = matrix[np.ix_(free, free)], gradient[free]
+        scale = np.diag(H)
+        scale = np.maximum(scale, 1e-8 * max(float(scale.max()), 1e-300))
+        step = np.zeros_like(x)
+        try:
+            step[free] = -np.linalg.solve(H + np.diag((damping + 1e-9) * scale), g)
+        except np.linalg.LinAlgError:
+            break
+        expected = -0.5 * float(gradient @ step)
+        if damping <= 1e-3 and expected < SAME_HESSIAN:
+            break
+        # the criterion is even in a diagonal parameter: 0 is approached, not jumped to
+        step = np.clip(step, -1 - 2 * np.abs(x), 1 + 2 * np.abs(x))
+        trial = x + step
+        low = np.where(x < 0.01, floor, 0.1 * x)
+        trial = np.where(diagonal, np.maximum(trial, low), trial)
+        found = objective.value(trial)
+        if found < value:
+            if value - found < 1e-12 * abs(value):
+                return trial
+            x, value, gradient = trial, found, objective.gradient(trial)
+            matrix = information(x)
+            damping = 0.1 * damping if damping > 1e-4 else 0.0
+        elif damping > 1e6:
+            break
+        else:
+            damping = max(10 * damping, 0.1)
+    return x
 
 
 def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
@@ -169,7 +230,10 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
 
 
 def _attempts(
-    objective: _Objective, diagonal: Flags, start: Vector | None
+    objective: _Objective,
+    diagonal: Flags,
+    start: Vector | None,
+    information: Callable[[Vector], Vector] | None,
 ) -> Iterator[tuple[str, Vector]]:
     floor = objective.settings.floor
     bounds = [(floor if d else None, None) for d in diagonal]
@@ -210,10 +274,25 @@ def _attempts(
     starts = [np.where(diagonal, height, 0.0) for height in _STARTS]
     if start is not None:
         starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
+    if information is not None:
+        for x in starts:
+            yield "Fisher scoring", _scoring(objective, information, x, diagonal)
     for x in starts:
         yield "L-BFGS-B", quasi_newton(x)
     yield "Powell", directions(starts[0])
     yield "Nelder-Mead", simplex(starts[0])
+
+
+def roughly(
+    value: Callable[[Vector], float],
+    gradient: Callable[[Vector], Vector],
+    information: Callable[[Vector], Vector],
+    diagonal: Flags,
+    settings: Settings,
+) -> Vector:
+    """Near a minimum: Fisher scoring alone, for a start elsewhere."""
+    objective = _Objective(value, gradient, settings)
+    return _scoring(objective, information, np.where(diagonal, 1.0, 0.0), diagonal)
 
 
 def minimize(
@@ -222,6 +301,7 @@ def minimize(
     diagonal: Flags,
     settings: Settings,
     start: Vector | None = None,
+    information: Callable[[Vector], Vector] | None = None,
 ) -> Optimum:
     """The minimum of a criterion over theta.
 
@@ -238,11 +318,13 @@ def minimize(
     settings : Settings
     start : array, optional
         Tried before the usual starts.
+    information : callable, optional
+        A non-negative approximation of the Hessian; with it, Fisher scoring is tried first.
     """
     objective = _Objective(value, gradient, settings)
     best: tuple[float, Vector, float, bool, str] | None = None
     tried: list[str] = []
-    for count, (name, reached) in enumerate(_attempts(objective, diagonal, start), 1):
+    for count, (name, reached) in enumerate(_attempts(objective, diagonal, start, information), 1):
         tried.append(name)
         x, decrement, convex = _newton(objective, reached, diagonal)
         found = objective.value(x)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame, RandomBlock
+from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
@@ -87,13 +87,6 @@ class Engine(Protocol):
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None: ...
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult: ...
-
-
-def nested_in(inner: RandomBlock, outer: RandomBlock) -> bool:
-    """Whether every level of the block ``inner`` lies within one level of ``outer``."""
-    owner = np.zeros(len(inner.levels), dtype=np.int64)
-    owner[inner.codes] = outer.codes
-    return bool(np.array_equal(owner[inner.codes], outer.codes))
 
 
 def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:

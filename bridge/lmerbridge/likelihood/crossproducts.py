@@ -1,43 +1,71 @@
 """Cross-products of a model frame: all that the profiled criterion needs of the rows.
 
-The terms on the first factor (the one with most levels) have a block-diagonal cross-product and
-are kept as a stack of small matrices; the other terms together are kept sparse. The fixed
-effects are orthonormalized and the response replaced by its residual of the ordinary regression,
-so that nothing large cancels: ``X = Q R``, ``y = X b + r``.
+The columns of Z are ordered by grouping factor, within it by level, within that by term. The
+terms on the first factor (the one with most levels) have a block-diagonal cross-product and are
+kept as a stack of small matrices; the other factors together are kept sparse. The fixed effects
+are orthonormalized and the response replaced by its residual of the ordinary regression, so that
+nothing large cancels: ``X = Q R``, ``y = X b + r``. For the same reason the columns of Z are
+scaled and centred (``column_map``); theta and effects are the user's all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 
-from lmerbridge.design import ModelFrame, term_matrix
+from lmerbridge.design import ModelFrame, RandomBlock, chunks, column_map, nested_in, triangle
+from lmerbridge.likelihood.coupling import Coupling, coupling
 
-__all__ = ["Array", "CrossProducts", "Term", "cross_products"]
+__all__ = [
+    "Array",
+    "CrossProducts",
+    "Factor",
+    "Term",
+    "by_factor",
+    "cross_products",
+    "diagonal_blocks",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+# Below this many columns the Schur complement is kept dense whatever its pattern.
+SMALL = 400
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor's columns: ``width`` per level, the first at ``start``."""
+
+    levels: int
+    width: int
+    start: int
+
+    @property
+    def columns(self) -> int:
+        return self.levels * self.width
+
+    @property
+    def where(self) -> slice:
+        """Its columns of the whole."""
+        return slice(self.start, self.start + self.columns)
 
 
 @dataclass(frozen=True)
 class Term:
-    """Where a random-effects term's columns are.
+    """A random-effects term: its factor, and its columns within one level of that."""
 
-    ``first``: whether among the first factor's; ``start``: its first column there, within a
-    level for the first factor, in the whole of the rest otherwise.
-    """
-
+    factor: int
     size: int
-    levels: int
-    first: bool
-    start: int
+    offset: int
 
     @property
-    def where(self) -> slice:
-        """Its columns."""
-        return slice(self.start, self.start + self.size * (1 if self.first else self.levels))
+    def within(self) -> slice:
+        return slice(self.offset, self.offset + self.size)
 
 
 @dataclass(frozen=True)
@@ -47,126 +75,232 @@ class CrossProducts:
     Attributes
     ----------
     n, p : int
+    factors : tuple of Factor
     terms : tuple of Term
         In the model frame's order.
-    levels, width : int
-        Levels of the first factor, and columns per level of all its terms.
+    stages : int
+        How many factors are eliminated level by level, before what remains is one dense matrix:
+        the first, and further ones in which all before are nested, if they have many levels.
     ZZ1 : array (levels, width, width)
-        Z1'Z1 by level.
-    ZZ12 : sparse (levels * width, q2)
-        Z1'Z2.
-    ZZ2 : sparse (q2, q2)
-        Z2'Z2.
+        Z1'Z1 by level of the first factor.
+    ZZ12 : sparse (levels * width, q2); ZZ2 : sparse (q2, q2)
+        Z1'Z2 and Z2'Z2, Z2 the columns of the other factors.
     Zr1 : array (levels, width, p + 1); Zr2 : array (q2, p + 1)
         Z'[Q r].
-    rr : float
-        Squared length of r.
+    gram : array (p + 1, p + 1)
+        [Q r]'[Q r].
     R : array (p, p); b : array (p,)
         X = Q R, and the coefficients of the ordinary regression.
     log_weights : float
         Sum of the logarithms of the prior weights.
+    maps : tuple of array (k, k)
+        By term: the columns here are the user's times this, and so the user's effects are this
+        times the ones here.
     """
 
     n: int
     p: int
+    factors: tuple[Factor, ...]
     terms: tuple[Term, ...]
-    levels: int
-    width: int
+    stages: int
     ZZ1: Array
     ZZ12: sparse.csr_array
     ZZ2: sparse.csr_array
     Zr1: Array
     Zr2: Array
-    rr: float
+    gram: Array
     R: Array
     b: Array
     log_weights: float
+    maps: tuple[Array, ...]
 
     @property
     def q2(self) -> int:
         return int(self.Zr2.shape[0])
 
-    def rescaled(self, maps: list[Array]) -> CrossProducts:
-        """The same model with the columns of term t replaced by ``columns @ maps[t]``."""
-        M1 = np.zeros((self.width, self.width))
-        parts = []
-        for term, M in zip(self.terms, maps, strict=True):
-            if term.first:
-                M1[term.where, term.where] = M
-            else:
-                parts.append(sparse.kron(sparse.eye_array(term.levels), M, format="csr"))
-        changed = replace(self, ZZ1=M1.T @ self.ZZ1 @ M1, Zr1=M1.T @ self.Zr1)
+    @cached_property
+    def coupling(self) -> Coupling | None:
+        """ZZ12 in the storage that suits its density."""
         if not self.q2:
-            return changed
-        M2 = sparse.csr_array(sparse.block_diag(parts, format="csr"))
-        big = sparse.kron(sparse.eye_array(self.levels), M1, format="csr")
+            return None
+        first = self.factors[0]
+        return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1)
+
+    @cached_property
+    def inverse_maps(self) -> list[Array]:
+        return [np.asarray(np.linalg.inv(M), dtype=np.float64) for M in self.maps]
+
+    @cached_property
+    def log_det_R(self) -> float:
+        """log|R'R|."""
+        return 2 * float(np.log(np.abs(np.diag(self.R))).sum())
+
+    def in_own_units(self) -> CrossProducts:
+        """The same with theta and effects those of the scaled columns."""
+        return replace(self, maps=tuple(np.eye(len(M)) for M in self.maps))
+
+    def alone(self, index: int) -> CrossProducts:
+        """The model with the terms on one factor only."""
+        factor = self.factors[index]
+        if index == 0:
+            ZZ1, Zr1 = self.ZZ1, self.Zr1
+        else:
+            start = factor.start - self.factors[0].columns
+            where = slice(start, start + factor.columns)
+            ZZ1 = diagonal_blocks(self.ZZ2[where, where], factor.levels, factor.width)
+            Zr1 = self.Zr2[where].reshape(factor.levels, factor.width, -1)
         return replace(
-            changed,
-            ZZ12=sparse.csr_array(big.T @ self.ZZ12 @ M2),
-            ZZ2=sparse.csr_array(M2.T @ self.ZZ2 @ M2),
-            Zr2=np.asarray(M2.T @ self.Zr2),
+            self,
+            factors=(replace(factor, start=0),),
+            terms=tuple(replace(t, factor=0) for t in self.terms if t.factor == index),
+            maps=tuple(M for M, t in zip(self.maps, self.terms, strict=True) if t.factor == index),
+            stages=1,
+            ZZ1=ZZ1,
+            ZZ12=sparse.csr_array((factor.columns, 0)),
+            ZZ2=sparse.csr_array((0, 0)),
+            Zr1=Zr1,
+            Zr2=np.empty((0, self.p + 1)),
         )
 
 
-def _by_level(codes: Any, levels: int, values: Array) -> Array:
-    return np.asarray(np.bincount(codes, weights=values, minlength=levels), dtype=np.float64)
+def by_factor(
+    factors: tuple[Factor, ...], terms: tuple[Term, ...], blocks: Sequence[Array]
+) -> list[Array]:
+    """One block-diagonal matrix (width, width) per factor of the terms' matrices."""
+    found = [np.zeros((factor.width, factor.width)) for factor in factors]
+    for term, block in zip(terms, blocks, strict=True):
+        found[term.factor][term.within, term.within] = block
+    return found
+
+
+def diagonal_blocks(matrix: sparse.csr_array, levels: int, width: int) -> Array:
+    """The diagonal blocks (levels, width, width) of a sparse block-diagonal matrix."""
+    entries = matrix.tocoo()
+    blocks = np.zeros((levels, width, width))
+    np.add.at(
+        blocks, (entries.row // width, entries.row % width, entries.col % width), entries.data
+    )
+    return blocks
+
+
+def _regression(frame: ModelFrame) -> tuple[Array, Array, Array]:
+    """R, its inverse, and the coefficients of the ordinary regression."""
+    p = frame.X.shape[1]
+    parts = (frame.weighted(rows) for rows in chunks(frame.nobs))
+    whole = triangle(np.column_stack([X, y]) for y, X, _ in parts)
+    R = whole[:p, :p]
+    inverse = linalg.solve_triangular(R, np.eye(p)) if p else np.empty((0, 0))
+    return R, inverse, inverse @ whole[:p, p]
+
+
+def _layout(
+    frame: ModelFrame,
+) -> tuple[tuple[Factor, ...], tuple[Term, ...], list[list[RandomBlock]]]:
+    groups: dict[str, list[RandomBlock]] = {}
+    terms = []
+    for block in frame.random:
+        own = groups.setdefault(block.group, [])
+        offset = sum(len(other.names) for other in own)
+        terms.append(Term(list(groups).index(block.group), len(block.names), offset))
+        own.append(block)
+    factors, start = [], 0
+    for own in groups.values():
+        factor = Factor(len(own[0].levels), sum(len(block.names) for block in own), start)
+        factors.append(factor)
+        start += factor.columns
+    return tuple(factors), tuple(terms), list(groups.values())
+
+
+def _stages(factors: tuple[Factor, ...], blocks: list[list[RandomBlock]]) -> int:
+    """How many factors to eliminate level by level (:class:`CrossProducts`)."""
+    count = 1
+    while (
+        count < len(factors)
+        and sum(factor.columns for factor in factors[count:]) > SMALL
+        and all(nested_in(blocks[i][0], blocks[count][0]) for i in range(count))
+    ):
+        count += 1
+    return count
+
+
+def _columns(blocks: list[RandomBlock], M: Array, rows: slice, root: Array | None) -> Array:
+    """A factor's columns, scaled and weighted."""
+    parts = [block.columns[rows] for block in blocks]
+    columns = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if not np.array_equal(M, np.eye(len(M))):
+        columns = columns @ M
+    return columns if root is None else columns * root[:, None]
+
+
+def _indicators(columns: Array, codes: Any, factor: Factor) -> sparse.csr_array:
+    """Z of one factor, sparse."""
+    n, k = columns.shape
+    where = codes[:, None] * k + np.arange(k)[None, :]
+    return sparse.csr_array(
+        (columns.ravel(), where.ravel(), np.arange(0, n * k + 1, k)), shape=(n, factor.columns)
+    )
 
 
 def cross_products(frame: ModelFrame) -> CrossProducts:
-    """Form the cross-products; the only pass over the rows."""
-    y, X, root = frame.weighted()
-    n, p = X.shape
-    Q, R = np.linalg.qr(X)
-    fitted = Q.T @ y
-    residual = y - Q @ fitted
-    right = np.column_stack([Q, residual])
-
-    factor = frame.random[0].group
-    first = [block for block in frame.random if block.group == factor]
-    rest = [block for block in frame.random if block.group != factor]
-    terms, starts = [], {True: 0, False: 0}
-    for block in frame.random:
-        own = block.group == factor
-        size, count = len(block.names), len(block.levels)
-        terms.append(Term(size, count, own, starts[own]))
-        starts[own] += size if own else size * count
-    codes, levels = first[0].codes, len(first[0].levels)
-    Z1 = np.concatenate([block.columns for block in first], axis=1)
-    if root is not None:
-        Z1 = Z1 * root[:, None]
-    width = Z1.shape[1]
-    ZZ1 = np.empty((levels, width, width))
-    Zr1 = np.empty((levels, width, p + 1))
-    for i in range(width):
-        for j in range(i + 1):
-            ZZ1[:, i, j] = ZZ1[:, j, i] = _by_level(codes, levels, Z1[:, i] * Z1[:, j])
-        for j in range(p + 1):
-            Zr1[:, i, j] = _by_level(codes, levels, Z1[:, i] * right[:, j])
-    if rest:
-        Z2 = sparse.csr_array(sparse.hstack([term_matrix(b, root) for b in rest], format="csr"))
-        columns = codes[:, None] * width + np.arange(width)[None, :]
-        whole = sparse.csr_array(
-            (Z1.ravel(), columns.ravel(), np.arange(0, n * width + 1, width)),
-            shape=(n, levels * width),
-        )
-        ZZ12, ZZ2 = sparse.csr_array(whole.T @ Z2), sparse.csr_array(Z2.T @ Z2)
-        Zr2 = np.asarray(Z2.T @ right)
-    else:
-        ZZ12, ZZ2 = sparse.csr_array((levels * width, 0)), sparse.csr_array((0, 0))
-        Zr2 = np.empty((0, p + 1))
+    """Form the cross-products, in two passes over the rows, some at a time."""
+    n, p = frame.X.shape
+    R, inverse, b = _regression(frame)
+    factors, terms, blocks = _layout(frame)
+    maps = tuple(column_map(block) for block in frame.random)
+    scales = by_factor(factors, terms, maps)
+    first, rest = factors[0], factors[1:]
+    k, levels = first.width, first.levels
+    q2 = sum(factor.columns for factor in rest)
+    ZZ1 = np.zeros((k, k, levels))
+    Zr1 = np.zeros((k, p + 1, levels))
+    gram = np.zeros((p + 1, p + 1))
+    ZZ12, ZZ2 = sparse.csr_array((first.columns, q2)), sparse.csr_array((q2, q2))
+    Zr2 = np.zeros((q2, p + 1))
+    for rows in chunks(n):
+        y, X, root = frame.weighted(rows)
+        right = np.empty((p + 1, len(y))).T
+        right[:, :p] = X @ inverse
+        right[:, p] = y - X @ b
+        gram += right.T @ right
+        codes = blocks[0][0].codes[rows]
+        Z1 = _columns(blocks[0], scales[0], rows, root)
+        for i in range(k):
+            for j in range(i + 1):
+                if Z1.shape[1] == 1 and root is None and not np.any(Z1 != 1):
+                    ZZ1[i, j] += np.bincount(codes, minlength=levels)
+                else:
+                    ZZ1[i, j] += np.bincount(codes, Z1[:, i] * Z1[:, j], levels)
+            for j in range(p + 1):
+                Zr1[i, j] += np.bincount(codes, Z1[:, i] * right[:, j], levels)
+        if rest:
+            Z2 = sparse.csr_array(
+                sparse.hstack(
+                    [
+                        _indicators(_columns(own, M, rows, root), own[0].codes[rows], factor)
+                        for own, M, factor in zip(blocks[1:], scales[1:], rest, strict=True)
+                    ],
+                    format="csr",
+                )
+            )
+            ZZ12 = sparse.csr_array(ZZ12 + _indicators(Z1, codes, first).T @ Z2)
+            ZZ2 = sparse.csr_array(ZZ2 + Z2.T @ Z2)
+            Zr2 += Z2.T @ right
+    for i in range(k):
+        ZZ1[:i, i] = ZZ1[i, :i]
     return CrossProducts(
         n=n,
         p=p,
-        terms=tuple(terms),
-        levels=levels,
-        width=width,
-        ZZ1=ZZ1,
+        factors=factors,
+        terms=terms,
+        stages=_stages(factors, blocks),
+        ZZ1=np.ascontiguousarray(np.moveaxis(ZZ1, -1, 0)),
         ZZ12=ZZ12,
         ZZ2=ZZ2,
-        Zr1=Zr1,
+        Zr1=np.ascontiguousarray(np.moveaxis(Zr1, -1, 0)),
         Zr2=Zr2,
-        rr=float(residual @ residual),
+        gram=gram,
         R=R,
-        b=np.linalg.solve(R, fitted) if p else np.empty(0),
+        b=b,
         log_weights=0.0 if frame.weights is None else float(np.log(frame.weights).sum()),
+        maps=maps,
     )

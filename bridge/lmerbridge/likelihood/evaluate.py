@@ -1,72 +1,48 @@
-"""The profiled criterion of a linear mixed model at a given theta, its gradient, and the
+"""The profiled criterion of a linear mixed model at a given theta, its derivatives, and the
 quantities that belong to it.
 
-Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections 3 and 4: penalized least
-squares in the spherical random effects u, b = Lambda u, with M = Lambda' Z'Z Lambda + I. The
-first factor's part of M is block-diagonal and eliminated level by level; what is left of the
-other factors is one dense matrix S. The gradient follows from
+With V = I + Z Sigma Z' the covariance matrix of the response relative to sigma^2, P = V^-1 -
+V^-1 X (X'V^-1 X)^-1 X'V^-1, r^2 = y'P y and f = n - p (REML; n and log|X'V^-1 X| left out for ML),
+the criterion is log|V| + log|X'V^-1 X| + f (1 + log(2 pi r^2 / f)) (Bates et al. 2015, equations
+35 and 42). With t = Z'P y and dSigma the derivative of Sigma by a parameter,
 
-- d log|M| = 2 tr(M^-1 Lambda' Z'Z dLambda), and Z'Z Lambda M^-1 = Lambda'^-1 (I - M^-1);
-- d r^2 = -2 e' Z dLambda u, since r^2 is a minimum over beta and u (e the residual);
-- d log|X' V^-1 X| = -2 tr((X' V^-1 X)^-1 W' dLambda Lambda' W), W = Z' V^-1 X.
+- its derivative is tr(dSigma (Z'P Z - f/r^2 t t'));
+- its average information (Gilmour, Thompson & Cullis 1995, Biometrics 51, 1440-1450), which is the
+  Hessian with tr(P dV P dV) replaced by its expectation, is f/r^2 h'Z'P Z h - f/r^4 (h't)(h't)'
+  with h = dSigma t.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
-from lmerbridge.design import templates
-from lmerbridge.likelihood.crossproducts import Array, CrossProducts
+from lmerbridge.design import templates, upper_triangle
+from lmerbridge.likelihood.crossproducts import CrossProducts
+from lmerbridge.likelihood.elimination import Elimination, eliminate
 
-__all__ = ["Evaluation", "Factorization", "criterion", "evaluate", "factorize", "gradient"]
+__all__ = ["Derivatives", "Evaluation", "criterion", "derivatives", "evaluate"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # For the gradient where a diagonal element of Lambda is 0: the limit is taken from here.
 _NEAR_ZERO = 1e-7
 
 
 @dataclass(frozen=True)
-class Factorization:
-    """Penalized least squares solved at one theta.
+class Derivatives:
+    """The criterion with its gradient (m,) and average information (m, m) at a theta.
 
-    Attributes
-    ----------
-    templates : list of array (k, k)
-        Each term's block of Lambda.
-    L1 : array (levels, width, width)
-        Cholesky factors of the first factor's blocks of M.
-    T : sparse (levels * width, q2)
-        L1^-1 times the off-diagonal part of M.
-    S : array (q2, q2)
-        Lower Cholesky factor of the Schur complement.
-    c1 : array (levels, width, p + 1); c2 : array (q2, p + 1)
-        The triangular solutions for [Q r].
-    RX : array (p, p)
-        Lower Cholesky factor of Q' V^-1 Q.
-    cy : array (p,)
-        The solution for r against RX.
-    log_det : float
-        log|M|.
-    rss : float
-        Penalized residual sum of squares r^2.
+    ``criterion`` is infinite, and the others 0, where it cannot be computed.
     """
 
-    theta: Array
-    templates: list[Array]
-    Lambda1: Array
-    Lambda2: sparse.csr_array | None
-    L1: Array
-    T: sparse.csr_array | None
-    S: Array | None
-    c1: Array
-    c2: Array
-    RX: Array
-    cy: Array
-    log_det: float
-    rss: float
+    criterion: float
+    gradient: Array
+    information: Array
 
 
 @dataclass(frozen=True)
@@ -85,7 +61,7 @@ class Evaluation:
     variances : list of array (levels, k, k)
         Their conditional covariance matrices given theta and beta.
     log_det, log_det_X, rss : float
-        The parts of the criterion: log|M|, log|X' V^-1 X|, r^2.
+        The parts of the criterion: log|V|, log|X' V^-1 X|, r^2.
     """
 
     theta: Array
@@ -100,223 +76,263 @@ class Evaluation:
     rss: float
 
 
-def _sizes(c: CrossProducts) -> list[int]:
-    return [term.size for term in c.terms]
+@dataclass(frozen=True)
+class _Solution:
+    """Generalized least squares at one theta.
+
+    ``blocks`` are Lambda's by term, in the user's units, and ``inverses`` those of ``c.maps``,
+    which bring them to the scaled columns; all else is of these. ``beta`` and ``half`` are in the
+    units of Q: (Q'V^-1 Q)^-1 = half half'. ``whitened`` is Z'V^-1 [Q, r - Q beta] by factor.
+    """
+
+    blocks: list[Array]
+    inverses: list[Array]
+    elimination: Elimination
+    beta: Array
+    half: Array
+    whitened: list[Array]
+    log_det_X: float
+    rss: float
+    freedom: int
+    criterion: float
 
 
-def factorize(c: CrossProducts, theta: Array) -> Factorization | None:
-    """Solve the penalized least squares problem at ``theta``; ``None`` where it has no digits."""
+def _split(c: CrossProducts, whole: Array) -> list[Array]:
+    """Rows of the dense rest by factor: (levels, width, m) each."""
+    rest = c.factors[c.stages :]
+    start = rest[0].start if rest else 0
+    return [
+        whole[f.start - start : f.start - start + f.columns].reshape(f.levels, f.width, -1)
+        for f in rest
+    ]
+
+
+def _solve(c: CrossProducts, theta: Array, REML: bool, inverse: bool = False) -> _Solution | None:
+    """``None`` where the criterion has no digits. ``inverse``: whether M^-1 will be needed, and
+    so may be used.
+    """
+    theta = np.asarray(theta, dtype=np.float64)
     if not np.all(np.isfinite(theta)):
         return None
-    blocks = templates(np.asarray(theta, dtype=np.float64), _sizes(c))
-    Lambda1 = np.zeros((c.width, c.width))
-    parts = []
-    for term, block in zip(c.terms, blocks, strict=True):
-        if term.first:
-            Lambda1[term.where, term.where] = block
-        else:
-            parts.append(sparse.kron(sparse.eye_array(term.levels), block, format="csr"))
-    M1 = Lambda1.T @ c.ZZ1 @ Lambda1
-    M1[:, np.arange(c.width), np.arange(c.width)] += 1.0
-    try:
-        L1: Array = np.asarray(np.linalg.cholesky(M1), dtype=np.float64)
-    except np.linalg.LinAlgError:
+    blocks = templates(theta, [term.size for term in c.terms])
+    inverses = c.inverse_maps
+    elimination = eliminate(c, [M @ block for M, block in zip(inverses, blocks, strict=True)])
+    if elimination is None:
         return None
-    c1 = _solve_lower(L1, Lambda1.T @ c.Zr1)
-    log_det = 2 * float(np.log(np.diagonal(L1, axis1=1, axis2=2)).sum())
-    flat = c1.reshape(-1, c.p + 1)
-    gram = flat.T @ flat
-    Lambda2 = T = S = None
-    c2 = np.empty((0, c.p + 1))
-    if c.q2:
-        Lambda2 = sparse.csr_array(sparse.block_diag(parts, format="csr"))
-        left = _block_diagonal(_solve_lower(L1, np.broadcast_to(Lambda1.T, L1.shape)))
-        T = sparse.csr_array(left @ (c.ZZ12 @ Lambda2))
-        schur = (Lambda2.T @ c.ZZ2 @ Lambda2 - T.T @ T).toarray()
-        schur[np.arange(c.q2), np.arange(c.q2)] += 1.0
-        try:
-            S = linalg.cholesky(schur, lower=True, overwrite_a=True, check_finite=False)
-        except linalg.LinAlgError:
-            return None
-        c2 = linalg.solve_triangular(
-            S, Lambda2.T @ c.Zr2 - T.T @ flat, lower=True, check_finite=False
-        )
-        log_det += 2 * float(np.log(np.diag(S)).sum())
-        gram = gram + c2.T @ c2
+    if inverse and elimination.rest is not None:
+        _ = elimination.rest.inverse
+    own, last, _ = elimination.whiten(c.Zr1, c.Zr2)
+    whitened = [*own, *_split(c, last)]
     p = c.p
-    inner = np.eye(p) - gram[:p, :p]
-    try:
-        RX: Array = np.asarray(np.linalg.cholesky(inner), dtype=np.float64) if p else inner
-    except np.linalg.LinAlgError:
+    gram = c.gram.copy()
+    for factor, start, t in zip(elimination.factors, c.factors, whitened, strict=True):
+        first = start.start == 0
+        right = c.Zr1 if first else _rows(c, start.where).reshape(t.shape)
+        # Z'V^-1 v: v'Z b, with b = Lambda Lambda' t
+        b = t.transpose(1, 0, 2).reshape(len(factor), -1)
+        flat = right.transpose(1, 0, 2).reshape(len(factor), -1)
+        b = (factor @ (factor.T @ b)).reshape(-1, p + 1)
+        gram -= flat.reshape(-1, p + 1).T @ b
+    inner = 0.5 * (gram[:p, :p] + gram[:p, :p].T)
+    half, beta, log_det_X = np.empty((0, 0)), np.empty(0), c.log_det_R
+    if p:
+        try:
+            L = np.linalg.cholesky(inner)
+        except np.linalg.LinAlgError:
+            return None
+        half = linalg.lapack.dtrtri(L, lower=1)[0].T
+        beta = half @ (half.T @ gram[:p, p])
+        log_det_X += 2 * float(np.log(np.diag(L)).sum())
+    rss = float(gram[p, p] - beta @ gram[:p, p])
+    if not rss > 0:
         return None
-    cy = linalg.solve_triangular(RX, -gram[:p, p], lower=True) if p else np.empty(0)
-    rss = c.rr - float(gram[p, p]) - float(cy @ cy)
-    if not rss > 0 or not math.isfinite(log_det):
-        return None
-    return Factorization(
-        np.asarray(theta), blocks, Lambda1, Lambda2, L1, T, S, c1, c2, RX, cy, log_det, rss
+    mixing = np.eye(p + 1)
+    mixing[:p, p] = -beta
+    freedom = c.n - p if REML else c.n
+    value = elimination.log_det - c.log_weights
+    value += freedom * (1 + math.log(2 * math.pi * rss / freedom))
+    return _Solution(
+        blocks,
+        inverses,
+        elimination,
+        beta,
+        half,
+        [t @ mixing for t in whitened],
+        log_det_X,
+        rss,
+        freedom,
+        value + (log_det_X if REML else 0.0),
     )
 
 
-def _solve_lower(L: Array, right: Array) -> Array:
-    """Stacked triangular solves L^-1 right."""
-    if L.shape[-1] == 1:
-        return np.asarray(right / L)
-    return np.asarray(np.linalg.solve(L, right), dtype=np.float64)
-
-
-def _block_diagonal(blocks: Array) -> sparse.bsr_array:
-    count, k, _ = blocks.shape
-    return sparse.bsr_array(
-        (blocks, np.arange(count), np.arange(count + 1)), shape=(count * k, count * k)
-    )
-
-
-def _log_det_X(c: CrossProducts, f: Factorization) -> float:
-    """log|X' V^-1 X|, V with sigma 1."""
-    return 2 * float(np.log(np.diag(f.RX)).sum() + np.log(np.abs(np.diag(c.R))).sum())
-
-
-def _criterion(c: CrossProducts, f: Factorization, REML: bool) -> float:
-    freedom = c.n - c.p if REML else c.n
-    value = f.log_det - c.log_weights
-    value += freedom * (1 + math.log(2 * math.pi * f.rss / freedom))
-    return value + (_log_det_X(c, f) if REML else 0.0)
+def _rows(c: CrossProducts, where: slice) -> Array:
+    """Z2'[Q r] of one factor."""
+    before = c.factors[0].columns
+    return c.Zr2[where.start - before : where.stop - before]
 
 
 def criterion(c: CrossProducts, theta: Array, REML: bool) -> float:
-    """REML criterion or deviance at ``theta``, sigma and beta profiled out (Bates et al. 2015,
-    equations 35 and 42); infinite where it cannot be computed.
+    """REML criterion or deviance at ``theta``, sigma and beta profiled out; infinite where it
+    cannot be computed.
     """
-    f = factorize(c, theta)
-    return math.inf if f is None else _criterion(c, f, REML)
+    s = _solve(c, theta, REML)
+    return math.inf if s is None else s.criterion
 
 
-def _back(c: CrossProducts, f: Factorization, right1: Array, right2: Array) -> tuple[Array, Array]:
-    """Solve the transposed triangular system: M^-1 from its triangular solutions."""
-    columns = right1.shape[-1]
-    if f.S is None:
-        return _solve_upper(f.L1, right1), np.empty((0, columns))
-    u2 = linalg.solve_triangular(f.S, right2, lower=True, trans="T", check_finite=False)
-    assert f.T is not None
-    rest = right1.reshape(-1, columns) - f.T @ u2
-    return _solve_upper(f.L1, rest.reshape(right1.shape)), u2
+def _summed(V: Array) -> Array:
+    """Sum over levels of v v', for V (levels, k, m)."""
+    flat = V.transpose(1, 0, 2).reshape(V.shape[1], -1)
+    return np.asarray(flat @ flat.T)
 
 
-def _solve_upper(L: Array, right: Array) -> Array:
-    if L.shape[-1] == 1:
-        return np.asarray(right / L)
-    return np.asarray(np.linalg.solve(np.swapaxes(L, 1, 2), right), dtype=np.float64)
-
-
-def _solution(c: CrossProducts, f: Factorization) -> tuple[Array, Array, Array]:
-    """Coefficients of Q, and u for each of [Q, r - Q beta], by factor: (levels, width, p + 1) and
-    (q2, p + 1).
+def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
+    """By term, the sum over levels of the blocks of Z'V^-1 Z, times Lambda (k, k); Lambda in the
+    user's units, Z scaled.
     """
-    p = c.p
-    beta = linalg.solve_triangular(f.RX, f.cy, lower=True, trans="T") if p else np.empty(0)
-    mixing = np.eye(p + 1)
-    mixing[:p, p] = -beta
-    u1, u2 = _back(c, f, f.c1 @ mixing, f.c2 @ mixing)
-    return beta, u1, u2
-
-
-def _inverse_blocks(c: CrossProducts, f: Factorization) -> tuple[Array, Array | None]:
-    """Diagonal blocks of M^-1: (levels, width, width), and the rest's whole inverse (q2, q2)."""
-    inverse = _solve_lower(f.L1, np.broadcast_to(np.eye(c.width), f.L1.shape))
-    own = np.swapaxes(inverse, 1, 2) @ inverse
-    if f.S is None:
-        return own, None
-    whole, _ = linalg.lapack.dpotri(f.S, lower=1)
-    whole = np.tril(whole) + np.tril(whole, -1).T
-    assert f.T is not None
-    through = np.asarray(f.T @ whole)
-    extra = np.empty_like(own)
-    for a in range(c.width):
-        for b in range(c.width):
-            extra[:, a, b] = np.asarray(
-                f.T[a :: c.width].multiply(through[b :: c.width]).sum(axis=1)
-            ).ravel()
-    return own + np.swapaxes(inverse, 1, 2) @ extra @ inverse, whole
-
-
-def gradient(c: CrossProducts, theta: Array, REML: bool) -> tuple[float, Array]:
-    """The criterion and its gradient at ``theta``."""
-    f = factorize(c, theta)
-    if f is None:
-        return math.inf, np.zeros(len(theta))
-    freedom = c.n - c.p if REML else c.n
-    p = c.p
-    beta, u1, u2 = _solution(c, f)
-    # Z'[Q, r - Q beta] less Z'Z Lambda u: Z' V^-1 Q, and Z'e
-    mixing = np.eye(p + 1)
-    mixing[:p, p] = -beta
-    b1 = f.Lambda1 @ u1
-    W1 = c.Zr1 @ mixing - c.ZZ1 @ b1
-    W2 = np.empty((0, p + 1))
-    if c.q2:
-        assert f.Lambda2 is not None
-        b2 = f.Lambda2 @ u2
-        W1 = W1 - np.asarray(c.ZZ12 @ b2).reshape(W1.shape)
-        W2 = c.Zr2 @ mixing - c.ZZ12.T @ b1.reshape(-1, p + 1) - c.ZZ2 @ b2
-    inverse1, inverse2 = _inverse_blocks(c, f)
-    half = np.linalg.inv(f.RX) if p else np.empty((0, 0))
-    parts = []
-    for term, block in zip(c.terms, f.templates, strict=True):
-        k, where = term.size, term.where
-        if term.first:
-            trace = inverse1[:, where, where].sum(axis=0)
-            W, u = W1[:, where], u1[:, where]
+    found: list[Array] = []
+    couplings = s.elimination.inverse_blocks()
+    sums = []
+    for stage, E in zip(s.elimination.stages, couplings, strict=True):
+        D, U = stage.D, stage.U
+        if D.shape[-1] == 1:
+            total = float(np.sum(U * D) if E is None else np.sum(U * (D - U * E)))
+            sums.append(np.full((1, 1), total))
         else:
-            assert inverse2 is not None
-            corner = inverse2[where, where].reshape(term.levels, k, term.levels, k)
-            trace = np.einsum("iaib->ab", corner)
-            W = W2[where].reshape(term.levels, k, p + 1)
-            u = u2[where].reshape(term.levels, k, p + 1)
-        near = block + np.diag(np.where(np.diag(block) < _NEAR_ZERO, _NEAR_ZERO, 0.0))
-        part = 2 * np.linalg.solve(near.T, term.levels * np.eye(k) - trace)
-        part -= 2 * freedom / f.rss * (W[:, :, p].T @ u[:, :, p])
+            Q = U @ D
+            if E is not None:
+                Q = Q - U @ E @ np.swapaxes(U, 1, 2)
+            sums.append(Q.sum(axis=0))
+    traces = []
+    if s.elimination.rest is not None:
+        whole = s.elimination.rest.inverse
+        rest = c.factors[c.stages :]
+        for f in rest:
+            where = slice(f.start - rest[0].start, f.start - rest[0].start + f.columns)
+            if f.width == 1:
+                traces.append(np.full((1, 1), np.trace(whole[where, where])))
+            else:
+                corner = whole[where, where].reshape(f.levels, f.width, f.levels, f.width)
+                traces.append(np.einsum("iaib->ab", corner))
+    for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
+        within = term.within
+        if term.factor < c.stages:
+            found.append(sums[term.factor][within, within] @ inverse @ block)
+        else:
+            # Z'V^-1 Z Lambda = Lambda'^-1 (I - M^-1)
+            trace = traces[term.factor - c.stages][within, within]
+            levels = c.factors[term.factor].levels
+            near = block + np.diag(np.where(np.diag(block) < _NEAR_ZERO, _NEAR_ZERO, 0.0))
+            right = levels * np.eye(term.size) - trace
+            found.append(np.linalg.solve((inverse @ near).T, right))
+    return found
+
+
+def _directions(c: CrossProducts, s: _Solution) -> list[Array]:
+    """By factor, h = dSigma t for each parameter: (levels, width, m)."""
+    counts = [term.size * (term.size + 1) // 2 for term in c.terms]
+    m = sum(counts)
+    found = [np.zeros((f.levels, f.width, m)) for f in c.factors]
+    column = 0
+    for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
+        t = s.whitened[term.factor][:, term.within, c.p] @ inverse
+        u = t @ block
+        h = found[term.factor]
+        for b in range(term.size):
+            along = inverse @ block[:, b]
+            for a in range(b, term.size):
+                h[:, term.within, column] += u[:, b, None] * inverse[:, a] + t[:, a, None] * along
+                column += 1
+    return found
+
+
+def _information(c: CrossProducts, s: _Solution) -> Array:
+    """Average information over theta."""
+    h = _directions(c, s)
+    m, p = h[0].shape[-1], c.p
+    first = c.ZZ1 * h[0] if c.ZZ1.shape[-1] == 1 else c.ZZ1 @ h[0]
+    others = np.empty((0, m))
+    if c.q2:
+        stacked = np.concatenate([part.reshape(-1, m) for part in h[1:]])
+        first = first + (c.ZZ12 @ stacked).reshape(first.shape)
+        others = c.ZZ12.T @ h[0].reshape(-1, m) + c.ZZ2 @ stacked
+    own, last, _ = s.elimination.whiten(first, others)
+    found = np.zeros((m, m))
+    across = np.zeros((p, m))
+    along = np.zeros(m)
+    for part, V, W in zip(h, [*own, *_split(c, last)], s.whitened, strict=True):
+        flat = part.reshape(-1, m)
+        found += flat.T @ V.reshape(-1, m)
+        both = W.reshape(-1, p + 1).T @ flat
+        across += both[:p]
+        along += both[p]
+    reduced = s.half.T @ across
+    found -= reduced.T @ reduced
+    scale = s.freedom / s.rss
+    found = scale * found - (scale / s.rss) * np.outer(along, along)
+    return np.asarray(0.5 * (found + found.T))
+
+
+def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
+    """The criterion, its gradient and its average information at ``theta``."""
+    s = _solve(c, theta, REML, inverse=True)
+    if s is None:
+        m = len(theta)
+        return Derivatives(math.inf, np.zeros(m), np.zeros((m, m)))
+    p = c.p
+    parts = []
+    for term, block, back, part in zip(
+        c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
+    ):
+        W = s.whitened[term.factor][:, term.within]
+        inner = (s.freedom / s.rss) * _summed(W[:, :, p:])
         if REML and p:
-            V = W[:, :, :p] @ half.T
-            part -= 2 * np.einsum("lip,ljp->ij", V, V) @ block
-        parts.append(part.T[np.triu_indices(k)])
-    return _criterion(c, f, REML), np.concatenate(parts)
+            inner += _summed(W[:, :, :p] @ s.half)
+        parts.append((2 * back.T @ (part - inner @ back @ block)).T[upper_triangle(term.size)])
+    return Derivatives(s.criterion, np.concatenate(parts), _information(c, s))
+
+
+def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
+    """By factor, the conditional covariances of b relative to sigma^2: (levels, width, width)."""
+    found = []
+    for stage, E in zip(s.elimination.stages, s.elimination.inverse_blocks(), strict=True):
+        found.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
+    if s.elimination.rest is not None:
+        H = s.elimination.rest.H
+        rest = c.factors[c.stages :]
+        for f in rest:
+            where = slice(f.start - rest[0].start, f.start - rest[0].start + f.columns)
+            corner = H[where, where].reshape(f.levels, f.width, f.levels, f.width)
+            found.append(np.moveaxis(np.diagonal(corner, axis1=0, axis2=2), -1, 0))
+    return found
 
 
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
     """All quantities at ``theta``; ``None`` where they cannot be computed."""
-    f = factorize(c, theta)
-    if f is None:
+    s = _solve(c, theta, REML, inverse=True)
+    if s is None:
         return None
-    freedom = c.n - c.p if REML else c.n
     p = c.p
-    sigma = math.sqrt(f.rss / freedom)
-    beta, u1, u2 = _solution(c, f)
+    sigma = math.sqrt(s.rss / s.freedom)
     inverse = np.linalg.inv(c.R) if p else np.empty((0, 0))
-    half = np.linalg.inv(f.RX) if p else np.empty((0, 0))
-    root = sigma * (inverse @ half.T)
-    inverse1, inverse2 = _inverse_blocks(c, f)
+    root = sigma * (inverse @ s.half)
+    spread = _spread(c, s)
+
     modes, variances = [], []
-    for term, block in zip(c.terms, f.templates, strict=True):
-        k, where = term.size, term.where
-        if term.first:
-            u, spread = u1[:, where, p], inverse1[:, where, where]
-        else:
-            assert inverse2 is not None
-            corner = inverse2[where, where].reshape(term.levels, k, term.levels, k)
-            u = u2[where, p].reshape(term.levels, k)
-            spread = np.moveaxis(np.diagonal(corner, axis1=0, axis2=2), -1, 0)
-        modes.append(u @ block.T)
-        variances.append(sigma**2 * (block @ spread @ block.T))
+    for term, M, block, back in zip(c.terms, c.maps, s.blocks, s.inverses, strict=True):
+        t = s.whitened[term.factor][:, term.within, p] @ back
+        modes.append((t @ block) @ block.T)
+        own = spread[term.factor][:, term.within, term.within]
+        variances.append(sigma**2 * (M @ own @ M.T))
+
     return Evaluation(
         theta=np.asarray(theta, dtype=np.float64),
-        criterion=_criterion(c, f, REML),
-        beta=c.b + inverse @ beta,
+        criterion=s.criterion,
+        beta=c.b + inverse @ s.beta,
         vcov=root @ root.T,
         sigma=sigma,
         modes=modes,
         variances=variances,
-        log_det=f.log_det,
-        log_det_X=_log_det_X(c, f),
-        rss=f.rss,
+        log_det=s.elimination.log_det,
+        log_det_X=s.log_det_X,
+        rss=s.rss,
     )

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, templates, theta_lower
+from lmerbridge.design import ModelFrame, chunks, templates, theta_lower, upper_triangle
 from lmerbridge.engines.assemble import assembled, at_floor
 from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
-from lmerbridge.engines.scaling import column_map, triangular
+from lmerbridge.engines.scaling import triangular
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import Estimates, FitResult, RandomEffects
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts, Evaluation
+    from lmerbridge.likelihood import CrossProducts, Derivatives, Evaluation
 
 __all__ = ["NativeEngine"]
 
 # One more Newton step would change the criterion by less than the tolerance. The search stops at
 # a relative standard deviation of 1e-6, where the gradient still tells in which direction to go
 # (at 0 it is 0), and what ends there is set to 0.
-SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5)
+SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)
 SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
 
 
@@ -57,8 +57,8 @@ class NativeEngine:
 
         began = time.perf_counter()
         products = cross_products(frame)
-        maps = [column_map(block) for block in frame.random]
-        scaled = products.rescaled(maps)
+        maps = products.maps
+        scaled = products.in_own_units()
         sizes = [len(block.names) for block in frame.random]
         diagonal = theta_lower(sizes) == 0
         start = (
@@ -66,8 +66,12 @@ class NativeEngine:
             if spec.start is None
             else _mapped(np.array(spec.start), sizes, [np.linalg.inv(M) for M in maps])
         )
-        value, slope = _objective(scaled, spec.REML)
-        optimum = minimize(value, slope, diagonal, SETTINGS, start)
+        objective = _Objective(scaled, spec.REML)
+        if start is None and len(scaled.factors) > 1:
+            start = _start(scaled, spec.REML)
+        optimum = minimize(
+            objective.value, objective.gradient, diagonal, SETTINGS, start, objective.information
+        )
         zero = at_floor(optimum, diagonal, SETTINGS)
         found = None
         if np.isfinite(optimum.value):
@@ -95,46 +99,77 @@ class NativeEngine:
         )
 
 
-def _mapped(theta: Any, sizes: list[int], maps: list[Any]) -> Any:
+def _mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
     """Theta of the terms whose effects are ``maps[t]`` times these."""
     parts = []
     for block, M in zip(templates(theta, sizes), maps, strict=True):
-        parts.append(triangular(M @ block).T[np.triu_indices(len(M))])
+        parts.append(triangular(M @ block).T[upper_triangle(len(M))])
     return np.concatenate(parts)
 
 
-def _objective(
-    products: CrossProducts, REML: bool
-) -> tuple[Callable[[Any], float], Callable[[Any], Any]]:
-    """Criterion and gradient; both come of one factorization, which is kept for the other."""
-    from lmerbridge.likelihood import gradient
+class _Objective:
+    """The criterion with its derivatives; all come of one factorization, which is kept."""
 
-    last: dict[bytes, tuple[float, Any]] = {}
+    def __init__(self, products: CrossProducts, REML: bool):
+        self._products, self._REML = products, REML
+        self._key = b""
+        self._last: Derivatives | None = None
 
-    def both(x: Any) -> tuple[float, Any]:
+    def _at(self, x: Any) -> Derivatives:
+        from lmerbridge.likelihood import derivatives
+
         key = x.tobytes()
-        if key not in last:
-            last.clear()
-            last[key] = gradient(products, x, REML)
-        return last[key]
+        if self._last is None or key != self._key:
+            self._key, self._last = key, derivatives(self._products, x, self._REML)
+        return self._last
 
-    return (lambda x: both(x)[0]), (lambda x: both(x)[1])
+    def value(self, x: Any) -> float:
+        return self._at(x).criterion
+
+    def gradient(self, x: Any) -> Any:
+        return self._at(x).gradient
+
+    def information(self, x: Any) -> Any:
+        return self._at(x).information
+
+
+def _start(products: CrossProducts, REML: bool) -> Any:
+    """A start from the models with one factor each, which cost little."""
+    from lmerbridge.engines.optimum import roughly
+
+    theta = np.zeros(len(theta_lower([term.size for term in products.terms])))
+    sizes = [term.size for term in products.terms]
+    ends = np.cumsum([k * (k + 1) // 2 for k in sizes])
+    for index in range(len(products.factors)):
+        own = [i for i, term in enumerate(products.terms) if term.factor == index]
+        diagonal = theta_lower([sizes[i] for i in own]) == 0
+        objective = _Objective(products.alone(index), REML)
+        found = roughly(
+            objective.value, objective.gradient, objective.information, diagonal, SETTINGS
+        )
+        where = np.concatenate(
+            [np.arange(ends[i] - sizes[i] * (sizes[i] + 1) // 2, ends[i]) for i in own]
+        )
+        theta[where] = np.where(diagonal, np.maximum(found, 0.1), found)
+    return theta
 
 
 def _estimates(frame: ModelFrame, found: Evaluation, sizes: list[int]) -> Estimates:
-    prediction = frame.X @ found.beta
-    if frame.offset is not None:
-        prediction = prediction + frame.offset
-    random = []
-    for block, factor, modes, variances in zip(
-        frame.random, templates(found.theta, sizes), found.modes, found.variances, strict=True
-    ):
-        prediction = prediction + np.sum(block.columns * modes[block.codes], axis=1)
-        random.append(
-            RandomEffects.of_factor(
-                block.label, block.group, block.names, factor, found.sigma, modes, variances
-            )
+    random = [
+        RandomEffects.of_factor(
+            block.label, block.group, block.names, factor, found.sigma, modes, variances
         )
+        for block, factor, modes, variances in zip(
+            frame.random, templates(found.theta, sizes), found.modes, found.variances, strict=True
+        )
+    ]
+    prediction = np.empty(frame.nobs)
+    for rows in chunks(frame.nobs):
+        prediction[rows] = frame.X[rows] @ found.beta
+        if frame.offset is not None:
+            prediction[rows] += frame.offset[rows]
+        for block, modes in zip(frame.random, found.modes, strict=True):
+            prediction[rows] += np.sum(block.columns[rows] * modes[block.codes[rows]], axis=1)
     return Estimates(
         names=frame.x_names,
         beta=found.beta,

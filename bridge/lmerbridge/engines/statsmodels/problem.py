@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, RandomBlock
-from lmerbridge.engines.protocol import nested_in
-from lmerbridge.engines.scaling import column_map
+from lmerbridge.design import ModelFrame, RandomBlock, column_map, nested_in
 
 __all__ = ["Problem", "ScaledTerm", "is_crossed", "make_problem"]
 

@@ -1,0 +1,197 @@
+"""C'GC and C H C' for a sparse C and block-diagonal G: how one factor's elimination reaches the
+others.
+
+C couples the levels of a factor (``width`` rows each) with the columns of those that remain. Its
+storage is chosen by its density: dense, where BLAS is fastest; sparse; or, where the result is
+dense but C is not, as a list of the pairs of columns that meet in a level, so that both products
+are one sparse matrix times a vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["Coupling", "block_diagonal", "coupling"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+# Share of nonzeros from which dense arithmetic is faster.
+DENSE = 0.15
+# Numbers of 8 bytes that a storage may take: 800 MB, about what the dense rest takes as well.
+ROOM = 100_000_000
+# Rows of a product of C with a dense matrix at a time.
+BAND = 4_000_000
+
+
+def block_diagonal(blocks: Array) -> sparse.bsr_array:
+    """The sparse matrix with these (levels, k, k) on its diagonal."""
+    count, k, _ = blocks.shape
+    return sparse.bsr_array(
+        (np.ascontiguousarray(blocks), np.arange(count), np.arange(count + 1)),
+        shape=(count * k, count * k),
+    )
+
+
+class Coupling(Protocol):
+    """C, with ``levels * width`` rows."""
+
+    @property
+    def matrix(self) -> sparse.csr_array: ...
+
+    def product(self, G: Array) -> Any:
+        """C'GC for the blocks G (levels, width, width): dense or sparse."""
+
+    def sandwich(self, H: Any) -> Array:
+        """The diagonal blocks (levels, width, width) of C H C'."""
+        ...
+
+
+def _by_level(through: Any, matrix: sparse.csr_array, levels: int, width: int) -> Array:
+    """Sums, within each level, of the products of two matrices' entries, row by row."""
+    blocks = np.empty((levels, width, width))
+    for a in range(width):
+        for b in range(width):
+            products = matrix[b::width].multiply(through[a::width])
+            blocks[:, a, b] = np.asarray(products.sum(axis=1)).ravel()
+    return blocks
+
+
+@dataclass(frozen=True)
+class _Sparse:
+    matrix: sparse.csr_array
+    levels: int
+    width: int
+
+    def product(self, G: Array) -> Any:
+        return self.matrix.T @ (block_diagonal(G) @ self.matrix)
+
+    def sandwich(self, H: Any) -> Array:
+        C = self.matrix
+        if isinstance(H, sparse.csr_array):
+            return _by_level(C @ H, C, self.levels, self.width)
+        blocks = np.empty((self.levels, self.width, self.width))
+        band = max(1, BAND // max(1, C.shape[1] * self.width))
+        for start in range(0, self.levels, band):
+            stop = min(start + band, self.levels)
+            part = C[start * self.width : stop * self.width]
+            blocks[start:stop] = _by_level(part @ H, part, stop - start, self.width)
+        return blocks
+
+
+@dataclass(frozen=True)
+class _Dense:
+    matrix: sparse.csr_array
+    levels: int
+    width: int
+
+    @cached_property
+    def stack(self) -> Array:
+        return np.asarray(self.matrix.toarray()).reshape(self.levels, self.width, -1)
+
+    def product(self, G: Array) -> Any:
+        left = (G * self.stack) if self.width == 1 else G @ self.stack
+        columns = self.stack.shape[-1]
+        return self.stack.reshape(-1, columns).T @ left.reshape(-1, columns)
+
+    def sandwich(self, H: Any) -> Array:
+        columns = self.stack.shape[-1]
+        through = (self.stack.reshape(-1, columns) @ H).reshape(self.stack.shape)
+        if self.width == 1:
+            return np.asarray(np.einsum("lac,lac->la", through, self.stack)[:, :, None])
+        return np.asarray(through @ np.swapaxes(self.stack, 1, 2))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs (x >= y) of columns that meet in a level: ``products[a][b]``, with a row for each
+    place (x, y) of the result and a column for each level, has the products of the entries of
+    C in the level's rows a and b.
+    """
+
+    matrix: sparse.csr_array
+    levels: int
+    width: int
+    products: list[list[sparse.csc_array]]
+
+    def product(self, G: Array) -> Any:
+        size = self.matrix.shape[1]
+        found = np.zeros(size * size)
+        for a in range(self.width):
+            for b in range(self.width):
+                found += self.products[a][b] @ G[:, a, b]
+        lower = found.reshape(size, size)
+        diagonal = lower.diagonal().copy()
+        lower = lower + lower.T
+        np.fill_diagonal(lower, diagonal)
+        return lower
+
+    def sandwich(self, H: Any) -> Array:
+        half = H.copy()
+        np.fill_diagonal(half, 0.5 * H.diagonal())
+        flat = half.reshape(-1)
+        found = np.empty((self.levels, self.width, self.width))
+        for a in range(self.width):
+            for b in range(self.width):
+                found[:, a, b] = self.products[a][b].T @ flat
+        return np.asarray(found + np.swapaxes(found, 1, 2))
+
+
+def _pairs(C: sparse.csr_array, levels: int, width: int) -> _Pairs:
+    size = C.shape[1]
+    # the columns that each level touches, by any of its rows
+    entries = C.tocoo()
+    level = sparse.csr_array(
+        (np.ones(C.nnz), (entries.row // width, entries.col)), shape=(levels, size)
+    )
+    level.sum_duplicates()
+    level.sort_indices()
+    counts = np.diff(level.indptr)
+    values = np.zeros((width, level.nnz))
+    keys = np.repeat(np.arange(levels), counts) * size + level.indices
+    place = np.searchsorted(keys, (entries.row // width) * size + entries.col)
+    values[entries.row % width, place] = entries.data
+    # entry number e of a level pairs with those up to itself
+    position = (np.arange(level.nnz) - np.repeat(level.indptr[:-1], counts)).astype(np.int32)
+    ends = np.concatenate([[0], np.cumsum(position + 1, dtype=np.int64)])
+    upper = np.repeat(np.arange(level.nnz, dtype=np.int32), position + 1)
+    lower = np.arange(ends[-1], dtype=np.int32)
+    lower -= (ends[:-1] - np.arange(level.nnz) + position).astype(np.int32)[upper]
+    kind: Any = np.int32 if size * size < 2**31 else np.int64
+    columns = np.asarray(level.indices, dtype=kind)
+    where = (columns * size)[upper] + columns[lower]
+    starts = ends[level.indptr]
+    products = [
+        [
+            sparse.csc_array(
+                (values[a][upper] * values[b][lower], where, starts), shape=(size * size, levels)
+            )
+            for b in range(width)
+        ]
+        for a in range(width)
+    ]
+    return _Pairs(C, levels, width, products)
+
+
+def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Coupling:
+    """Choose the storage of C.
+
+    Parameters
+    ----------
+    dense : bool
+        Whether the products are wanted dense.
+    """
+    if not dense:
+        return _Sparse(C, levels, width)
+    size = C.shape[0] * C.shape[1]
+    if C.nnz > DENSE * size and size <= ROOM:
+        return _Dense(C, levels, width)
+    counts = np.bincount(np.repeat(np.arange(levels * width) // width, np.diff(C.indptr)))
+    pairs = float(np.sum(counts.astype(np.float64) * (counts + 1))) / 2
+    if pairs <= ROOM / 4:
+        return _pairs(C, levels, width)
+    return _Sparse(C, levels, width)

@@ -1,0 +1,274 @@
+"""The random effects eliminated factor by factor, at one value of their covariance.
+
+Everything is in terms of Sigma, the covariance matrix of a factor's effects relative to sigma^2,
+so that nothing is divided by it and singular ones are no special case. For a factor with blocks D
+(its part of Z'Z after the factors before it are eliminated) and coupling C to those after it,
+
+- U = (I + D Sigma)^-1 and G = Sigma U, level by level; its share of log|M| is -log|U|;
+- what remains of Z'Z for the others is F - C'GC, and of Z'v it is f - C'G d;
+- going back, with t = Z'V^-1 v of the others and b = Sigma t, its own t is U (d - C b).
+
+The last of the factors, or all of those in whose Schur complement levels are not separate, are
+one dense matrix, F, with M = Lambda' F Lambda + I.
+
+V is the covariance matrix of the response relative to sigma^2 and M = Lambda' Z'Z Lambda + I, so
+|V| = |M| (Bates et al. 2015, section 3; the block elimination is that of Henderson's mixed model
+equations, Pinheiro & Bates 2000, section 2.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import linalg, sparse
+
+from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
+from lmerbridge.likelihood.crossproducts import CrossProducts, Factor, by_factor, diagonal_blocks
+
+__all__ = ["Elimination", "Rest", "Stage", "eliminate"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A factor eliminated level by level; arrays (levels, width, width), and C, ``None`` for the
+    last.
+    """
+
+    Sigma: Array
+    D: Array
+    U: Array
+    G: Array
+    C: Coupling | None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The factors that are one dense matrix (q, q): F, and the lower Cholesky factor of M."""
+
+    Lambda: sparse.csr_array
+    F: Array
+    L: Array
+
+    @cached_property
+    def inverse(self) -> Array:
+        """M^-1."""
+        # LAPACK leaves the other triangle as it was: 0
+        lower, _ = linalg.lapack.dpotri(self.L, lower=1)
+        diagonal = lower.diagonal().copy()
+        whole = lower + lower.T
+        np.fill_diagonal(whole, diagonal)
+        return np.asarray(whole)
+
+    @cached_property
+    def H(self) -> Array:
+        """Lambda M^-1 Lambda'."""
+        return _scaled(self.Lambda, self.inverse)
+
+    def solve(self, right: Array) -> Array:
+        """Lambda M^-1 Lambda' right."""
+        inner = self.Lambda.T @ right
+        if "inverse" in self.__dict__:
+            inner = self.inverse @ inner
+        else:
+            inner = linalg.cho_solve((self.L, True), inner, check_finite=False)
+        return np.asarray(self.Lambda @ inner)
+
+
+def _scaled(Lambda: sparse.csr_array, matrix: Array) -> Array:
+    """Lambda matrix Lambda'; cheap where Lambda is diagonal."""
+    scale = Lambda.diagonal()
+    if Lambda.nnz == np.count_nonzero(scale):
+        return np.asarray(matrix * scale * scale[:, None])
+    return np.asarray(Lambda @ (Lambda @ matrix.T).T)
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """All factors eliminated at one value of theta.
+
+    Attributes
+    ----------
+    factors : list of array (width, width)
+        Lambda's block by factor.
+    log_det : float
+        log|M|.
+    """
+
+    factors: list[Array]
+    stages: list[Stage]
+    rest: Rest | None
+    log_det: float
+
+    def whiten(self, first: Array, others: Array) -> tuple[list[Array], Array, Array]:
+        """Z'V^-1 v and b = Lambda M^-1 Lambda' Z'v = Sigma Z'V^-1 v, from Z'v.
+
+        Parameters
+        ----------
+        first : array (levels, width, m); others : array (q2, m)
+            Z'v of the first factor and of the others.
+
+        Returns
+        -------
+        list of array (levels, width, m)
+            Z'V^-1 v by factor eliminated level by level.
+        array (q, m)
+            Z'V^-1 v of the dense rest.
+        array (q2, m)
+            b of all factors but the first.
+        """
+        m = first.shape[-1]
+        own, right = [first], others
+        for stage, following in zip(self.stages, [*self.stages[1:], None], strict=True):
+            if stage.C is not None:
+                right = right - stage.C.matrix.T @ (stage.G @ own[-1]).reshape(-1, m)
+            if following is not None:
+                count = following.D.shape[0] * following.D.shape[1]
+                own.append(right[:count].reshape(*following.D.shape[:2], m))
+                right = right[count:]
+        b = np.empty((0, m))
+        last = right
+        if self.rest is not None:
+            b = self.rest.solve(right)
+            last = right - self.rest.F @ b
+        whitened: list[Array] = []
+        for number in range(len(self.stages) - 1, -1, -1):
+            stage, d = self.stages[number], own[number]
+            if stage.C is not None:
+                d = d - np.asarray(stage.C.matrix @ b).reshape(d.shape)
+            t = stage.U * d if stage.U.shape[-1] == 1 else stage.U @ d
+            whitened.insert(0, t)
+            if number:
+                b = np.concatenate([(stage.Sigma @ t).reshape(-1, m), b])
+        return whitened, last, b
+
+    def inverse_blocks(self) -> list[Array | None]:
+        """By factor eliminated level by level, the blocks (levels, width, width) of C H C', H the
+        conditional covariance of the factors after it; ``None`` where there are none.
+        """
+        found: list[Array | None] = []
+        H: Any = None if self.rest is None else self.rest.H
+        for number in range(len(self.stages) - 1, -1, -1):
+            stage = self.stages[number]
+            E = None if stage.C is None else stage.C.sandwich(H)
+            found.insert(0, E)
+            if number:
+                H = _extended(stage, E, H)
+        return found
+
+
+def _extended(stage: Stage, E: Array | None, H: Any) -> sparse.csr_array:
+    """The conditional covariance of this factor and those after it, where the factors before it
+    need it: within its levels, and where C is not 0.
+    """
+    own = block_diagonal(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
+    if stage.C is None:
+        return sparse.csr_array(own)
+    C = stage.C.matrix
+    # every row of a level needs what any row of it touches
+    pattern = abs(C).sign()
+    width = stage.D.shape[1]
+    if width > 1:
+        pattern = block_diagonal(np.ones_like(stage.D)) @ pattern
+    pattern = sparse.csr_array(pattern).sign()
+    through = pattern.multiply(C @ H)
+    across = sparse.csr_array(-(block_diagonal(stage.G) @ through))
+    return sparse.csr_array(
+        sparse.block_array([[own, across], [across.T, sparse.csr_array(H)]], format="csr")
+    )
+
+
+def _inverse(matrix: Array) -> tuple[Array, float]:
+    """Inverses of stacked matrices with positive determinants, and the sum of the logarithms of
+    these; not finite where one is singular.
+    """
+    k = matrix.shape[-1]
+    if k == 1:
+        return 1 / matrix, float(np.log(matrix).sum())
+    if k == 2:
+        a, b, c, d = (matrix[:, i, j] for i in (0, 1) for j in (0, 1))
+        det = a * d - b * c
+        inverse = np.empty_like(matrix)
+        inverse[:, 0, 0], inverse[:, 1, 1] = d / det, a / det
+        inverse[:, 0, 1], inverse[:, 1, 0] = -b / det, -c / det
+        return inverse, float(np.log(det).sum())
+    sign, log_det = np.linalg.slogdet(matrix)
+    total = float(log_det.sum()) if np.all(sign > 0) else np.nan
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64), total
+
+
+def _stage(D: Array, Lambda: Array, C: Coupling | None) -> tuple[Stage, float]:
+    Sigma = Lambda @ Lambda.T
+    inner = D @ Sigma
+    diagonal = np.arange(len(Sigma))
+    inner[:, diagonal, diagonal] += 1.0
+    U, log_det = _inverse(inner)
+    return Stage(Sigma, D, U, Sigma @ U, C), log_det
+
+
+def _rest(F: Array, factors: tuple[Factor, ...], blocks: list[Array]) -> tuple[Rest, float] | None:
+    Lambda = sparse.csr_array(
+        sparse.block_diag(
+            [
+                sparse.kron(sparse.eye_array(factor.levels), block, format="csr")
+                for factor, block in zip(factors, blocks, strict=True)
+            ],
+            format="csr",
+        )
+    )
+    M = _scaled(Lambda.T.tocsr(), F)
+    diagonal = np.arange(len(M))
+    M[diagonal, diagonal] += 1.0
+    # the transpose is the same matrix in LAPACK's order
+    L, failed = linalg.lapack.dpotrf(M.T, lower=1, clean=1, overwrite_a=1)
+    if failed:
+        return None
+    return Rest(Lambda, F, L), 2 * float(np.log(np.diag(L)).sum())
+
+
+def eliminate(c: CrossProducts, blocks: list[Array]) -> Elimination | None:
+    """Eliminate the random effects; ``None`` where the arithmetic has no digits for it.
+
+    Parameters
+    ----------
+    blocks : list of array (k, k)
+        Lambda's block by term, or any other root of Sigma's, for the columns as they are in c.
+    """
+    factors = by_factor(c.factors, c.terms, blocks)
+    D, C = c.ZZ1, c.coupling
+    F: Any = c.ZZ2
+    stages: list[Stage] = []
+    log_det = 0.0
+    for number in range(c.stages):
+        stage, share = _stage(D, factors[number], C)
+        stages.append(stage)
+        log_det += share
+        if C is None:
+            break
+        F = F - C.product(stage.G)
+        if number + 1 < c.stages:
+            factor = c.factors[number + 1]
+            count = factor.columns
+            F = sparse.csr_array(F)
+            D = diagonal_blocks(F[:count, :count], factor.levels, factor.width)
+            C = None
+            if count < F.shape[0]:
+                C = coupling(
+                    sparse.csr_array(F[:count, count:]), factor.levels, factor.width, dense=False
+                )
+            F = F[count:, count:]
+    rest = None
+    if c.stages < len(c.factors):
+        dense = F if isinstance(F, np.ndarray) else np.asarray(F.toarray())
+        found = _rest(dense, c.factors[c.stages :], factors[c.stages :])
+        if found is None:
+            return None
+        rest, share = found
+        log_det += share
+    if not np.isfinite(log_det):
+        return None
+    return Elimination(factors, stages, rest, log_det)
