@@ -37,11 +37,16 @@ bench: setup ## time fits and data transfer (needs R)
 benchmark: setup ## time the engines on the same models (needs R; some minutes)
 	@$(BIN)/python benchmarks/engines.py
 
+exactness: setup ## how far the native engine is from polished lme4, model by model (no R needed)
+	@$(BIN)/python benchmarks/exactness.py
+
 datasets: setup ## make the data sets again (needs R) and compare with what is here
 	@$(BIN)/python datasets/make.py --check
 
 golden: setup ## make the golden values again from R (LMERBRIDGE_DATA: folder with bounce.csv)
-	@Rscript --vanilla reference/golden.R . "$$LMERBRIDGE_DATA"
+	@Rscript --vanilla reference/golden.R reference datasets "$$LMERBRIDGE_DATA"
+	@Rscript --vanilla reference/further/models.R reference/further
+	@Rscript --vanilla reference/golden.R reference/further
 	@Rscript --vanilla tests/stored/model_matrices.R tests/stored
 
 schema: setup ## write the JSON Schema of FitResult from the dataclasses

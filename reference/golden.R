@@ -1,10 +1,12 @@
-# Makes reference/golden/*.json: what lme4 says of each case of cases.toml, by default and polished
-# (restarted from its own answer with tight tolerances), and its printed text.
-# Usage: Rscript reference/golden.R CHECKOUT [FOLDER OF BOUNCE.CSV]     (lme4, jsonlite)
+# Makes SUITE/golden/*.json: what lme4 says of each case of SUITE/cases.toml, by default and polished
+# (restarted from its own answer with tight tolerances), and, for the reference suite, its text.
+# Usage: Rscript reference/golden.R SUITE DATASETS [FOLDER OF BOUNCE.CSV]     (lme4, jsonlite)
+# for example: Rscript reference/golden.R reference datasets
 suppressMessages(library(lme4))
 arguments <- commandArgs(TRUE)
-root <- arguments[1]
-other <- arguments[2]
+suite <- arguments[1]
+folders <- c(suite, arguments[-1])
+whole <- file.exists(file.path(suite, "golden.R"))  # the reference suite keeps everything
 options(contrasts = c("contr.treatment", "contr.poly"), width = 80)
 
 # The part of TOML that these files use: tables and one-line values.
@@ -26,11 +28,14 @@ read_toml <- function(path) {
 }
 
 load_data <- function(name) {
-  paths <- file.path(c(file.path(root, "datasets"), other), paste0(name, ".csv"))
+  name <- sub("\\.csv$", "", name)
+  paths <- file.path(folders, paste0(name, ".csv"))
   path <- paths[!is.na(paths) & file.exists(paths)][1]
   if (is.na(path)) return(NULL)
-  info <- Filter(function(b) !is.null(b$values$levels),
-                 read_toml(file.path(root, "datasets", paste0(name, ".toml"))))
+  sidecars <- file.path(folders, paste0(name, ".toml"))
+  sidecar <- sidecars[file.exists(sidecars)][1]
+  info <- if (is.na(sidecar)) list() else
+    Filter(function(b) !is.null(b$values$levels), read_toml(sidecar))
   columns <- vapply(info, function(b) gsub('^columns\\.|"', "", b$header), "")
   d <- read.csv(path, colClasses = setNames(rep("character", length(columns)), columns),
                 na.strings = "")
@@ -48,6 +53,12 @@ load_data <- function(name) {
 }
 
 numbers <- function(m) {
+  found <- estimates(m)
+  if (whole) found$fitted <- unname(fitted(m))
+  found
+}
+
+estimates <- function(m) {
   re <- as.data.frame(ranef(m, condVar = TRUE))
   vc <- as.data.frame(VarCorr(m))
   list(
@@ -60,24 +71,40 @@ numbers <- function(m) {
     varcorr = list(grp = vc$grp, var1 = vc$var1, var2 = vc$var2, vcov = vc$vcov, sdcor = vc$sdcor),
     ranef = list(grpvar = as.character(re$grpvar), term = as.character(re$term),
                  grp = as.character(re$grp), condval = re$condval, condsd = re$condsd),
-    fitted = unname(fitted(m)), singular = isSingular(m),
+    singular = isSingular(m),
     groups = as.list(ngrps(m)),
     messages = as.character(unlist(m@optinfo$conv$lme4$messages))
   )
 }
 
-# The best of nloptwrap and bobyqa, each started from the best point so far, tightly.
+# A theta that gives every effect the size of the residuals, times `size`; lme4's own start does so
+# only for columns of size 1.
+start_of <- function(m, size) {
+  scaled <- lapply(getME(m, "mmList"), function(X) {
+    root <- sqrt(colMeans(as.matrix(X)^2))
+    L <- diag(size / ifelse(root > 0, root, 1), nrow = length(root))
+    L[lower.tri(L, diag = TRUE)]
+  })
+  unlist(unname(scaled))
+}
+
+# The best of nloptwrap and bobyqa, each started from the best point so far, tightly; first from
+# where lme4 stopped, then from elsewhere, since that may have been another optimum.
 polish <- function(m) {
   best <- m
-  for (i in 1:3) {
+  value <- function(m) -2 * as.numeric(logLik(m))
+  for (start in c(rep(list(NULL), 3), lapply(c(1, 0.2, 0.04), start_of, m = m), list(NULL))) {
     for (control in list(
       lmerControl("nloptwrap", optCtrl = list(xtol_abs = 1e-12, ftol_abs = 1e-12, maxeval = 1e5),
                   calc.derivs = FALSE, check.conv.singular = "ignore"),
       lmerControl("bobyqa", optCtrl = list(rhoend = 1e-10, maxfun = 1e5), calc.derivs = FALSE,
                   check.conv.singular = "ignore"))) {
-      tried <- suppressWarnings(suppressMessages(
-        update(best, start = getME(best, "theta"), control = control)))
-      if (-2 * as.numeric(logLik(tried)) < -2 * as.numeric(logLik(best))) best <- tried
+      from <- if (is.null(start)) getME(best, "theta") else start
+      tried <- tryCatch(suppressWarnings(suppressMessages(update(best, start = from, control = control))),
+                        error = function(e) NULL)
+      # another optimum only if it is one
+      margin <- if (is.null(start)) 0 else 1e-6
+      if (!is.null(tried) && value(tried) < value(best) - margin) best <- tried
     }
   }
   best
@@ -90,14 +117,15 @@ stamp <- list(R = paste(R.version$major, R.version$minor, sep = "."),
               minqa = as.character(packageVersion("minqa")),
               BLAS = basename(extSoftVersion()[["BLAS"]]), LAPACK = La_version(),
               platform = R.version$platform)
-folder <- file.path(root, "reference", "golden")
+folder <- file.path(suite, "golden")
 dir.create(folder, showWarnings = FALSE)
-for (block in read_toml(file.path(root, "reference", "cases.toml"))) {
+for (block in read_toml(file.path(suite, "cases.toml"))) {
   case <- block$values
-  assign(case$data, load_data(case$data))
-  if (is.null(get(case$data))) { cat("no data for", case$name, "\n"); next }
+  name <- sub("\\.csv$", "", basename(case$data))
+  assign(name, load_data(case$data))
+  if (is.null(get(name))) { cat("no data for", case$name, "\n"); next }
   REML <- !identical(case$REML, FALSE)
-  call <- bquote(lmer(.(str2lang(case$formula)), data = .(as.name(case$data)), REML = .(REML)))
+  call <- bquote(lmer(.(str2lang(case$formula)), data = .(as.name(name)), REML = .(REML)))
   error <- NULL
   said <- character()
   m <- withCallingHandlers(
@@ -111,7 +139,7 @@ for (block in read_toml(file.path(root, "reference", "cases.toml"))) {
     record$said <- as.list(said)
     record$default <- numbers(m)
     record$polished <- numbers(polish(m))
-    record$text <- list(summary = capture.output(print(summary(m))),
+    if (whole) record$text <- list(summary = capture.output(print(summary(m))),
                         model = capture.output(print(m)),
                         variances = capture.output(print(VarCorr(m))))
   }

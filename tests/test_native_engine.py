@@ -5,11 +5,18 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
-from lmerbridge.crosscheck import golden, load_cases, of_golden, of_result
+from lmerbridge.crosscheck import golden, load_cases, of_golden, of_result, read_data
 from lmerbridge.errors import FitFailedError, UnsupportedModelError
+from lmerbridge.files import data_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
-CASES = [c for c in load_cases() if c.error is None]
+FURTHER = load_cases(data_folder("reference") / "further" / "cases.toml")
+CASES = [*(c for c in load_cases() if c.error is None), *FURTHER]
+
+
+# lme4 polished is itself 2e-9 above the optimum here, which is 2e-4 of a standard deviation: the
+# criterion is flat, the intercept being that of a cake baked at 0 degrees.
+SHORT = {"lme4-cake-1"}
 
 
 def fit(formula, data, **arguments):
@@ -20,9 +27,9 @@ def fit(formula, data, **arguments):
 def test_the_suite_is_polished_lme4s(case):
     """The criterion no higher than 1e-6 above, fixed effects within 1e-4 of their standard error,
     standard errors within 1e-5, standard deviations within 1e-4 or 1e-3 sigma near zero."""
-    if not lb.datasets.is_local(case.data):
+    if case.data in lb.datasets.names() and not lb.datasets.is_local(case.data):
         pytest.skip(f"{case.data} is not on this machine")
-    m = fit(case.formula, lb.datasets.load(case.data), REML=case.REML)
+    m = fit(case.formula, read_data(case), REML=case.REML)
     record = golden(case)
     ours, lme4 = of_result(m.result), of_golden(record, "polished", "lme4")
     assert m.result.evidence.converged
@@ -31,9 +38,13 @@ def test_the_suite_is_polished_lme4s(case):
         error = lme4.values["standard errors"][name]
         assert abs(ours.values["fixed effects"][name] - value) < 1e-4 * error
         assert ours.values["standard errors"][name] == pytest.approx(error, rel=1e-5)
+    short = m.result.criterion.value < record["polished"]["criterion"] - 1e-9
+    assert short == (case.name in SHORT)
     for name, value in lme4.values["std. deviations"].items():
         near_zero = 1e-3 * lme4.sigma if value < 1e-2 * lme4.sigma else 0.0
-        assert ours.values["std. deviations"][name] == pytest.approx(value, rel=1e-4, abs=near_zero)
+        assert ours.values["std. deviations"][name] == pytest.approx(
+            value, rel=1e-3 if short else 1e-4, abs=near_zero
+        )
     assert m.isSingular() == record["polished"]["singular"]
     assert list(ours.values["modes"]) == list(lme4.values["modes"])
 
@@ -129,10 +140,37 @@ def test_hostile_data_is_fitted_and_certified(formula, data):
         assert other.result.criterion.value >= m.result.criterion.value - 1e-6
 
 
-def test_a_perfect_fit_is_not_called_converged():
-    d = BASE.assign(y=1 + 2 * BASE.x + U[BASE.g])
-    try:
-        m = fit("y ~ x + (1 | g)", d)
-    except FitFailedError:
-        return
-    assert not m.result.evidence.converged
+@pytest.mark.parametrize(
+    ("formula", "y"),
+    [
+        ("y ~ x + (1 | g)", 1 + 2 * BASE.x + U[BASE.g]),
+        ("y ~ x + (x | g)", 1 + 2 * BASE.x + U[BASE.g] * (1 + BASE.x)),
+        ("y ~ 1 + (1 | g)", 1e6 + U[BASE.g]),
+    ],
+)
+def test_a_perfect_fit_is_refused(formula, y):
+    with pytest.raises(FitFailedError, match=r"residual variance is 0"):
+        fit(formula, BASE.assign(y=y))
+
+
+@pytest.mark.parametrize("unit", [1e4, 1e-3, 1.0])
+def test_sleepstudy_in_other_units_of_time(sleepstudy, unit):
+    """REML's criterion changes by log|X'X| alone, 2 log(unit); lme4's own answer is 17 off with
+    days times 1e4."""
+    d = sleepstudy.assign(Days=sleepstudy.Days * unit)
+    m = fit("Reaction ~ Days + (Days | Subject)", d)
+    expected = golden(CASES[0])["polished"]["criterion"] + 2 * np.log(unit)
+    assert CASES[0].name == "sleepstudy"
+    assert m.result.evidence.converged
+    assert m.REMLcrit() == pytest.approx(expected, abs=1e-8)
+
+
+def test_groups_of_1_to_100_000_rows():
+    sizes = [1] * 200 + [10] * 100 + [1000] * 10 + [100_000]
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    own = np.random.default_rng(5)
+    x = own.normal(size=len(g))
+    y = 1 + x + own.normal(size=len(sizes))[g] + own.normal(size=len(g))
+    m = fit("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": x, "g": g}))
+    assert m.result.evidence.converged
+    assert m.sigma() == pytest.approx(1.0, abs=0.02)

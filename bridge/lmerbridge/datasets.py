@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import tomllib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pandas as pd
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.files import data_folder
 
-__all__ = ["DatasetInfo", "describe", "is_local", "load", "names"]
+__all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv"]
 
 
 @dataclass(frozen=True)
@@ -211,16 +212,39 @@ def load(name: str) -> pd.DataFrame:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         content = _checked(content, info, str(path))
-    text = dict.fromkeys(info.levels, str)
-    frame = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, na_values=[""])
-    for column, levels in info.levels.items():
-        values = frame[column]
-        if levels == "numeric":
-            levels = sorted(values.dropna().unique(), key=float)
-        elif levels == "sorted":
-            levels = sorted(values.dropna().unique())
-        frame[column] = pd.Categorical(
-            values, categories=list(levels), ordered=column in info.ordered
-        )
+    frame = read_csv(io.BytesIO(content), info.levels, info.ordered)
     frame.attrs["name"] = name
+    return frame
+
+
+def read_csv(
+    source: Any, levels: Mapping[str, Any] | None = None, ordered: Collection[str] = ()
+) -> pd.DataFrame:
+    """A CSV file as a DataFrame, with R's rules: only an empty field is missing.
+
+    Parameters
+    ----------
+    source : path or file
+    levels : mapping, optional
+        Per factor its levels in order, or ``"numeric"`` or ``"sorted"`` for those orders. For a
+        path, the default is what a TOML file of the same name beside it says, if there is one
+        (``[columns.NAME]`` with ``levels = [...]`` and ``ordered = true``).
+    ordered : collection of str
+        The ordered factors.
+    """
+    beside = Path(source).with_suffix(".toml") if isinstance(source, (str, Path)) else None
+    if levels is None and beside is not None and beside.is_file():
+        columns = tomllib.loads(beside.read_text("utf-8")).get("columns", {})
+        levels = {c: v["levels"] for c, v in columns.items() if "levels" in v}
+        ordered = [c for c, v in columns.items() if v.get("ordered")]
+    levels = levels or {}
+    text = dict.fromkeys(levels, str)
+    frame = pd.read_csv(source, dtype=text, keep_default_na=False, na_values=[""])
+    for column, order in levels.items():
+        values = frame[column]
+        if order == "numeric":
+            order = sorted(values.dropna().unique(), key=float)
+        elif order == "sorted":
+            order = sorted(values.dropna().unique())
+        frame[column] = pd.Categorical(values, categories=list(order), ordered=column in ordered)
     return frame

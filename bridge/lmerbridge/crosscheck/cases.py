@@ -66,9 +66,9 @@ def load_cases(path: Path | None = None) -> list[Case]:
 
 
 def golden(case: Case) -> dict[str, Any] | None:
-    """What lme4 said of the case when the golden values were made, if it is one of ours."""
-    path = data_folder("reference") / "golden" / f"{case.name}.json"
-    if not path.is_file():
+    """What lme4 said of the case when the golden values beside the suite were made, if any."""
+    path = None if case.folder is None else case.folder / "golden" / f"{case.name}.json"
+    if path is None or not path.is_file():
         return None
     record: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if record["formula"] != case.formula or record["REML"] != case.REML:

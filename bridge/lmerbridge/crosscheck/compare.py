@@ -86,6 +86,11 @@ def _one(tolerance: Tolerance, reference: Quantities, other: Quantities) -> Comp
 def compare(reference: Quantities, other: Quantities) -> list[Comparison]:
     """Compare ``other`` with ``reference``, in the order and units of the tolerances.
 
-    A key that one side lacks is a disagreement; NaN agrees with nothing.
+    A key that one side lacks is a disagreement; NaN agrees with nothing. What was not kept of the
+    reference is not compared.
     """
-    return [_one(tolerance, reference, other) for tolerance in TOLERANCES]
+    return [
+        _one(tolerance, reference, other)
+        for tolerance in TOLERANCES
+        if tolerance.quantity in reference.values
+    ]

@@ -18,7 +18,7 @@ Keyed = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Quantities:
-    """What is compared of a fit.
+    """What is compared of a fit; a quantity that was not kept is absent from ``values``.
 
     ``units`` gives, for quantities compared in units of another number (standard errors,
     conditional standard deviations), that number by the same keys.
@@ -51,7 +51,7 @@ def _build(
     errors: list[float],
     variance: list[tuple[Any, Any, Any, float]],
     modes: dict[str, tuple[float, float]],
-    fitted: list[float],
+    fitted: list[float] | None,
     sigma: float,
     counts: dict[str, float],
     criterion: dict[str, float],
@@ -72,7 +72,7 @@ def _build(
             "correlations": correlations,
             "modes": {k: v[0] for k, v in modes.items()},
             "conditional SDs": {k: v[1] for k, v in modes.items()},
-            "fitted": {str(i): v for i, v in enumerate(fitted)},
+            **({} if fitted is None else {"fitted": {str(i): v for i, v in enumerate(fitted)}}),
             "AIC": {"AIC": criterion["AIC"]},
             "BIC": {"BIC": criterion["BIC"]},
             "df": {"df.residual": criterion["df_residual"]},
@@ -154,7 +154,7 @@ def of_golden(record: Mapping[str, Any], which: str, source: str) -> Quantities:
         [float(v) for v in _listed(fit["std_error"])],
         rows,
         dict(zip(keys, zip(re["condval"], re["condsd"], strict=True), strict=True)),
-        fit["fitted"],
+        fit.get("fitted"),
         fit["sigma"],
         {"nobs": fit["nobs"], **fit["groups"]},
         {k: float(fit[k]) for k in ("criterion", "AIC", "BIC", "df_residual")},

@@ -18,7 +18,7 @@ from lmerbridge.design import build_frame
 from lmerbridge.engines import FitSpec, engine_names, load_engine, refusal, status_of
 from lmerbridge.errors import DataError, FitFailedError, FitWarning, LmerBridgeError
 
-__all__ = ["CaseReport", "Outcome", "run_case", "run_suite"]
+__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_suite"]
 
 GOLDEN = "golden"
 POLISHED = "lme4 polished"
@@ -58,13 +58,20 @@ class CaseReport:
         return all(outcome.well for outcome in self.outcomes)
 
 
-def _data(case: Case) -> pd.DataFrame:
+def read_data(case: Case) -> pd.DataFrame:
+    """The data of a case.
+
+    Raises
+    ------
+    DataError
+        It is neither a data set nor a file that can be read.
+    """
     if case.data in datasets.names():
         return datasets.load(case.data)
     path = Path(case.data) if case.folder is None else case.folder / case.data
     if not path.is_file():
         raise DataError(f"{case.name}: {case.data!r} is neither a data set nor a file")
-    return pd.read_csv(path)
+    return datasets.read_csv(path)
 
 
 def _expected_error(case: Case, data: pd.DataFrame) -> Outcome:
@@ -105,7 +112,7 @@ def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
         return CaseReport(
             case, skipped=f"the data set {case.data!r} is not on this machine (LMERBRIDGE_DATA)"
         )
-    data = _data(case)
+    data = read_data(case)
     if case.error is not None:
         return CaseReport(case, (_expected_error(case, data),))
     with warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -205,6 +206,10 @@ def _from_narwhals(series: nw.Series[Any], name: str) -> Column:
     )
 
 
+# R's own, where the data has no column of that name.
+CONSTANTS = {"pi": math.pi}
+
+
 class Table:
     """The user's data, read column by column on demand and never changed."""
 
@@ -233,6 +238,8 @@ class Table:
             No such column, or of a type that a model cannot use.
         """
         if name not in self._read:
+            if name not in self.columns and name in CONSTANTS:
+                return Numeric(np.full(self.rows, CONSTANTS[name]))
             if name not in self.columns:
                 raise DataError(
                     f"the data has no column {name!r}{near_match(name, self.columns)}; "

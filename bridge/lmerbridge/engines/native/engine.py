@@ -25,6 +25,7 @@ __all__ = ["NativeEngine"]
 # a relative standard deviation of 1e-6, where the gradient still tells in which direction to go
 # (at 0 it is 0), and what ends there is set to 0.
 SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)
+NOTHING = 1e-5  # of the ordinary regression's residuals: what is left is rounding
 SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
 
 
@@ -81,6 +82,12 @@ class NativeEngine:
             raise FitFailedError(
                 f"the criterion of {frame.formula} could not be computed: the residual variance "
                 "is 0, or the columns of a random-effects term are not finite"
+            )
+        spread = float(np.sqrt(products.gram[-1, -1] / products.n))
+        if not optimum.certified and found.sigma < NOTHING * spread:
+            raise FitFailedError(
+                f"the random effects of {frame.formula} fit the response exactly: the residual "
+                "variance is 0 to working precision, and the criterion has no minimum"
             )
         singular = bool(np.any(found.theta[diagonal] < SINGULAR))
         return assembled(
