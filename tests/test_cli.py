@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.cli import main
+from lmerbridge.files import data_folder
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -143,6 +145,8 @@ def test_check(run, tmp_path):
     path.write_text(
         '[[case]]\nname = "Dyestuff"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
     )
+    (tmp_path / "golden").mkdir()
+    shutil.copy(data_folder("reference") / "golden" / "Dyestuff.json", tmp_path / "golden")
     status, out, _ = run("check", str(path), "--engine", "statsmodels")
     assert status == 0
     assert "1 of 1 comparisons agree" in out

@@ -6,7 +6,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.crosscheck import golden, load_cases, of_golden, of_result, read_data
-from lmerbridge.errors import FitFailedError, UnsupportedModelError
+from lmerbridge.errors import DataError, FitFailedError, UnsupportedModelError
 from lmerbridge.files import data_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
@@ -174,3 +174,42 @@ def test_groups_of_1_to_100_000_rows():
     m = fit("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": x, "g": g}))
     assert m.result.evidence.converged
     assert m.sigma() == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("formula", "arguments"),
+    [
+        ("y ~ x + (1 | g)", {}),
+        ("y ~ x + (x | g)", {"REML": False}),
+        ("y ~ x + (x || g)", {"weights": "w"}),
+        ("y ~ x + (x + z | g)", {"offset": "z"}),
+        ("y ~ 0 + (1 | g)", {}),
+        ("y ~ x + (x | g) + (1 | h)", {"weights": "w", "offset": "x"}),
+    ],
+)
+def test_many_responses_are_fitted_as_one_by_one(simulated, formula, arguments):
+    m = fit(formula, simulated, **arguments)
+    own = np.random.default_rng(8)
+    Y = m.fitted().to_numpy()[:, None] + m.sigma() * own.normal(size=(m.nobs(), 12))
+    Y[:, 3] = own.normal(size=m.nobs())  # likely singular
+    Y[:, 4] *= 1e6
+    found = m.refit_many(Y)
+    assert found.converged.all()
+    for i in range(12):
+        one = m.refit(Y[:, i])
+        assert found.criterion[i] == pytest.approx(one.result.criterion.value, abs=1e-7)
+        assert found.sigma[i] == pytest.approx(one.sigma(), rel=1e-4)
+        errors = np.sqrt(np.diag(one.vcov()))
+        assert np.all(np.abs(found.beta[i] - one.fixef().to_numpy()) <= 1e-4 * errors)
+        assert found.singular[i] == one.isSingular()
+
+
+def test_many_responses_that_cannot_be(simulated):
+    m = fit("y ~ x + (1 | g)", simulated)
+    with pytest.raises(DataError, match=r"shape \(3, 2\)"):
+        m.refit_many(np.zeros((3, 2)))
+    with pytest.raises(DataError, match="missing"):
+        m.refit_many(np.full((m.nobs(), 1), np.nan))
+    constant = m.refit_many(np.ones((m.nobs(), 2)))
+    assert not constant.converged.any()
+    assert len(m.refit_many(np.empty((m.nobs(), 0)))) == 0

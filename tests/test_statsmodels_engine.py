@@ -246,3 +246,17 @@ def test_scaling_leaves_columns_of_unit_size(simulated):
     problem = make_problem(frame)
     np.testing.assert_allclose(problem.X.T @ problem.X / 160, np.eye(3), atol=1e-10)
     np.testing.assert_allclose(np.mean(problem.correlated.columns**2, axis=0), 1, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)", "y ~ x + (x || g)"]
+)
+def test_it_starts_from_the_native_optimum_unless_told_not_to(simulated, formula):
+    warm, cold = (
+        lb.lmer(formula, simulated, engine="statsmodels", start=start) for start in (None, "cold")
+    )
+    assert "from the native engine's optimum" in warm.result.evidence.message
+    assert "native" not in cold.result.evidence.message
+    assert warm.result.evidence.evaluations < cold.result.evidence.evaluations
+    assert warm.result.criterion.value == pytest.approx(cold.result.criterion.value, abs=1e-6)
+    assert warm.result.provenance.engine == "statsmodels"

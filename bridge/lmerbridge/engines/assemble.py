@@ -42,6 +42,7 @@ def assembled(
     seconds: float,
     components: Mapping[str, float] | None = None,
     missing: Mapping[str, str] | None = None,
+    origin: str = "",
 ) -> FitResult:
     """A result with lme4's counts and words.
 
@@ -53,6 +54,8 @@ def assembled(
         The parameters that are not at the floor.
     packages : tuple of str
         What computed; the first is the engine's own.
+    origin : str
+        Where the search started, if not at the engine's usual place.
     """
     n, parameters = frame.nobs, frame.X.shape[1] + len(estimates.theta) + 1
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
@@ -81,7 +84,7 @@ def assembled(
             gradient_norm=float(np.abs(optimum.gradient[free]).max(initial=0.0)),
             optimizer=optimum.optimizer,
             code=0 if optimum.certified else 1,
-            message=f"tried {', '.join(optimum.tried)}",
+            message=f"tried {', '.join(optimum.tried)}" + (f", {origin}" if origin else ""),
             evaluations=optimum.evaluations,
             messages=tuple(messages),
             notes=tuple(note.text for note in frame.notes),

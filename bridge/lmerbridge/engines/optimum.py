@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,7 +24,9 @@ Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 SAME_HESSIAN = 1e-4
 # A diagonal parameter below this is tried at the floor.
 SMALL = 5e-3
-_STARTS = (1.0, 0.2, 3.0)
+# Where a parameter at the floor is tried as well.
+HEIGHTS = (0.003, 0.03, 0.3)
+STARTS = (1.0, 0.2, 3.0)
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,17 @@ class _Objective:
 
     def value(self, x: Vector) -> float:
         self.evaluations += 1
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            try:
-                found = float(self._value(x))
-            except (np.linalg.LinAlgError, FloatingPointError):
-                return np.inf
+        try:
+            found = float(self._value(x))
+        except (np.linalg.LinAlgError, FloatingPointError):
+            return np.inf
         return found if np.isfinite(found) else np.inf
 
     def gradient(self, x: Vector) -> Vector:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            try:
-                return np.asarray(self._gradient(x), dtype=np.float64)
-            except (np.linalg.LinAlgError, FloatingPointError):
-                return np.zeros_like(x)
+        try:
+            return np.asarray(self._gradient(x), dtype=np.float64)
+        except (np.linalg.LinAlgError, FloatingPointError):
+            return np.zeros_like(x)
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
         """Differences of the gradient over the free parameters."""
@@ -221,7 +220,7 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     """Whether the criterion falls when a parameter at the floor moves up."""
     here, s = objective.value(x), objective.settings
     for i in np.flatnonzero(diagonal & (x <= s.at_floor)):
-        for height in (0.003, 0.03, 0.3):
+        for height in HEIGHTS:
             moved = x.copy()
             moved[i] = height
             if objective.value(moved) < here - s.tolerance:
@@ -271,7 +270,7 @@ def _attempts(
         )
         return np.asarray(found.x)
 
-    starts = [np.where(diagonal, height, 0.0) for height in _STARTS]
+    starts = [np.where(diagonal, height, 0.0) for height in STARTS]
     if start is not None:
         starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
     if information is not None:
@@ -283,6 +282,15 @@ def _attempts(
     yield "Nelder-Mead", simplex(starts[0])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What fails on the way is seen by its value."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quiet()
 def roughly(
     value: Callable[[Vector], float],
     gradient: Callable[[Vector], Vector],
@@ -295,6 +303,7 @@ def roughly(
     return _scoring(objective, information, np.where(diagonal, 1.0, 0.0), diagonal)
 
 
+@_quiet()
 def minimize(
     value: Callable[[Vector], float],
     gradient: Callable[[Vector], Vector],
@@ -341,7 +350,7 @@ def minimize(
         ):
             best = (found, x, decrement, good, name)
         at_floor = bool(np.any(diagonal & (best[1] <= settings.at_floor)))
-        if best[3] and (not at_floor or count >= len(_STARTS)):
+        if best[3] and (not at_floor or count >= len(STARTS)):
             break
     assert best is not None
     return Optimum(

@@ -47,12 +47,16 @@ class Feature(Enum):
 
 @dataclass(frozen=True)
 class FitSpec:
-    """How to fit: everything of the call that is not in the model frame."""
+    """How to fit: everything of the call that is not in the model frame.
+
+    ``cold``: no engine may start from what another one found.
+    """
 
     REML: bool = True
     start: tuple[float, ...] | None = None
     family: str = "gaussian"
     link: str = "identity"
+    cold: bool = False
 
 
 @dataclass(frozen=True)

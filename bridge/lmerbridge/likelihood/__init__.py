@@ -8,13 +8,25 @@ from lmerbridge.likelihood.evaluate import (
     derivatives,
     evaluate,
 )
+from lmerbridge.likelihood.many import (
+    Many,
+    Solutions,
+    derivatives_of_many,
+    many_responses,
+    solutions_of_many,
+)
 
 __all__ = [
     "CrossProducts",
     "Derivatives",
     "Evaluation",
+    "Many",
+    "Solutions",
     "criterion",
     "cross_products",
     "derivatives",
+    "derivatives_of_many",
     "evaluate",
+    "many_responses",
+    "solutions_of_many",
 ]

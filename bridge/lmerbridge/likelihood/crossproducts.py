@@ -10,6 +10,7 @@ scaled and centred (``column_map``); theta and effects are the user's all the sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -139,6 +140,34 @@ class CrossProducts:
         """The same with theta and effects those of the scaled columns."""
         return replace(self, maps=tuple(np.eye(len(M)) for M in self.maps))
 
+    def with_response(self, frame: ModelFrame, response: Array) -> CrossProducts:
+        """Those of the same model with another response (n,); ``frame`` is the one these are of."""
+        y, X, root = replace(frame, y=response).weighted()
+        inverse = linalg.inv(self.R) if self.p else np.empty((0, 0))
+        Q = X @ inverse
+        b = inverse @ (Q.T @ y)
+        residual = y - X @ b
+        gram = self.gram.copy()
+        gram[:-1, -1] = gram[-1, :-1] = Q.T @ residual
+        gram[-1, -1] = residual @ residual
+        Zr1, Zr2 = self.Zr1.copy(), self.Zr2.copy()
+        _, terms, blocks = _layout(frame)
+        scales = by_factor(self.factors, terms, self.maps)
+        for factor, own, M in zip(self.factors, blocks, scales, strict=True):
+            columns = _columns(own, M, slice(None), root)
+            sums = np.column_stack(
+                [
+                    np.bincount(own[0].codes, columns[:, i] * residual, factor.levels)
+                    for i in range(factor.width)
+                ]
+            )
+            if factor.start == 0:
+                Zr1[:, :, -1] = sums
+            else:
+                start = factor.start - self.factors[0].columns
+                Zr2[start : start + factor.columns, -1] = sums.ravel()
+        return replace(self, gram=gram, b=b, Zr1=Zr1, Zr2=Zr2)
+
     def alone(self, index: int) -> CrossProducts:
         """The model with the terms on one factor only."""
         factor = self.factors[index]
@@ -156,8 +185,8 @@ class CrossProducts:
             maps=tuple(M for M, t in zip(self.maps, self.terms, strict=True) if t.factor == index),
             stages=1,
             ZZ1=ZZ1,
-            ZZ12=sparse.csr_array((factor.columns, 0)),
-            ZZ2=sparse.csr_array((0, 0)),
+            ZZ12=_zero(factor.columns, 0),
+            ZZ2=_zero(0, 0),
             Zr1=Zr1,
             Zr2=np.empty((0, self.p + 1)),
         )
@@ -181,6 +210,12 @@ def diagonal_blocks(matrix: sparse.csr_array, levels: int, width: int) -> Array:
         blocks, (entries.row // width, entries.row % width, entries.col % width), entries.data
     )
     return blocks
+
+
+@functools.lru_cache(maxsize=64)
+def _zero(rows: int, columns: int) -> sparse.csr_array:
+    """Made once: that takes as long as an evaluation of a small model."""
+    return sparse.csr_array((rows, columns))
 
 
 def _regression(frame: ModelFrame) -> tuple[Array, Array, Array]:
@@ -254,7 +289,7 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
     ZZ1 = np.zeros((k, k, levels))
     Zr1 = np.zeros((k, p + 1, levels))
     gram = np.zeros((p + 1, p + 1))
-    ZZ12, ZZ2 = sparse.csr_array((first.columns, q2)), sparse.csr_array((q2, q2))
+    ZZ12, ZZ2 = _zero(first.columns, q2), _zero(q2, q2)
     Zr2 = np.zeros((q2, p + 1))
     for rows in chunks(n):
         y, X, root = frame.weighted(rows)

@@ -47,10 +47,45 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class _Root:
+    """Lambda of several factors, block-diagonal: ``blocks`` by factor, or its diagonal alone."""
+
+    factors: tuple[Factor, ...]
+    blocks: list[Array]
+    scale: Array | None
+
+    @classmethod
+    def of(cls, factors: tuple[Factor, ...], blocks: list[Array]) -> _Root:
+        scale = None
+        if all(np.count_nonzero(b) == np.count_nonzero(np.diag(b)) for b in blocks):
+            scale = np.concatenate(
+                [np.tile(np.diag(b), f.levels) for f, b in zip(factors, blocks, strict=True)]
+            )
+        return cls(factors, blocks, scale)
+
+    def times(self, right: Array, transposed: bool = False) -> Array:
+        """Lambda right, or Lambda' right."""
+        if self.scale is not None:
+            return np.asarray(self.scale[:, None] * right)
+        parts, start = [], 0
+        for factor, block in zip(self.factors, self.blocks, strict=True):
+            part = right[start : start + factor.columns].reshape(factor.levels, factor.width, -1)
+            parts.append(((block.T if transposed else block) @ part).reshape(factor.columns, -1))
+            start += factor.columns
+        return np.concatenate(parts)
+
+    def around(self, matrix: Array, transposed: bool = False) -> Array:
+        """Lambda matrix Lambda', or Lambda' matrix Lambda, for a symmetric matrix."""
+        if self.scale is not None:
+            return np.asarray(matrix * self.scale * self.scale[:, None])
+        return self.times(self.times(matrix, transposed).T, transposed)
+
+
+@dataclass(frozen=True)
 class Rest:
     """The factors that are one dense matrix (q, q): F, and the lower Cholesky factor of M."""
 
-    Lambda: sparse.csr_array
+    Lambda: _Root
     F: Array
     L: Array
 
@@ -67,24 +102,16 @@ class Rest:
     @cached_property
     def H(self) -> Array:
         """Lambda M^-1 Lambda'."""
-        return _scaled(self.Lambda, self.inverse)
+        return self.Lambda.around(self.inverse)
 
     def solve(self, right: Array) -> Array:
         """Lambda M^-1 Lambda' right."""
-        inner = self.Lambda.T @ right
+        inner = self.Lambda.times(right, transposed=True)
         if "inverse" in self.__dict__:
             inner = self.inverse @ inner
         else:
             inner = linalg.cho_solve((self.L, True), inner, check_finite=False)
-        return np.asarray(self.Lambda @ inner)
-
-
-def _scaled(Lambda: sparse.csr_array, matrix: Array) -> Array:
-    """Lambda matrix Lambda'; cheap where Lambda is diagonal."""
-    scale = Lambda.diagonal()
-    if Lambda.nnz == np.count_nonzero(scale):
-        return np.asarray(matrix * scale * scale[:, None])
-    return np.asarray(Lambda @ (Lambda @ matrix.T).T)
+        return self.Lambda.times(inner)
 
 
 @dataclass(frozen=True)
@@ -211,16 +238,8 @@ def _stage(D: Array, Lambda: Array, C: Coupling | None) -> tuple[Stage, float]:
 
 
 def _rest(F: Array, factors: tuple[Factor, ...], blocks: list[Array]) -> tuple[Rest, float] | None:
-    Lambda = sparse.csr_array(
-        sparse.block_diag(
-            [
-                sparse.kron(sparse.eye_array(factor.levels), block, format="csr")
-                for factor, block in zip(factors, blocks, strict=True)
-            ],
-            format="csr",
-        )
-    )
-    M = _scaled(Lambda.T.tocsr(), F)
+    Lambda = _Root.of(factors, blocks)
+    M = Lambda.around(F, transposed=True)
     diagonal = np.arange(len(M))
     M[diagonal, diagonal] += 1.0
     # the transpose is the same matrix in LAPACK's order

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,18 +32,6 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # For the gradient where a diagonal element of Lambda is 0: the limit is taken from here.
 _NEAR_ZERO = 1e-7
-
-
-@dataclass(frozen=True)
-class Derivatives:
-    """The criterion with its gradient (m,) and average information (m, m) at a theta.
-
-    ``criterion`` is infinite, and the others 0, where it cannot be computed.
-    """
-
-    criterion: float
-    gradient: Array
-    information: Array
 
 
 @dataclass(frozen=True)
@@ -272,23 +261,45 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
     return np.asarray(0.5 * (found + found.T))
 
 
+class Derivatives:
+    """The criterion at a theta, with its gradient (m,) and average information (m, m), which are
+    computed when they are asked for.
+
+    ``criterion`` is infinite, and the others 0, where it cannot be computed.
+    """
+
+    def __init__(self, c: CrossProducts, theta: Array, REML: bool):
+        self._c, self._REML, self._size = c, REML, len(theta)
+        self._solution = _solve(c, theta, REML)
+        self.criterion = math.inf if self._solution is None else self._solution.criterion
+
+    @cached_property
+    def gradient(self) -> Array:
+        c, s = self._c, self._solution
+        if s is None:
+            return np.zeros(self._size)
+        p = c.p
+        parts = []
+        for term, block, back, part in zip(
+            c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
+        ):
+            W = s.whitened[term.factor][:, term.within]
+            inner = (s.freedom / s.rss) * _summed(W[:, :, p:])
+            if self._REML and p:
+                inner += _summed(W[:, :, :p] @ s.half)
+            parts.append((2 * back.T @ (part - inner @ back @ block)).T[upper_triangle(term.size)])
+        return np.concatenate(parts)
+
+    @cached_property
+    def information(self) -> Array:
+        if self._solution is None:
+            return np.zeros((self._size, self._size))
+        return _information(self._c, self._solution)
+
+
 def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
     """The criterion, its gradient and its average information at ``theta``."""
-    s = _solve(c, theta, REML, inverse=True)
-    if s is None:
-        m = len(theta)
-        return Derivatives(math.inf, np.zeros(m), np.zeros((m, m)))
-    p = c.p
-    parts = []
-    for term, block, back, part in zip(
-        c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
-    ):
-        W = s.whitened[term.factor][:, term.within]
-        inner = (s.freedom / s.rss) * _summed(W[:, :, p:])
-        if REML and p:
-            inner += _summed(W[:, :, :p] @ s.half)
-        parts.append((2 * back.T @ (part - inner @ back @ block)).T[upper_triangle(term.size)])
-    return Derivatives(s.criterion, np.concatenate(parts), _information(c, s))
+    return Derivatives(c, np.asarray(theta, dtype=np.float64), REML)
 
 
 def _spread(c: CrossProducts, s: _Solution) -> list[Array]:

@@ -40,7 +40,7 @@ def _data_name(data: Any, depth: int) -> str:
 
 
 def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
-    if start is None:
+    if start is None or (isinstance(start, str) and start == "cold"):
         return None
     if isinstance(start, Mapping):
         if set(start) != {"theta"}:
@@ -62,7 +62,11 @@ def fit_frame(
 ) -> Model:
     """Fit a model frame, and warn of what lme4 would warn of."""
     # without fixed effects there is nothing to restrict: lme4 fits by ML
-    spec = FitSpec(REML=bool(REML) and frame.X.shape[1] > 0, start=_theta_start(start, frame))
+    spec = FitSpec(
+        REML=bool(REML) and frame.X.shape[1] > 0,
+        start=_theta_start(start, frame),
+        cold=isinstance(start, str) and start == "cold",
+    )
     for note in frame.notes:
         warnings.warn(note.text, FitWarning, stacklevel=3)
     result = fit_engine(frame, spec, engine)
@@ -81,7 +85,7 @@ def lmer(
     subset: Any = None,
     na_action: str = "omit",
     contrasts: Mapping[str, Any] | None = None,
-    start: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
     control: Control | None = None,
     *,
     _data_name: str | None = None,
@@ -111,7 +115,8 @@ def lmer(
         Per factor ``"contr.sum"``, ``"contr.helmert"``, ``"contr.poly"``, ``"contr.treatment"``,
         ``"contr.SAS"``, or a matrix; for the fixed effects only, as in lme4.
     start : sequence of float, optional
-        Starting theta.
+        Starting theta. ``"cold"``: the engine's own start, also for statsmodels, which otherwise
+        starts from the native engine's optimum.
     control : Control, optional
         From :func:`lmerbridge.lmerControl`.
 

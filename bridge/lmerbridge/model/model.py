@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.model import tidy as broom
 from lmerbridge.model.components import component
 from lmerbridge.result import FitResult, tables, to_json
+
+if TYPE_CHECKING:
+    from lmerbridge.engines.native.refits import Refits
 
 __all__ = ["Model"]
 
@@ -276,6 +279,27 @@ class Model:
         return replace(
             fit_frame(frame, inputs["REML"], inputs["start"], inputs["engine"]), inputs=inputs
         )
+
+    def refit_many(self, responses: Any) -> Refits:
+        """Fit the same model to many responses, fast: simulation, bootstrap, power.
+
+        By the native engine, whichever engine fitted this model; models with one grouping
+        factor are fitted all at once.
+
+        Parameters
+        ----------
+        responses : array (n, B)
+            A column per response, a value per row used.
+
+        Returns
+        -------
+        Refits
+            beta (B, p), theta (B, m), sigma, criterion, converged and singular (B,).
+        """
+        from lmerbridge.engines.native.refits import refit_many
+
+        self._inputs()
+        return refit_many(self.frame, responses, self.result.call.REML, self.result.estimates.theta)
 
     def _inputs(self) -> Mapping[str, Any]:
         if self.inputs is None:

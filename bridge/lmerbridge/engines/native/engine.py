@@ -65,9 +65,9 @@ class NativeEngine:
         start = (
             None
             if spec.start is None
-            else _mapped(np.array(spec.start), sizes, [np.linalg.inv(M) for M in maps])
+            else mapped(np.array(spec.start), sizes, [np.linalg.inv(M) for M in maps])
         )
-        objective = _Objective(scaled, spec.REML)
+        objective = Objective(scaled, spec.REML)
         if start is None and len(scaled.factors) > 1:
             start = _start(scaled, spec.REML)
         optimum = minimize(
@@ -77,7 +77,7 @@ class NativeEngine:
         found = None
         if np.isfinite(optimum.value):
             x = np.where(zero, 0.0, optimum.x)
-            found = evaluate(products, _mapped(x, sizes, maps), spec.REML)
+            found = evaluate(products, mapped(x, sizes, maps), spec.REML)
         if found is None:
             raise FitFailedError(
                 f"the criterion of {frame.formula} could not be computed: the residual variance "
@@ -106,7 +106,7 @@ class NativeEngine:
         )
 
 
-def _mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
+def mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
     """Theta of the terms whose effects are ``maps[t]`` times these."""
     parts = []
     for block, M in zip(templates(theta, sizes), maps, strict=True):
@@ -114,7 +114,7 @@ def _mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
     return np.concatenate(parts)
 
 
-class _Objective:
+class Objective:
     """The criterion with its derivatives; all come of one factorization, which is kept."""
 
     def __init__(self, products: CrossProducts, REML: bool):
@@ -150,7 +150,7 @@ def _start(products: CrossProducts, REML: bool) -> Any:
     for index in range(len(products.factors)):
         own = [i for i, term in enumerate(products.terms) if term.factor == index]
         diagonal = theta_lower([sizes[i] for i in own]) == 0
-        objective = _Objective(products.alone(index), REML)
+        objective = Objective(products.alone(index), REML)
         found = roughly(
             objective.value, objective.gradient, objective.information, diagonal, SETTINGS
         )

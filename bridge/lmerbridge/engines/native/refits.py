@@ -1,0 +1,158 @@
+"""Many responses fitted to one model: simulation, bootstrap, power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame, theta_lower
+from lmerbridge.engines.native.engine import (
+    SETTINGS,
+    SINGULAR,
+    Objective,
+    mapped,
+)
+from lmerbridge.engines.optimum import STARTS, minimize
+from lmerbridge.errors import DataError
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
+
+__all__ = ["Refits", "refit_many"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Numbers of 8 bytes that the responses done at once may take.
+ROOM = 4_000_000
+
+
+@dataclass(frozen=True)
+class Refits:
+    """One model fitted to B responses.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the fixed effects.
+    beta : array (B, p); theta : array (B, m); sigma, criterion : array (B,)
+        NaN where a response could not be fitted, such as a constant one.
+    converged, singular : array of bool (B,)
+    """
+
+    names: tuple[str, ...]
+    beta: Array
+    theta: Array
+    sigma: Array
+    criterion: Array
+    converged: Array
+    singular: Array
+
+    def __len__(self) -> int:
+        return len(self.sigma)
+
+
+def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None) -> Refits:
+    """Fit the model of ``frame`` to each column of ``responses``.
+
+    Models with one grouping factor are fitted many at a time; others one after another, from
+    the same cross-products.
+
+    Parameters
+    ----------
+    responses : array (n, B)
+    start : array (m,), optional
+        Theta to start from, such as that of the model the responses were simulated from.
+
+    Raises
+    ------
+    DataError
+        Another number of rows, or a missing or infinite value.
+    """
+    from lmerbridge.likelihood import cross_products
+
+    Y = np.asarray(responses, dtype=np.float64)
+    if Y.ndim != 2 or len(Y) != frame.nobs:
+        raise DataError(
+            f"the new responses have shape {Y.shape}; the model has {frame.nobs} rows, "
+            "and each column is a response"
+        )
+    if not np.isfinite(Y).all():
+        raise DataError("the new responses have missing or infinite values")
+    constant = np.ptp(Y, axis=0) == 0 if len(Y) else np.zeros(Y.shape[1], dtype=bool)
+    c = cross_products(frame)
+    sizes = [term.size for term in c.terms]
+    diagonal = theta_lower(sizes) == 0
+    first = np.where(diagonal, STARTS[0], 0.0)
+    if start is not None:
+        inverse = [np.linalg.inv(M) for M in c.maps]
+        first = mapped(np.asarray(start, dtype=np.float64), sizes, inverse)
+        first = np.where(diagonal, np.maximum(first, 0.05), first)
+    fits = _together if len(c.factors) == 1 else _one_by_one
+    per = max(1, ROOM // (c.ZZ1.size * (c.p + len(diagonal) + 2)))
+    parts = [
+        fits(frame, c, Y[:, begin : begin + per], REML, first, diagonal)
+        for begin in range(0, Y.shape[1], per)
+    ] or [(np.empty((0, c.p)), np.empty((0, len(diagonal))), *(np.empty(0),) * 3)]
+    beta, x, sigma, criterion, certified = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    x = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
+    theta = np.array([mapped(t, sizes, c.maps) for t in x]).reshape(x.shape)
+    failed = ~np.isfinite(criterion) | constant
+    for values in (beta, theta, sigma, criterion):
+        values[failed] = np.nan
+    singular = np.any(theta[:, diagonal] < SINGULAR, axis=1)
+    return Refits(
+        frame.x_names, beta, theta, sigma, criterion, certified.astype(bool) & ~failed, singular
+    )
+
+
+def _together(
+    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    from lmerbridge.engines.many import minimize_many
+    from lmerbridge.likelihood import derivatives_of_many, many_responses, solutions_of_many
+
+    many = replace(many_responses(frame, c, Y), shared=c.in_own_units())
+    starts = [first, *(np.where(diagonal, height, 0.0) for height in STARTS)]
+
+    def at(which: Array, x: Array, information: bool) -> tuple[Array, Array, Array]:
+        return derivatives_of_many(many.at(which), x, REML, information)
+
+    broadcast = [np.broadcast_to(s, (Y.shape[1], len(s))).copy() for s in starts]
+    found = minimize_many(at, broadcast, diagonal, SETTINGS)
+    x, certified = found.x.copy(), found.certified.copy()
+    for i in np.flatnonzero(~certified):
+        x[i], certified[i] = _alone(many.one(int(i)), REML, first, diagonal)
+    at_zero = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
+    s = solutions_of_many(many, at_zero, REML)
+    return s.beta, x, s.sigma, s.criterion, certified
+
+
+def _alone(c: CrossProducts, REML: bool, first: Array, diagonal: Array) -> tuple[Array, bool]:
+    objective = Objective(c.in_own_units(), REML)
+    found = minimize(
+        objective.value, objective.gradient, diagonal, SETTINGS, first, objective.information
+    )
+    return found.x, found.certified
+
+
+def _one_by_one(
+    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    from lmerbridge.likelihood import evaluate
+
+    p, count = c.p, Y.shape[1]
+    beta, sigma = np.full((count, p), np.nan), np.full(count, np.nan)
+    x, criterion = np.tile(first, (count, 1)), np.full(count, np.inf)
+    certified = np.zeros(count, dtype=bool)
+    for i in range(count):
+        own = c.with_response(frame, Y[:, i]).in_own_units()
+        x[i], certified[i] = _alone(own, REML, first, diagonal)
+        theta = np.where(diagonal & (x[i] <= SETTINGS.at_floor), 0.0, x[i])
+        found = evaluate(own, theta, REML)
+        if found is not None:
+            beta[i], sigma[i], criterion[i] = found.beta, found.sigma, found.criterion
+    return beta, x, sigma, criterion, certified
