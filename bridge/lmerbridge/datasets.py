@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pandas as pd
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.files import data_folder
 
-__all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv"]
+__all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def load(name: str) -> pd.DataFrame:
 def read_csv(
     source: Any, levels: Mapping[str, Any] | None = None, ordered: Collection[str] = ()
 ) -> pd.DataFrame:
-    """A CSV file as a DataFrame, with R's rules: only an empty field is missing.
+    """A CSV file as a DataFrame; an empty field and NA are missing, as in R.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def read_csv(
         ordered = [c for c, v in columns.items() if v.get("ordered")]
     levels = levels or {}
     text = dict.fromkeys(levels, str)
-    frame = pd.read_csv(source, dtype=text, keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(source, dtype=text, keep_default_na=False, na_values=["", "NA", "NaN"])
     for column, order in levels.items():
         values = frame[column]
         if order == "numeric":
@@ -247,4 +247,33 @@ def read_csv(
         elif order == "sorted":
             order = sorted(values.dropna().unique())
         frame[column] = pd.Categorical(values, categories=list(order), ordered=column in ordered)
+    return frame
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV, TSV, Parquet or Feather file as a DataFrame; CSV as :func:`read_csv` reads it.
+
+    Raises
+    ------
+    DataError
+        Not such a file, or it cannot be read.
+    """
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".csv": read_csv,
+        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
+        ".parquet": pd.read_parquet,
+        ".feather": pd.read_feather,
+        ".arrow": pd.read_feather,
+    }
+    name = path.name.removesuffix(".gz")
+    reader = readers.get(Path(name).suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: unknown kind of file; known: {', '.join(readers)}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        frame: pd.DataFrame = reader(path)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise DataError(f"{path} cannot be read: {type(error).__name__}: {first}") from error
     return frame

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,29 +30,6 @@ app = typer.Typer(
 class TidyFormat(StrEnum):
     csv = "csv"
     json = "json"
-
-
-def _read(path: Path) -> Any:
-    import pandas as pd
-
-    readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": pd.read_csv,
-        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
-        ".parquet": pd.read_parquet,
-        ".feather": pd.read_feather,
-        ".arrow": pd.read_feather,
-    }
-    name = path.name.removesuffix(".gz")
-    reader = readers.get(Path(name).suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: unknown kind of file; known: {', '.join(readers)}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        return reader(path)
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise DataError(f"{path} cannot be read: {type(error).__name__}: {first}") from error
 
 
 @app.callback(invoke_without_command=True)
@@ -92,7 +68,7 @@ def fit(
     if not path.exists() and not path.suffix and data in datasets.names():
         table, name = datasets.load(data), data
     else:
-        table, name = _read(path), path.stem
+        table, name = datasets.read_table(path), path.stem
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         model = lmer(

@@ -1,27 +1,47 @@
-"""Fits by several engines, compared quantity by quantity."""
+"""Fits by several engines, compared quantity by quantity, each disagreement explained."""
 
 from lmerbridge.crosscheck.cases import Case, golden, load_cases
-from lmerbridge.crosscheck.compare import Comparison, compare
+from lmerbridge.crosscheck.compare import Difference, compare
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
-from lmerbridge.crosscheck.report import suite_text
-from lmerbridge.crosscheck.suite import CaseReport, Outcome, read_data, run_case, run_suite
+from lmerbridge.crosscheck.referee import Point, Referee
+from lmerbridge.crosscheck.report import suite_text, totals
+from lmerbridge.crosscheck.suite import (
+    CaseReport,
+    Outcome,
+    available_engines,
+    read_data,
+    run_case,
+    run_frame,
+    run_suite,
+)
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
+from lmerbridge.crosscheck.verdict import VERDICTS, Fact, Reference, Verdict, judge
 
 __all__ = [
     "TOLERANCES",
+    "VERDICTS",
     "Case",
     "CaseReport",
-    "Comparison",
+    "Difference",
+    "Fact",
     "Outcome",
+    "Point",
     "Quantities",
+    "Referee",
+    "Reference",
     "Tolerance",
+    "Verdict",
+    "available_engines",
     "compare",
     "golden",
+    "judge",
     "load_cases",
     "of_golden",
     "of_result",
     "read_data",
     "run_case",
+    "run_frame",
     "run_suite",
     "suite_text",
+    "totals",
 ]

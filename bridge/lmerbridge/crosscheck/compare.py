@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmerbridge.crosscheck.quantities import Quantities
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Difference", "compare"]
 
 _FLOOR = 1e-3  # of sigma: a component this small is no component
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """The worst difference of one quantity.
 
     ``difference`` is in the tolerance's unit; ``None`` where nothing could be compared.
@@ -62,28 +63,30 @@ def _difference(
     return gap
 
 
-def _one(tolerance: Tolerance, reference: Quantities, other: Quantities) -> Comparison:
+def _one(tolerance: Tolerance, reference: Quantities, other: Quantities) -> Difference:
     quantity = tolerance.quantity
     a, b = reference.values[quantity], other.values[quantity]
     for key in [*a, *b]:
         if key not in a or key not in b:
             lacking = reference.source if key not in a else other.source
-            return Comparison(quantity, None, key, tolerance, f"{lacking} has no {key!r}")
+            return Difference(quantity, None, key, tolerance, f"{lacking} has no {key!r}")
     worst: tuple[float, str] | None = None
     for key in a:
         gap = _difference(quantity, key, a[key], b[key], reference, other)
         if gap is None:
             continue
         if math.isnan(gap):
-            return Comparison(quantity, None, key, tolerance, f"NaN at {key!r}")
+            return Difference(quantity, None, key, tolerance, f"NaN at {key!r}")
         if worst is None or gap > worst[0]:
             worst = (gap, key)
     if worst is None:
-        return Comparison(quantity, None, None, tolerance)
-    return Comparison(quantity, worst[0], worst[1], tolerance)
+        return Difference(quantity, None, None, tolerance)
+    return Difference(quantity, worst[0], worst[1], tolerance)
 
 
-def compare(reference: Quantities, other: Quantities) -> list[Comparison]:
+def compare(
+    reference: Quantities, other: Quantities, tolerances: Sequence[Tolerance] = TOLERANCES
+) -> list[Difference]:
     """Compare ``other`` with ``reference``, in the order and units of the tolerances.
 
     A key that one side lacks is a disagreement; NaN agrees with nothing. What was not kept of the
@@ -91,6 +94,6 @@ def compare(reference: Quantities, other: Quantities) -> list[Comparison]:
     """
     return [
         _one(tolerance, reference, other)
-        for tolerance in TOLERANCES
+        for tolerance in tolerances
         if tolerance.quantity in reference.values
     ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from lmerbridge.crosscheck.compare import Comparison
-from lmerbridge.crosscheck.suite import CaseReport
+from lmerbridge.crosscheck.compare import Difference
+from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.tolerances import TOLERANCES
+from lmerbridge.crosscheck.verdict import VERDICTS
 
-__all__ = ["suite_text"]
+__all__ = ["explanations", "suite_rows", "suite_text", "totals", "verdict_cell"]
 
 _SHORT = {
     "criterion": "criterion",
@@ -28,7 +30,7 @@ _SHORT = {
 }
 
 
-def _cell(comparison: Comparison) -> str:
+def _cell(comparison: Difference) -> str:
     if comparison.problem is not None:
         return "!"
     if comparison.difference is None:
@@ -39,52 +41,86 @@ def _cell(comparison: Comparison) -> str:
     return f"{comparison.difference:.0e}{mark}"
 
 
-def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:
-    """The table of agreement: per case and engine the worst difference of each quantity.
+def _note(difference: Difference) -> str:
+    return difference.problem or (
+        f"{difference.key}: {difference.difference:.2g} ({difference.tolerance.unit}; "
+        f"limit {difference.tolerance.limit:g})"
+    )
 
-    ``!`` marks a difference beyond its tolerance; the lines under the table say which number.
+
+def verdict_cell(outcome: Outcome) -> str:
+    """The verdict in a table: whom it agrees with, and a mark where it is not well."""
+    kind = outcome.verdict.kind
+    if kind == "agree":
+        return f"agrees with {outcome.against}"
+    text = f"{kind} than {outcome.against}" if kind == "better optimum" else kind
+    if outcome.expected and outcome.well:
+        return f"{text} (expected)"
+    return text if outcome.well else text.upper()
+
+
+def explanations(report: CaseReport) -> list[str]:
+    """Per outcome that is more than agreement: one sentence, the evidence, what is beyond its
+    tolerance.
     """
-    names = [_SHORT[t.quantity] for t in TOLERANCES]
-    rows: list[list[str]] = []
-    notes: list[str] = []
+    lines = []
+    label = report.case.name
+    if report.skipped:
+        lines.append(f"{label}: skipped: {report.skipped}")
+    for outcome in report.outcomes:
+        verdict = outcome.verdict
+        if verdict.kind not in ("agree", "reference", "unavailable", "error as expected"):
+            lines.append(f"{label}: {outcome.engine}: {verdict.kind}: {verdict.sentence}")
+            lines += [f"    {fact}" for fact in verdict.facts]
+        for d in outcome.differences:
+            if not d.agrees and verdict.kind != "agree":
+                lines.append(f"    beyond tolerance of {outcome.against}, {d.quantity}: {_note(d)}")
+        lines += [f"{label}: {outcome.engine}: {note}" for note in outcome.notes]
+        if outcome.expected and not outcome.well:
+            lines.append(
+                f"{label}: {outcome.engine}: the verdict expected was {outcome.expected!r}"
+            )
+    return lines
+
+
+def suite_rows(reports: Sequence[CaseReport]) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the table of agreement."""
+    rows = []
     for report in reports:
         label = report.case.name
         if report.skipped:
             rows.append([label, "", "skipped"])
-            notes.append(f"{label}: skipped: {report.skipped}")
         for outcome in report.outcomes:
-            row = [
-                label,
-                outcome.engine,
-                f"agrees with {outcome.against}"
-                if outcome.verdict == "agree"
-                else f"DIFFERS from {outcome.against}"
-                if outcome.verdict == "differ"
-                else outcome.verdict,
-            ]
-            row += [_cell(c) for c in outcome.comparisons]
+            cells = {d.quantity: _cell(d) for d in outcome.differences}
+            row = [label, outcome.engine, verdict_cell(outcome)]
+            if cells:
+                row += [cells.get(t.quantity, "") for t in TOLERANCES]
             rows.append(row)
-            if outcome.text and outcome.verdict in ("refused", "failed"):
-                notes.append(f"{label}: {outcome.engine} {outcome.verdict}: {outcome.text}")
-            elif outcome.text and outcome.verdict == "agree":
-                notes.append(f"{label}: {outcome.engine}: {outcome.text}")
-            for c in outcome.comparisons:
-                if not c.agrees:
-                    what = c.problem or (
-                        f"{c.key}: {c.difference:.2g} ({c.tolerance.unit}; "
-                        f"limit {c.tolerance.limit:g})"
-                    )
-                    notes.append(
-                        f"{label}: {outcome.engine} against {outcome.against}, {c.quantity}: {what}"
-                    )
-    lines = [
-        tabulate(
-            rows,
-            headers=["case", "engine", "verdict", *names],
-            tablefmt="simple",
-            disable_numparse=True,
-        )
-    ]
+    return ["case", "engine", "verdict", *(_SHORT[t.quantity] for t in TOLERANCES)], rows
+
+
+def totals(reports: Sequence[CaseReport]) -> str:
+    """The last line: how many fits by verdict, and the cases that could not run."""
+    outcomes = [o for r in reports for o in r.outcomes]
+    counts = Counter(o.verdict.kind for o in outcomes)
+    parts = [f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind]]
+    skipped = sum(bool(r.skipped) for r in reports)
+    if skipped:
+        parts.append(f"{skipped} skipped")
+    wrong = sum(not o.well for o in outcomes)
+    return f"{len(reports)} cases: {', '.join(parts)}; " + (
+        "all well." if not wrong else f"{wrong} not well."
+    )
+
+
+def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:
+    """The table of agreement: per case and engine the worst difference of each quantity.
+
+    ``!`` marks a difference beyond its tolerance; the lines under the table say what it means.
+    """
+    headers, rows = suite_rows(reports)
+    lines = [tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)]
+    notes = [line for report in reports for line in explanations(report)]
     if notes:
         lines += ["", *notes]
     if explain:
@@ -95,18 +131,4 @@ def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:
         lines += [
             f"  {_SHORT[t.quantity]:9} {t.unit}, limit {t.limit:g}: {t.reason}" for t in TOLERANCES
         ]
-    compared = [o for r in reports for o in r.outcomes if o.verdict in ("agree", "differ")]
-    agreeing = sum(o.verdict == "agree" for o in compared)
-    failed = sum(o.verdict == "failed" for r in reports for o in r.outcomes)
-    refused = sum(o.verdict == "refused" for r in reports for o in r.outcomes)
-    skipped = sum(bool(r.skipped) for r in reports)
-    expected = sum(o.verdict == "error as expected" for r in reports for o in r.outcomes)
-    summary = f"{agreeing} of {len(compared)} comparisons agree"
-    for count, what in (
-        (failed, "failed"),
-        (refused, "refused"),
-        (skipped, "skipped"),
-        (expected, "refused as they must be"),
-    ):
-        summary += f", {count} {what}" if count else ""
-    return "\n".join([*lines, "", f"{len(reports)} cases: {summary}."])
+    return "\n".join([*lines, "", totals(reports)])

@@ -1,24 +1,29 @@
-"""Running a suite: every case on every engine, each compared with lme4."""
+"""Running cases: each model by each engine, judged."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lmerbridge import datasets
 from lmerbridge.crosscheck.cases import Case, golden
-from lmerbridge.crosscheck.compare import Comparison, compare
+from lmerbridge.crosscheck.compare import Difference
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
-from lmerbridge.design import build_frame
+from lmerbridge.crosscheck.referee import Referee
+from lmerbridge.crosscheck.verdict import Reference, Verdict, judge
+from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.engines import FitSpec, engine_names, load_engine, refusal, status_of
-from lmerbridge.errors import DataError, FitFailedError, FitWarning, LmerBridgeError
+from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
+from lmerbridge.result import FitResult
 
-__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_suite"]
+__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_frame", "run_suite"]
 
 GOLDEN = "golden"
 POLISHED = "lme4 polished"
@@ -28,30 +33,50 @@ POLISHED = "lme4 polished"
 class Outcome:
     """One engine on one case.
 
-    ``verdict``: ``agree``, ``differ``, ``refused``, ``failed``, ``reference`` (what the others
-    are compared with), ``no reference`` or, for a case that must be refused, ``error as
-    expected``. ``text`` says more.
+    Attributes
+    ----------
+    verdict : Verdict
+    against : str
+        What it was compared with.
+    expected : str
+        The verdict that the case says is right for this engine, if not agreement.
+    quantities, theta
+        The engine's numbers, where there are any.
+    notes : tuple of str
+        What is worth knowing beside the verdict, such as drift from the golden values.
     """
 
     engine: str
-    verdict: str
+    verdict: Verdict
     against: str = ""
-    comparisons: tuple[Comparison, ...] = ()
-    text: str = ""
-    seconds: float = 0.0
+    differences: tuple[Difference, ...] = ()
+    seconds: float = float("nan")
+    version: str = ""
+    expected: str = ""
+    quantities: Quantities | None = field(default=None, repr=False)
+    theta: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
-        return self.verdict not in ("differ", "failed")
+        """Whether nothing is wrong: the verdict expected, or one that needs no expectation."""
+        if self.expected:
+            return self.verdict.kind in (self.expected, "unavailable")
+        return self.verdict.well
 
 
 @dataclass(frozen=True)
 class CaseReport:
-    """A case with the outcomes of all engines; ``skipped`` says why there are none."""
+    """A case with the outcomes of all engines; ``skipped`` says why there are none.
+
+    ``results`` are the engines' own, where they were asked for; they do not go into files.
+    """
 
     case: Case
-    outcomes: tuple[Outcome, ...] = field(default=())
+    outcomes: tuple[Outcome, ...] = ()
     skipped: str = ""
+    fingerprint: str = ""
+    results: dict[str, FitResult] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def well(self) -> bool:
@@ -71,90 +96,178 @@ def read_data(case: Case) -> pd.DataFrame:
     path = Path(case.data) if case.folder is None else case.folder / case.data
     if not path.is_file():
         raise DataError(f"{case.name}: {case.data!r} is neither a data set nor a file")
-    return datasets.read_csv(path)
+    return datasets.read_table(path)
 
 
 def _expected_error(case: Case, data: pd.DataFrame) -> Outcome:
     assert case.error is not None
     try:
-        build_frame(case.formula, data)
+        build_frame(case.formula, data, **case.arguments())
     except LmerBridgeError as error:
         if case.error in str(error):
-            return Outcome("all", "error as expected", text=str(error))
-        return Outcome("all", "failed", text=f"another error than expected: {error}")
-    return Outcome("all", "failed", text="was accepted, and should be refused")
+            return Outcome("all", Verdict("error as expected", str(error)))
+        return Outcome("all", Verdict("failed", f"another error than expected: {error}"))
+    return Outcome("all", Verdict("failed", "was accepted, and should be refused"))
 
 
-def _compared(
-    name: str, found: Quantities, reference: Quantities, polished: Quantities | None, seconds: float
-) -> Outcome:
-    """``found`` against ``reference``; or, where it reached a lower criterion than that, against
-    what lme4 reaches itself when it is polished.
-    """
-    comparisons = tuple(compare(reference, found))
-    if all(c.agrees for c in comparisons):
-        return Outcome(name, "agree", reference.source, comparisons, seconds=seconds)
-    here, there = (q.values["criterion"]["criterion"] for q in (found, reference))
-    if polished is not None and here < there:
-        better = tuple(compare(polished, found))
-        if all(c.agrees for c in better):
-            text = (
-                f"the criterion is {there - here:.1e} below that of {reference.source}, which "
-                "stopped early; lme4 polished with tight tolerances agrees"
-            )
-            return Outcome(name, "agree", POLISHED, better, text, seconds)
-    return Outcome(name, "differ", reference.source, comparisons, seconds=seconds)
-
-
-def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
-    """Fit a case with each engine and compare with live lme4, or else with golden values."""
-    if case.data in datasets.names() and not datasets.is_local(case.data):
-        return CaseReport(
-            case, skipped=f"the data set {case.data!r} is not on this machine (LMERBRIDGE_DATA)"
+def _of_record(record: dict[str, Any]) -> Reference:
+    def one(which: str, name: str) -> Reference:
+        fit = record[which]
+        return Reference(
+            name,
+            of_golden(record, which, name),
+            np.atleast_1d(np.asarray(fit["theta"], dtype=np.float64)),
+            bool(fit["singular"]),
         )
-    data = read_data(case)
-    if case.error is not None:
-        return CaseReport(case, (_expected_error(case, data),))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        frame = build_frame(case.formula, data, data_name=case.data)
-    spec = FitSpec(REML=case.REML and frame.X.shape[1] > 0, cold=True)
-    record = golden(case)
-    stored = None if record is None else of_golden(record, "default", GOLDEN)
-    reference: Quantities | None = stored
-    outcomes = []
-    ordered = [e for e in ("lme4",) if e in engines] + [e for e in engines if e != "lme4"]
-    for name in ordered:
+
+    return replace(one("default", GOLDEN), polished=one("polished", POLISHED))
+
+
+def _of_result(name: str, result: FitResult, polished: Reference | None = None) -> Reference:
+    return Reference(
+        name, of_result(result), result.estimates.theta, result.evidence.singular, polished
+    )
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """An engine's attempt: its result, or the verdict that there is none."""
+
+    engine: str
+    result: FitResult | None
+    verdict: Verdict | None
+    seconds: float
+
+
+def _try(name: str, frame: ModelFrame, spec: FitSpec) -> _Tried:
+    nan = float("nan")
+    state = status_of(name)
+    if not state.available:
+        return _Tried(name, None, Verdict("unavailable", state.problem or "not available"), nan)
+    began = time.perf_counter()
+    try:
         engine = load_engine(name)
         why = refusal(engine, frame, spec)
         if why is not None:
-            outcomes.append(Outcome(name, "refused", text=why))
+            return _Tried(name, None, Verdict("refused", why), nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = engine.fit(frame, spec)
+    except Exception as error:  # an engine's failure is a finding, whatever it is
+        text = (
+            str(error) if isinstance(error, LmerBridgeError) else f"{type(error).__name__}: {error}"
+        )
+        return _Tried(name, None, Verdict("failed", text), time.perf_counter() - began)
+    return _Tried(name, result, None, time.perf_counter() - began)
+
+
+def run_frame(
+    case: Case,
+    frame: ModelFrame,
+    engines: Sequence[str],
+    record: dict[str, Any] | None = None,
+) -> CaseReport:
+    """Fit a model frame with each engine and judge the results.
+
+    The reference is lme4 where it takes part, else ``record`` (its golden values), else the
+    engine whose theta the referee finds best.
+    """
+    spec = FitSpec(REML=case.REML and frame.X.shape[1] > 0, cold=True)
+    referee = Referee(frame, spec)
+    tried = [_try(name, frame, spec) for name in engines]
+    fitted = {t.engine: t.result for t in tried if t.result is not None}
+    stored = None if record is None else _of_record(record)
+    reference = stored
+    if "lme4" in fitted:
+        reference = _of_result("lme4", fitted["lme4"], stored and stored.polished)
+    elif reference is None and fitted:
+        criteria = {n: referee.criterion(r.estimates.theta) for n, r in fitted.items()}
+        # those that are equally good: the first that was asked for
+        lowest = min(criteria.values())
+        best = next((n for n, v in criteria.items() if v <= lowest + 1e-6), next(iter(fitted)))
+        reference = _of_result(best, fitted[best])
+    outcomes = []
+    for t in tried:
+        expected = case.expect.get(t.engine, "")
+        version = status_of(t.engine).version or ""
+        if t.result is None:
+            assert t.verdict is not None
+            outcomes.append(
+                Outcome(t.engine, t.verdict, seconds=t.seconds, version=version, expected=expected)
+            )
             continue
-        began = time.perf_counter()
-        try:
-            found = of_result(engine.fit(frame, spec))
-        except FitFailedError as error:
-            outcomes.append(Outcome(name, "failed", text=str(error)))
-            continue
-        seconds = time.perf_counter() - began
-        if reference is None:
-            verdict = "reference" if name == "lme4" else "no reference"
-            outcomes.append(Outcome(name, verdict, seconds=seconds))
+        assert reference is not None
+        against = reference
+        notes: tuple[str, ...] = ()
+        differences: list[Difference] = []
+        if t.engine == reference.name:
+            against = stored or reference
+        if against.name == t.engine:
+            verdict, name = Verdict("reference", "the others are compared with it"), ""
         else:
-            polished = None if record is None else of_golden(record, "polished", POLISHED)
-            outcomes.append(_compared(name, found, reference, polished, seconds))
-        if name == "lme4":
-            reference = found
-    return CaseReport(case, tuple(outcomes))
+            verdict, differences, name = judge(referee, t.result, against, case.tolerances)
+        if t.engine == "lme4" and record is not None:
+            notes = _drift(verdict, record, version)
+        outcomes.append(
+            Outcome(
+                t.engine,
+                verdict,
+                name,
+                tuple(differences),
+                t.seconds,
+                version,
+                expected,
+                of_result(t.result),
+                tuple(float(v) for v in t.result.estimates.theta),
+                notes,
+            )
+        )
+    return CaseReport(case, tuple(outcomes), "", frame.fingerprint, fitted)
+
+
+def _drift(verdict: Verdict, record: dict[str, Any], version: str) -> tuple[str, ...]:
+    """Whether live lme4 has moved from its golden values."""
+    if verdict.kind in ("agree", "reference"):
+        return ()
+    made = record["made_by"]
+    return (
+        f"drift: lme4 {version} here against golden values of lme4 {made['lme4']} "
+        f"(R {made['R']}, {made['platform']})",
+    )
+
+
+def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
+    """Fit a case with each engine and judge the results; never raises for what one case does."""
+    try:
+        if case.data in datasets.names() and not datasets.is_local(case.data):
+            return CaseReport(
+                case, skipped=f"the data set {case.data!r} is not on this machine (LMERBRIDGE_DATA)"
+            )
+        data = read_data(case)
+        if case.error is not None:
+            return CaseReport(case, (_expected_error(case, data),))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            frame = build_frame(case.formula, data, data_name=case.data, **case.arguments())
+    except LmerBridgeError as error:
+        return CaseReport(case, (Outcome("all", Verdict("failed", str(error))),))
+    own = [e for e in engines if case.engines is None or e in case.engines]
+    own += [e for e in case.engines or () if e not in own and e in engine_names()]
+    return run_frame(case, frame, own, golden(case))
+
+
+def available_engines() -> list[str]:
+    """The engines that take part if none are named: those that work here."""
+    return [name for name in engine_names() if status_of(name).available]
 
 
 def run_suite(
-    cases: Sequence[Case],
+    cases: Iterable[Case],
     engines: Sequence[str] | None = None,
     progress: Callable[[Case], None] | None = None,
     done: list[CaseReport] | None = None,
 ) -> list[CaseReport]:
-    """Run every case.
+    """Run every case, one after another, in this process.
 
     Parameters
     ----------
@@ -164,14 +277,9 @@ def run_suite(
         Called with each case before it runs.
     done : list, optional
         Reports are appended here as they come, so that an interrupt loses none.
-
-    Raises
-    ------
-    EngineUnavailableError
-        An engine named is not available.
     """
     if engines is None:
-        engines = [name for name in engine_names() if status_of(name).available]
+        engines = available_engines()
     reports = [] if done is None else done
     for case in cases:
         if progress is not None:

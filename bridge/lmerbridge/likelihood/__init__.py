@@ -8,6 +8,7 @@ from lmerbridge.likelihood.evaluate import (
     derivatives,
     evaluate,
 )
+from lmerbridge.likelihood.joint import joint_vcov
 from lmerbridge.likelihood.many import (
     Many,
     Solutions,
@@ -27,6 +28,7 @@ __all__ = [
     "derivatives",
     "derivatives_of_many",
     "evaluate",
+    "joint_vcov",
     "many_responses",
     "solutions_of_many",
 ]

@@ -1,0 +1,172 @@
+"""The referee: the exact criterion at any engine's theta, on the common model frame.
+
+Independent of every engine and optimizer, so that it tells another optimum from another criterion
+and both from another definition.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame, templates
+from lmerbridge.engines import FitSpec
+from lmerbridge.likelihood import (
+    CrossProducts,
+    cross_products,
+    derivatives,
+    evaluate,
+    joint_vcov,
+)
+from lmerbridge.result import FitResult, RandomEffects
+
+__all__ = ["Point", "Referee"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What the referee says of a theta.
+
+    Attributes
+    ----------
+    criterion : float
+        Of the kind asked for, REML or ML.
+    gradient : float
+        Largest absolute component of its gradient.
+    promise : float
+        By how much one more step would lower it, by its gradient and average information; over
+        the parameters that are not at 0.
+    """
+
+    criterion: float
+    gradient: float
+    promise: float
+
+
+class Referee:
+    """Judges points of one model."""
+
+    def __init__(self, frame: ModelFrame, spec: FitSpec):
+        self.frame, self.spec = frame, spec
+
+    @cached_property
+    def products(self) -> CrossProducts:
+        return cross_products(self.frame)
+
+    def criterion(self, theta: Array, REML: bool | None = None) -> float:
+        """REML criterion or deviance at ``theta``; infinite where it cannot be computed."""
+        found = evaluate(self.products, theta, self.spec.REML if REML is None else REML)
+        return math.inf if found is None else found.criterion
+
+    def point(self, theta: Array) -> Point:
+        found = derivatives(self.products, np.asarray(theta, dtype=np.float64), self.spec.REML)
+        if not math.isfinite(found.criterion):
+            return Point(math.inf, math.nan, math.nan)
+        gradient, information = found.gradient, found.information
+        free = np.abs(theta) > 1e-6
+        if not free.any():
+            return Point(found.criterion, 0.0, 0.0)
+        H = information[np.ix_(free, free)]
+        roots, vectors = np.linalg.eigh(H)
+        along = vectors.T @ gradient[free]
+        safe = np.maximum(roots, 1e-10 * max(float(roots.max()), 1e-300))
+        promise = float(0.5 * np.sum(along**2 / safe))
+        return Point(found.criterion, float(np.abs(gradient[free]).max()), promise)
+
+    def other_weights(self, theta: Array) -> dict[str, float]:
+        """The criterion under other readings of the prior weights."""
+        weights = self.frame.weights
+        if weights is None:
+            return {}
+        c, REML = self.products, self.spec.REML
+        plain = cross_products(replace(self.frame, weights=None))
+        counted = replace(c, n=round(float(weights.sum())), log_weights=0.0)
+        found = {
+            "no weights": evaluate(plain, theta, REML),
+            "weights as frequencies": evaluate(counted, theta, REML),
+        }
+        return {name: e.criterion for name, e in found.items() if e is not None}
+
+    def constants(self) -> dict[str, float]:
+        """What packages add to the criterion or leave out."""
+        c = self.products
+        n, p = c.n, c.p
+        log_2pi = math.log(2 * math.pi)
+        found = {
+            "n log(2 pi)": n * log_2pi,
+            "(n - p) log(2 pi)": (n - p) * log_2pi,
+            "p log(2 pi)": p * log_2pi,
+            "log|X'X|": c.log_det_R,
+            "n": float(n),
+            "n - p": float(n - p),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def own(self, result: FitResult) -> FitResult | None:
+        """What belongs to the engine's theta by the definitions of lme4: the same result with the
+        referee's numbers in place of the engine's.
+        """
+        theta = result.estimates.theta
+        found = evaluate(self.products, theta, self.spec.REML)
+        if found is None:
+            return None
+        frame = self.frame
+        sizes = [len(block.names) for block in frame.random]
+        fitted = frame.X @ found.beta
+        if frame.offset is not None:
+            fitted = fitted + frame.offset
+        random = []
+        for block, factor, modes, variances in zip(
+            frame.random, templates(theta, sizes), found.modes, found.variances, strict=True
+        ):
+            fitted = fitted + np.sum(block.columns * modes[block.codes], axis=1)
+            random.append(
+                RandomEffects.of_factor(
+                    block.label, block.group, block.names, factor, found.sigma, modes, variances
+                )
+            )
+        count = frame.X.shape[1] + len(theta) + 1
+        return replace(
+            result,
+            estimates=replace(
+                result.estimates,
+                names=frame.x_names,
+                beta=found.beta,
+                vcov=found.vcov,
+                sigma=found.sigma,
+                random=tuple(random),
+                fitted=fitted,
+                residuals=frame.y - fitted,
+            ),
+            criterion=replace(
+                result.criterion,
+                value=found.criterion,
+                logLik=-0.5 * found.criterion,
+                AIC=found.criterion + 2 * count,
+                BIC=found.criterion + math.log(frame.nobs) * count,
+                df_residual=frame.nobs - count,
+            ),
+        )
+
+    def standard_errors(self, theta: Array) -> dict[str, Array]:
+        """The fixed effects' standard errors at ``theta`` by definitions other than lme4's."""
+        c, REML = self.products, self.spec.REML
+        found = evaluate(c, theta, REML)
+        if found is None:
+            return {}
+        errors = np.sqrt(np.diag(found.vcov))
+        other = {
+            "those of the joint Hessian of fixed effects and variances": joint_vcov(c, theta, REML),
+            "those of the joint Hessian under ML": joint_vcov(c, theta, False),
+        }
+        definitions = {k: np.sqrt(np.diag(v)) for k, v in other.items() if v is not None}
+        ratio = math.sqrt(c.n / (c.n - c.p))
+        definitions["times sqrt(n / (n - p))"] = errors * ratio
+        definitions["times sqrt((n - p) / n)"] = errors / ratio
+        return definitions

@@ -1,0 +1,426 @@
+"""Why two fits of one model differ: a verdict, with its evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.crosscheck.compare import Difference, compare
+from lmerbridge.crosscheck.quantities import Quantities, of_result
+from lmerbridge.crosscheck.referee import Referee
+from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
+from lmerbridge.result import FitResult
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+__all__ = ["EXPLAINED", "VERDICTS", "WELL", "Fact", "Reference", "Verdict", "judge"]
+
+VERDICTS: dict[str, str] = {
+    "agree": "every quantity is within its tolerance",
+    "better optimum": "reached a lower criterion than the reference, which stopped short",
+    "other optimum": "stopped above the best point that anyone found",
+    "same optimum, other definition": "the same estimates; what differs is defined otherwise",
+    "boundary": "singular like the reference; what differs is not defined there",
+    "flat": "the criterion does not tell the estimates apart",
+    "other data": "fitted other rows, levels or columns",
+    "other criterion": "minimized something else than was asked for",
+    "not converged": "stopped above the optimum, and says itself that it did not converge",
+    "refused": "does not fit this kind of model, and says so",
+    "unavailable": "is not installed here",
+    "failed": "ended in an error",
+    "unexplained": "differs, and nothing known explains it",
+    "reference": "what the others are compared with",
+    "error as expected": "refused, as this case must be",
+}
+# What a suite passes: nothing is wrong with the engine's numbers.
+WELL = {
+    "agree",
+    "better optimum",
+    "boundary",
+    "flat",
+    "reference",
+    "refused",
+    "unavailable",
+    "error as expected",
+}
+# Not the same numbers, but it is known why.
+EXPLAINED = {
+    "other optimum",
+    "same optimum, other definition",
+    "other data",
+    "other criterion",
+    "not converged",
+}
+
+FLAT = 1e-6  # of the criterion: nobody can tell such points apart
+SAME = 1e-4  # absolute, and relative 1e-9: criteria that are one
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A piece of evidence: what, how much, in which unit."""
+
+    what: str
+    value: float | None = None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return self.what
+        return f"{self.what}: {self.value:.10g}{' ' + self.unit if self.unit else ''}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A kind of :data:`VERDICTS`, what it means for the user in one sentence, and the evidence."""
+
+    kind: str
+    sentence: str
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return self.kind in WELL
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a fit is compared with.
+
+    ``theta`` is ``None`` where it is not known; ``polished``, where there is one, is what the
+    reference reaches when it is polished with tight tolerances.
+    """
+
+    name: str
+    quantities: Quantities
+    theta: Array | None = None
+    singular: bool = False
+    polished: Reference | None = field(default=None, repr=False)
+
+
+def _same(a: float, b: float) -> bool:
+    return math.isfinite(a) and abs(a - b) <= SAME + 1e-9 * abs(b)
+
+
+def _listed(keys: Sequence[str], most: int = 4) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
+def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict | None:
+    """Whether the engine fitted other rows, levels or columns than the model frame has."""
+    frame, engine = referee.frame, result.provenance.engine
+    facts: list[Fact] = []
+    if result.data.nobs != frame.nobs:
+        gone = frame.nobs - result.data.nobs
+        facts.append(Fact(f"rows used: {result.data.nobs}, the model frame has {frame.nobs}"))
+        kept = set(result.data.kept or range(result.data.total_rows))
+        if gone > 0 and result.data.total_rows == frame.total_rows:
+            positions = [int(i) + 1 for i in frame.kept if int(i) not in kept]
+            if positions:
+                facts.append(Fact(f"left out row {_listed([str(i) for i in positions])}"))
+        sentence = f"{engine} used {abs(gone)} row(s) {'less' if gone > 0 else 'more'}"
+        return Verdict("other data", sentence + ": its numbers are of other data", tuple(facts))
+    for group, levels in frame.groups.items():
+        theirs = result.data.groups.get(group)
+        if theirs is None or set(theirs) != set(levels):
+            count = "no such factor" if theirs is None else f"{len(theirs)} levels"
+            return Verdict(
+                "other data",
+                f"{engine} has another grouping {group}: {count}, the model frame {len(levels)}",
+                (Fact(f"levels of {group} differ"),),
+            )
+    names = result.estimates.names
+    expected = list(reference.quantities.values["fixed effects"])
+    if set(names) != set(expected):
+        here = [n for n in names if n not in expected]
+        there = [n for n in expected if n not in names]
+        facts = [Fact(f"columns of X: has {_listed(here) or 'none'} instead of {_listed(there)}")]
+        fitted = reference.quantities.values.get("fitted")
+        same = len(names) == len(expected)
+        if fitted is not None and len(fitted) == len(result.estimates.fitted):
+            gap = np.abs(result.estimates.fitted - np.array(list(fitted.values()))).max()
+            facts.append(
+                Fact(
+                    "largest difference of fitted values",
+                    float(gap) / result.estimates.sigma,
+                    "sigma",
+                )
+            )
+            same = same and bool(gap < 5e-3 * result.estimates.sigma)
+        why = (
+            "the same model in another coding (contrasts or reference level), whose coefficients "
+            "mean something else"
+            if same
+            else "other columns, and so another model"
+        )
+        return Verdict("other data", f"{engine} has other fixed effects: {why}", tuple(facts))
+    seen = result.estimates.fitted + result.estimates.residuals
+    if len(seen) == frame.nobs and np.isfinite(seen).all():
+        scale = float(np.abs(frame.y).max()) or 1.0
+        gap = float(np.abs(seen - frame.y).max())
+        if gap > 1e-6 * scale:
+            return Verdict(
+                "other data",
+                f"{engine} fitted another response than the model frame's",
+                (Fact("largest difference of fitted + residuals from y", gap),),
+            )
+    return None
+
+
+def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
+    """Whether the engine's criterion is another than the one asked for."""
+    theta, claimed = result.estimates.theta, result.criterion.value
+    engine, REML = result.provenance.engine, referee.spec.REML
+    asked = "REML criterion" if REML else "deviance (ML)"
+    exact = referee.criterion(theta)
+    if not math.isfinite(claimed) or _same(claimed, exact):
+        return None
+    facts = (
+        Fact(f"{engine} says", claimed),
+        Fact(f"the {asked} at its theta", exact),
+    )
+    other = referee.criterion(theta, REML=not REML)
+    if _same(claimed, other):
+        is_, was = ("ML", "REML") if REML else ("REML", "ML")
+        return Verdict(
+            "other criterion",
+            f"{engine} fitted by {is_} where {was} was asked for: variances and standard errors "
+            "are not comparable",
+            (*facts, Fact(f"the {is_} criterion at its theta", other)),
+        )
+    for reading, value in referee.other_weights(theta).items():
+        if _same(claimed, value):
+            return Verdict(
+                "other criterion",
+                f"{engine} reads the prior weights otherwise: {reading}, where lme4 takes them as "
+                "precisions",
+                (*facts, Fact(f"the criterion with {reading}", value)),
+            )
+    for name, constant in referee.constants().items():
+        for sign in (1, -1):
+            if _same(claimed, exact + sign * constant):
+                verb = "adds" if sign > 0 else "leaves out"
+                return Verdict(
+                    "same optimum, other definition",
+                    f"{engine} {verb} the constant {name}: its log-likelihood, AIC and BIC cannot "
+                    "be compared with others'; its estimates can",
+                    (*facts, Fact(name, constant)),
+                )
+    return None
+
+
+def _definitions(
+    referee: Referee, result: FitResult, wrong: list[Difference]
+) -> tuple[list[str], list[Fact], list[Difference]]:
+    """Which of the differences from what belongs to its own theta are known definitions."""
+    known: list[str] = []
+    facts: list[Fact] = []
+    left: list[Difference] = []
+    own = referee.own(result)
+    for d in wrong:
+        said = None
+        if d.quantity == "standard errors":
+            errors = np.sqrt(np.diag(result.estimates.vcov))
+            for name, values in referee.standard_errors(result.estimates.theta).items():
+                if len(values) == len(errors) and np.allclose(errors, values, rtol=2e-3):
+                    said = f"standard errors are {name}"
+                    break
+        elif d.quantity in ("AIC", "BIC", "df"):
+            value = {
+                "AIC": result.criterion.AIC,
+                "BIC": result.criterion.BIC,
+                "df": float(result.criterion.df_residual),
+            }[d.quantity]
+            said = _counted(d.quantity, value, referee, result)
+        elif d.quantity in ("conditional SDs", "modes") and own is not None:
+            said = _prediction_variances(d, referee, result)
+        if said is None:
+            left.append(d)
+        else:
+            known.append(said)
+            if d.difference is not None:
+                facts.append(Fact(f"{d.quantity} ({d.key})", d.difference, d.tolerance.unit))
+            else:
+                facts.append(Fact(f"{d.quantity}: {d.problem}"))
+    return known, facts, left
+
+
+def _counted(what: str, value: float, referee: Referee, result: FitResult) -> str | None:
+    if math.isnan(value):
+        return f"has no {what}" + (" under REML" if referee.spec.REML else "")
+    n, p = referee.frame.nobs, referee.frame.X.shape[1]
+    m = len(result.estimates.theta)
+    counts = {
+        "fixed effects and variances without sigma": p + m,
+        "variances and sigma alone": m + 1,
+        "variances alone": m,
+        "fixed effects alone": p,
+        "fixed effects and sigma": p + 1,
+    }
+    for name, k in counts.items():
+        penalties = {
+            "AIC": [(2.0, "")],
+            "BIC": [(math.log(n), ""), (math.log(n - p), " with log(n - p)")],
+        }
+        for factor, suffix in penalties.get(what, []):
+            if _same(value, result.criterion.value + factor * k):
+                return f"{what} counts {name}{suffix}"
+        if what == "df" and value == n - k:
+            return f"residual degrees of freedom are n less {name}"
+    if what == "BIC" and _same(value, result.criterion.value + math.log(n - p) * (p + m + 1)):
+        return "BIC has log(n - p)"
+    return None
+
+
+def _prediction_variances(d: Difference, referee: Referee, result: FitResult) -> str | None:
+    if d.quantity == "conditional SDs" and "conditional variances" in result.missing:
+        return "conditional variances are not reported"
+    return None
+
+
+def _boundary(reference: Reference, result: FitResult, wrong: list[Difference]) -> bool:
+    """Whether all that differs is of components that are 0 or perfectly correlated."""
+    if not (reference.singular and result.evidence.singular):
+        return False
+    return all(
+        d.quantity in ("correlations", "std. deviations", "modes", "conditional SDs") for d in wrong
+    )
+
+
+def judge(
+    referee: Referee,
+    result: FitResult,
+    reference: Reference,
+    tolerances: Sequence[Tolerance] = TOLERANCES,
+) -> tuple[Verdict, list[Difference], str]:
+    """A verdict on ``result``; also the differences, and the name of what it was compared with.
+
+    In this order: other data; another criterion; agreement; another optimum; another definition;
+    boundary; flat; and what is left is unexplained.
+    """
+    engine = result.provenance.engine
+    found = of_result(result)
+    differences = compare(reference.quantities, found, tolerances)
+    data = _data(referee, result, reference)
+    if data is not None:
+        return data, differences, reference.name
+    criterion = _criterion(referee, result)
+    if criterion is not None and criterion.kind == "other criterion":
+        return criterion, differences, reference.name
+    wrong = [d for d in differences if not d.agrees]
+    if not wrong:
+        return (
+            Verdict("agree", f"{engine} agrees with {reference.name}"),
+            differences,
+            reference.name,
+        )
+    point = referee.point(result.estimates.theta)
+    against = reference.quantities.values["criterion"]["criterion"]
+    there = against if reference.theta is None else referee.criterion(reference.theta)
+    limit = next(t.limit for t in tolerances if t.quantity == "criterion")
+    gap = point.criterion - there
+    facts = (
+        Fact(f"exact criterion at {engine}'s theta", point.criterion),
+        Fact(f"at {reference.name}'s", there),
+        Fact("one more step promises", point.promise, "of the criterion"),
+    )
+    if gap < -FLAT and reference.polished is not None:
+        better = compare(reference.polished.quantities, found, tolerances)
+        if all(d.agrees for d in better):
+            return (
+                Verdict(
+                    "better optimum",
+                    f"{engine}'s criterion is {-gap:.2g} below that of {reference.name}, which "
+                    f"stopped early; {reference.polished.name} agrees with {engine}",
+                    facts,
+                ),
+                better,
+                reference.polished.name,
+            )
+    own = referee.own(result)
+    inconsistent = (
+        []
+        if own is None
+        else [d for d in compare(of_result(own), found, tolerances) if not d.agrees]
+    )
+    known, more, left = _definitions(referee, result, inconsistent)
+    if criterion is not None:  # a constant: what follows from it is explained by it
+        known.append(criterion.sentence)
+        more += criterion.facts
+        left = [d for d in left if d.quantity not in ("criterion", "AIC", "BIC")]
+    if left or own is None:
+        worst = left[0] if left else wrong[0]
+        what = (
+            worst.problem
+            or f"{worst.key} is off by {worst.difference:.2g} ({worst.tolerance.unit})"
+        )
+        return (
+            Verdict(
+                "unexplained",
+                f"{engine}'s {worst.quantity} are not what belongs to its own theta: {what}; "
+                "no definition known gives them",
+                (*facts, *more),
+            ),
+            differences,
+            reference.name,
+        )
+    if abs(gap) > limit or (abs(gap) > FLAT and not known):
+        if gap > 0 and not result.evidence.converged:
+            verdict = Verdict(
+                "not converged",
+                f"{engine} stopped {gap:.2g} above {reference.name} and says itself that it did "
+                "not converge: do not use these numbers",
+                facts,
+            )
+        elif gap > 0:
+            verdict = Verdict(
+                "other optimum",
+                f"{engine} stopped {gap:.2g} above {reference.name}, whose numbers are the better "
+                "ones",
+                facts,
+            )
+        else:
+            verdict = Verdict(
+                "better optimum",
+                f"{engine}'s criterion is {-gap:.2g} below that of {reference.name}, which stopped "
+                "short",
+                facts,
+            )
+        return replace(verdict, facts=(*verdict.facts, *more)), differences, reference.name
+    quantities = {d.quantity for d in inconsistent}
+    rest = [d for d in wrong if d.quantity not in quantities | {"criterion"}]
+    if known and not rest:
+        return (
+            Verdict(
+                "same optimum, other definition",
+                f"{engine} is at the same optimum; " + "; ".join(dict.fromkeys(known)),
+                (*facts, *more),
+            ),
+            differences,
+            reference.name,
+        )
+    if _boundary(reference, result, rest):
+        return (
+            Verdict(
+                "boundary",
+                f"{engine} and {reference.name} agree that the fit is singular, and differ in what "
+                "is not defined there: " + _listed([d.quantity for d in rest]),
+                facts,
+            ),
+            differences,
+            reference.name,
+        )
+    return (
+        Verdict(
+            "flat",
+            f"the criterion differs by {abs(gap):.1g}: it does not tell these estimates apart, and "
+            "neither engine's digits beyond the tolerance mean anything",
+            (*facts, *more),
+        ),
+        differences,
+        reference.name,
+    )
