@@ -65,6 +65,8 @@ def _difference(
 
 def _one(tolerance: Tolerance, reference: Quantities, other: Quantities) -> Difference:
     quantity = tolerance.quantity
+    if quantity in other.absent:
+        return Difference(quantity, None, None, tolerance)
     a, b = reference.values[quantity], other.values[quantity]
     for key in [*a, *b]:
         if key not in a or key not in b:
@@ -90,7 +92,7 @@ def compare(
     """Compare ``other`` with ``reference``, in the order and units of the tolerances.
 
     A key that one side lacks is a disagreement; NaN agrees with nothing. What was not kept of the
-    reference is not compared.
+    reference, or what the other says that it does not report, is not compared.
     """
     return [
         _one(tolerance, reference, other)

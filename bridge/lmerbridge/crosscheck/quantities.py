@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from lmerbridge.result.tables import random_table, variance_table
 __all__ = ["Quantities", "of_golden", "of_result"]
 
 Keyed = Mapping[str, float]
+# What a result calls missing, as a quantity.
+_MISSING = {"conditional variances": "conditional SDs", "df": "df"}
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,15 @@ class Quantities:
     """What is compared of a fit; a quantity that was not kept is absent from ``values``.
 
     ``units`` gives, for quantities compared in units of another number (standard errors,
-    conditional standard deviations), that number by the same keys.
+    conditional standard deviations), that number by the same keys. ``absent`` says why a
+    quantity is not reported at all.
     """
 
     source: str
     values: Mapping[str, Keyed]
     sigma: float
     units: Mapping[str, Keyed]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def _number(value: Any) -> float:
@@ -91,7 +95,7 @@ def of_result(result: FitResult) -> Quantities:
     effects = random_table(result)
     labels = [f"{g}.{t}" for g, t in zip(effects["grpvar"], effects["term"], strict=True)]
     keys = _unique_terms(labels, effects["grp"].tolist())
-    return _build(
+    built = _build(
         result.provenance.engine,
         list(estimates.names),
         estimates.beta.tolist(),
@@ -117,6 +121,8 @@ def of_result(result: FitResult) -> Quantities:
             "df_residual": criterion.df_residual,
         },
     )
+    absent = {_MISSING[k]: v for k, v in result.missing.items() if k in _MISSING}
+    return replace(built, absent=absent)
 
 
 def _unique_terms(labels: list[str], levels: list[str]) -> list[str]:

@@ -19,7 +19,14 @@ from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.verdict import Reference, Verdict, judge
 from lmerbridge.design import ModelFrame, build_frame
-from lmerbridge.engines import FitSpec, engine_names, load_engine, refusal, status_of
+from lmerbridge.engines import (
+    FitSpec,
+    engine_names,
+    is_rival,
+    load_engine,
+    refusal,
+    status_of,
+)
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
 from lmerbridge.result import FitResult
 
@@ -256,9 +263,15 @@ def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
     return run_frame(case, frame, own, golden(case))
 
 
-def available_engines() -> list[str]:
-    """The engines that take part if none are named: those that work here."""
-    return [name for name in engine_names() if status_of(name).available]
+def available_engines(rivals: bool = False) -> list[str]:
+    """The engines that take part if none are named: those that work here, without the rivals
+    unless they are wanted too.
+    """
+    return [
+        name
+        for name in engine_names()
+        if status_of(name).available and (rivals or not is_rival(name))
+    ]
 
 
 def run_suite(

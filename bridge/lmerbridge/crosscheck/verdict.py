@@ -215,12 +215,10 @@ def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
 
 def _definitions(
     referee: Referee, result: FitResult, wrong: list[Difference]
-) -> tuple[list[str], list[Fact], list[Difference]]:
+) -> tuple[list[str], list[Difference]]:
     """Which of the differences from what belongs to its own theta are known definitions."""
     known: list[str] = []
-    facts: list[Fact] = []
     left: list[Difference] = []
-    own = referee.own(result)
     for d in wrong:
         said = None
         if d.quantity == "standard errors":
@@ -236,17 +234,11 @@ def _definitions(
                 "df": float(result.criterion.df_residual),
             }[d.quantity]
             said = _counted(d.quantity, value, referee, result)
-        elif d.quantity in ("conditional SDs", "modes") and own is not None:
-            said = _prediction_variances(d, referee, result)
         if said is None:
             left.append(d)
         else:
             known.append(said)
-            if d.difference is not None:
-                facts.append(Fact(f"{d.quantity} ({d.key})", d.difference, d.tolerance.unit))
-            else:
-                facts.append(Fact(f"{d.quantity}: {d.problem}"))
-    return known, facts, left
+    return known, left
 
 
 def _counted(what: str, value: float, referee: Referee, result: FitResult) -> str | None:
@@ -273,12 +265,6 @@ def _counted(what: str, value: float, referee: Referee, result: FitResult) -> st
             return f"residual degrees of freedom are n less {name}"
     if what == "BIC" and _same(value, result.criterion.value + math.log(n - p) * (p + m + 1)):
         return "BIC has log(n - p)"
-    return None
-
-
-def _prediction_variances(d: Difference, referee: Referee, result: FitResult) -> str | None:
-    if d.quantity == "conditional SDs" and "conditional variances" in result.missing:
-        return "conditional variances are not reported"
     return None
 
 
@@ -347,10 +333,11 @@ def judge(
         if own is None
         else [d for d in compare(of_result(own), found, tolerances) if not d.agrees]
     )
-    known, more, left = _definitions(referee, result, inconsistent)
+    known, left = _definitions(referee, result, inconsistent)
+    more: tuple[Fact, ...] = ()
     if criterion is not None:  # a constant: what follows from it is explained by it
         known.append(criterion.sentence)
-        more += criterion.facts
+        more = criterion.facts
         left = [d for d in left if d.quantity not in ("criterion", "AIC", "BIC")]
     if left or own is None:
         worst = left[0] if left else wrong[0]

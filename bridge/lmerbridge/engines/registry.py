@@ -13,7 +13,15 @@ from lmerbridge.engines.protocol import Engine, FitSpec, Status, features_of
 from lmerbridge.errors import EngineUnavailableError, UnsupportedModelError, near_match
 from lmerbridge.result import FitResult, Skipped
 
-__all__ = ["AUTO_ORDER", "engine_names", "fit", "load_engine", "refusal", "register_engine"]
+__all__ = [
+    "AUTO_ORDER",
+    "engine_names",
+    "fit",
+    "is_rival",
+    "load_engine",
+    "refusal",
+    "register_engine",
+]
 
 GROUP = "lmerbridge.engines"
 AUTO_ORDER = ("lme4", "statsmodels", "native")
@@ -21,6 +29,11 @@ _BUILT_IN = {
     "lme4": "lmerbridge.engines.lme4:Lme4Engine",
     "native": "lmerbridge.engines.native:NativeEngine",
     "statsmodels": "lmerbridge.engines.statsmodels:StatsmodelsEngine",
+    "glmmTMB": "lmerbridge.engines.rivals.r_packages:GlmmTMBEngine",
+    "gpboost": "lmerbridge.engines.rivals.gpboost:GPBoostEngine",
+    "mixedlm": "lmerbridge.engines.rivals.mixedlm:MixedlmEngine",
+    "nlme": "lmerbridge.engines.rivals.r_packages:NlmeEngine",
+    "statsmodels-plain": "lmerbridge.engines.rivals.plain_statsmodels:PlainStatsmodelsEngine",
 }
 _loaded: dict[str, Engine] = {}
 _registered: dict[str, Callable[[], Engine]] = {}
@@ -63,6 +76,13 @@ def engine_names() -> list[str]:
     """Every engine known: those of ``engine="auto"`` in its order, then others by name."""
     known = list(_factories())
     return [n for n in AUTO_ORDER if n in known] + sorted(n for n in known if n not in AUTO_ORDER)
+
+
+def is_rival(name: str) -> bool:
+    """Whether an engine is another package that takes part only where it is named or a scorecard
+    is asked for.
+    """
+    return bool(getattr(load_engine(name), "rival", False))
 
 
 def load_engine(name: str) -> Engine:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["RInstallation", "RpyProblem", "find_r", "rpy2_problem", "rpy2_requirement"]
 
-R_PACKAGES = ("lme4", "lmerTest", "pbkrtest", "emmeans")
+R_PACKAGES = ("lme4", "lmerTest", "pbkrtest", "emmeans", "nlme", "glmmTMB")
 _PROBE = (
     'cat("R", paste(R.version$major, R.version$minor, sep="."), R.home(), sep="\\t"); cat("\\n");'
     "for (p in commandArgs(TRUE)) cat(p, tryCatch(as.character(packageVersion(p)),"

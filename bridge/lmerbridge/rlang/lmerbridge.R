@@ -45,7 +45,8 @@ versions <- function() {
   installed <- function(package) {
     tryCatch(as.character(utils::packageVersion(package)), error = function(e) NULL)
   }
-  packages <- c("lme4", "Matrix", "minqa", "nloptr", "lmerTest", "pbkrtest", "emmeans")
+  packages <- c("lme4", "Matrix", "minqa", "nloptr", "lmerTest", "pbkrtest", "emmeans",
+                "nlme", "glmmTMB")
   list(R = paste(R.version$major, R.version$minor, sep = "."),
        platform = R.version$platform,
        BLAS = unname(extSoftVersion()["BLAS"]),
@@ -193,4 +194,82 @@ fit_text <- function(formula, columns, rows, REML = TRUE, name = "data", extra =
        model = utils::capture.output(print(m)),
        variances = utils::capture.output(print(lme4::VarCorr(m))),
        full = utils::capture.output(print(summary(m), correlation = TRUE)))
+}
+
+# Rivals, for comparison: the model matrices go as they are, so that all fit the same model.
+# X: matrix (n, p); Z: list of matrices (n, k), one per term; groups: list of integer codes.
+matrix_data <- function(y, X, p, Z, sizes, groups) {
+  d <- list(.y = y, .X = matrix(X, ncol = p))
+  for (i in seq_along(Z)) {
+    d[[paste0(".Z", i)]] <- matrix(Z[[i]], ncol = sizes[[i]])
+    d[[paste0(".g", i)]] <- factor(groups[[i]])
+  }
+  d
+}
+
+# nlme::lme with one term, or with nested factors; terms come with the innermost factor first.
+fit_nlme <- function(y, X, p, Z, sizes, groups, REML, weights = NULL) {
+  environment <- formula_environment()
+  d <- as.data.frame(matrix_data(y, X, p, Z, sizes, groups)[-2])
+  d$.X <- matrix(X, ncol = p)
+  d$.w <- if (!is.null(weights)) 1 / weights
+  random <- list()
+  for (i in rev(seq_along(Z))) {
+    columns <- if (sizes[[i]] == 1L) paste0(".Z", i) else paste0(".Z", i, ".", seq_len(sizes[[i]]))
+    random[[paste0(".g", i)]] <- nlme::pdLogChol(stats::as.formula(
+      paste("~ 0 +", paste(columns, collapse = " + ")), env = environment))
+  }
+  call <- list(quote(nlme::lme), stats::as.formula(".y ~ 0 + .X", env = environment),
+               data = quote(d), random = random,
+               method = if (REML) "REML" else "ML")
+  if (!is.null(weights)) call$weights <- nlme::varFixed(~ .w)
+  environment$d <- d
+  began <- proc.time()[["elapsed"]]
+  m <- eval(as.call(call), environment)
+  seconds <- proc.time()[["elapsed"]] - began
+  effects <- nlme::ranef(m)
+  if (length(Z) == 1L) effects <- list(effects)
+  effects <- rev(unname(effects))
+  covariances <- lapply(m$modelStruct$reStruct, function(s) as.matrix(s) * m$sigma^2)
+  # the levels of an inner factor are called outer/inner
+  modes <- lapply(seq_along(Z), function(i) {
+    inner <- sub(".*/", "", rownames(effects[[i]]))
+    unname(as.matrix(effects[[i]])[match(levels(d[[paste0(".g", i)]]), inner), , drop = FALSE])
+  })
+  list(beta = unname(nlme::fixef(m)), vcov = unname(as.matrix(stats::vcov(m))),
+       sigma = m$sigma,
+       covariances = lapply(unname(covariances), unname),
+       modes = modes, fitted = unname(stats::fitted(m)), logLik = as.numeric(stats::logLik(m)),
+       AIC = stats::AIC(m), BIC = stats::BIC(m), df_residual = 0, converged = TRUE, message = "",
+       seconds = seconds, version = as.character(utils::packageVersion("nlme")))
+}
+
+# glmmTMB::glmmTMB with any terms.
+fit_glmmtmb <- function(y, X, p, Z, sizes, groups, REML, weights = NULL) {
+  environment <- formula_environment()
+  d <- matrix_data(y, X, p, Z, sizes, groups)
+  d$.w <- weights
+  environment$d <- d
+  terms <- vapply(seq_along(Z), function(i)
+    sprintf("%s(0 + .Z%d | .g%d)", if (sizes[[i]] == 1L) "" else "us", i, i), "")
+  formula <- stats::as.formula(paste(".y ~ 0 + .X +", paste(terms, collapse = " + ")),
+                               env = environment)
+  call <- list(quote(glmmTMB::glmmTMB), formula = formula, data = quote(d), REML = REML)
+  if (!is.null(weights)) call$weights <- quote(.w)
+  began <- proc.time()[["elapsed"]]
+  m <- eval(as.call(call), environment)
+  seconds <- proc.time()[["elapsed"]] - began
+  vc <- glmmTMB::VarCorr(m)$cond
+  effects <- glmmTMB::ranef(m)$cond
+  list(beta = unname(glmmTMB::fixef(m)$cond), vcov = unname(as.matrix(stats::vcov(m)$cond)),
+       sigma = glmmTMB::sigma(m),
+       covariances = lapply(unname(vc), function(v) unname(matrix(as.vector(v), nrow(v)))),
+       modes = lapply(seq_along(Z), function(i) {
+         own <- effects[[paste0(".g", i)]]
+         unname(as.matrix(own)[match(levels(d[[paste0(".g", i)]]), rownames(own)), , drop = FALSE])
+       }),
+       fitted = unname(stats::fitted(m)), logLik = as.numeric(stats::logLik(m)),
+       AIC = stats::AIC(m), BIC = stats::BIC(m), df_residual = stats::df.residual(m),
+       converged = isTRUE(m$fit$convergence == 0), message = as.character(m$fit$message),
+       seconds = seconds, version = as.character(utils::packageVersion("glmmTMB")))
 }

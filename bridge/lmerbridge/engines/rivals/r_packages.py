@@ -1,0 +1,154 @@
+"""nlme and glmmTMB in R, on the model matrices of the model frame."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame, nested_in
+from lmerbridge.engines.protocol import Feature, FitSpec, Status
+from lmerbridge.engines.rivals.report import Said, as_result
+from lmerbridge.errors import FitFailedError
+from lmerbridge.result import FitResult
+from lmerbridge.rlang import RInstallation, find_r, r_session, rpy2_problem
+
+__all__ = ["GlmmTMBEngine", "NlmeEngine"]
+
+
+def _status(package: str) -> Status:
+    try:
+        r = find_r()
+        if not isinstance(r, RInstallation):
+            return Status(False, None, r.what, r.fix)
+        if package not in r.packages:
+            return Status(
+                False,
+                None,
+                f"R {r.version} has no package {package}",
+                f"sudo apt-get install --no-install-recommends r-cran-{package.lower()}",
+            )
+        problem = rpy2_problem(r)
+        if problem is not None:
+            return Status(False, r.packages[package], problem.what, problem.fix)
+        return Status(True, r.packages[package])
+    except Exception as error:
+        return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
+
+
+def _fit(
+    frame: ModelFrame,
+    spec: FitSpec,
+    *,
+    engine: str,
+    function: str,
+    definition: str,
+) -> FitResult:
+    y = frame.y if frame.offset is None else frame.y - frame.offset
+    reply = r_session().call(
+        function,
+        {
+            "y": y,
+            "X": np.asfortranarray(frame.X).ravel(order="F"),
+            "p": frame.X.shape[1],
+            "Z": [block.columns.ravel(order="F") for block in frame.random],
+            "sizes": [block.columns.shape[1] for block in frame.random],
+            "groups": [block.codes.astype(np.int32) + 1 for block in frame.random],
+            "REML": spec.REML,
+            "weights": frame.weights,
+        },
+    )
+    if reply.failure is not None:
+        raise FitFailedError(f"{engine} could not fit {frame.formula}: {reply.failure.text}")
+    value = reply.value
+    p = frame.X.shape[1]
+    fitted = np.atleast_1d(np.asarray(value["fitted"], dtype=np.float64))
+    if frame.offset is not None:
+        fitted = fitted + frame.offset
+    sizes = [len(block.names) for block in frame.random]
+
+    def square(values: Any, k: int) -> Any:
+        return np.asarray(values, dtype=np.float64).reshape(k, k).copy()
+
+    said = Said(
+        names=frame.x_names,
+        beta=np.atleast_1d(np.asarray(value["beta"], dtype=np.float64)),
+        vcov=square(value["vcov"], p),
+        vcov_definition=definition,
+        covariances=[square(v, k) for v, k in zip(value["covariances"], sizes, strict=True)],
+        sigma=float(value["sigma"]),
+        modes=[
+            np.asarray(v, dtype=np.float64).reshape(len(block.levels), k).copy()
+            for v, block, k in zip(value["modes"], frame.random, sizes, strict=True)
+        ],
+        variances=None,
+        fitted=fitted,
+        loglik=float(value["logLik"]),
+        AIC=float(value["AIC"]),
+        BIC=float(value["BIC"]),
+        df_residual=int(value["df_residual"]),
+        converged=bool(value["converged"]),
+        REML=spec.REML,
+        message=str(value["message"]),
+        missing={} if value["df_residual"] else {"df": f"{engine} has none for the whole model"},
+    )
+    return as_result(
+        frame,
+        spec,
+        said,
+        engine=engine,
+        package=engine,
+        version=str(value["version"]),
+        seconds=float(value["seconds"]),
+    )
+
+
+class NlmeEngine:
+    """``nlme::lme``."""
+
+    name = "nlme"
+    summary = "nlme's lme in R: nested factors, one term on each"
+    rival = True
+    unsupported: Mapping[Feature, str] = {
+        Feature.NO_FIXED: "lme needs a fixed effect",
+        Feature.CROSSED: "lme is for nested factors",
+        Feature.START: "not passed on",
+        Feature.SETTINGS: "not passed on",
+    }
+
+    def status(self) -> Status:
+        return _status("nlme")
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        blocks = frame.random
+        if len({b.group for b in blocks}) < len(blocks):
+            return "several terms on one factor"
+        chain = all(nested_in(a, b) for a, b in itertools.pairwise(blocks))
+        return None if chain else "factors that are not nested in one another"
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
+        return _fit(frame, spec, engine="nlme", function="fit_nlme", definition="conditional")
+
+
+class GlmmTMBEngine:
+    """``glmmTMB::glmmTMB``, gaussian."""
+
+    name = "glmmTMB"
+    summary = "glmmTMB in R: any terms, by automatic differentiation"
+    rival = True
+    unsupported: Mapping[Feature, str] = {
+        Feature.NO_FIXED: "its REML needs a fixed effect",
+        Feature.START: "not passed on",
+        Feature.SETTINGS: "not passed on",
+    }
+
+    def status(self) -> Status:
+        return _status("glmmTMB")
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        return None
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
+        return _fit(frame, spec, engine="glmmTMB", function="fit_glmmtmb", definition="joint")
