@@ -21,7 +21,9 @@ read_toml <- function(path) {
       flush(); current <- list(); header <- gsub("^\\[+|\\]+$", "", line); next
     }
     key <- sub("\\s*=.*", "", line)
-    current[[key]] <- jsonlite::fromJSON(sub("^[^=]*=\\s*", "", line))
+    # an inline table is no JSON; none of what is read here is one
+    text <- sub("^[^=]*=\\s*", "", line)
+    if (!startsWith(text, "{")) current[[key]] <- jsonlite::fromJSON(text)
   }
   flush()
   blocks

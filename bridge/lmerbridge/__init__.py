@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmerbridge import datasets
+    from lmerbridge.crosscheck.check import Comparison, check
     from lmerbridge.design import Control, lmerControl
     from lmerbridge.engines import engine_names, register_engine
     from lmerbridge.errors import (
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that the import is quick and starts nothing.
 _WHERE = {
+    "Comparison": "lmerbridge.crosscheck",
     "Control": "lmerbridge.design",
     "DataError": "lmerbridge.errors",
     "EngineUnavailableError": "lmerbridge.errors",
@@ -42,6 +44,7 @@ _WHERE = {
     "LmerBridgeError": "lmerbridge.errors",
     "Model": "lmerbridge.model",
     "UnsupportedModelError": "lmerbridge.errors",
+    "check": "lmerbridge.crosscheck",
     "datasets": "lmerbridge.datasets",
     "engine_names": "lmerbridge.engines",
     "from_json": "lmerbridge.model",
@@ -52,6 +55,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "Comparison",
     "Control",
     "DataError",
     "EngineUnavailableError",
@@ -64,6 +68,7 @@ __all__ = [
     "Model",
     "UnsupportedModelError",
     "__version__",
+    "check",
     "datasets",
     "engine_names",
     "from_json",

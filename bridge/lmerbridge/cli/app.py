@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from lmerbridge.engines.registry import AUTO_ORDER
 from lmerbridge.errors import DataError, FitWarning, FormulaError, LmerBridgeError
 
 __all__ = ["app", "main"]
@@ -147,17 +150,30 @@ def datasets(
 @app.command()
 def check(
     suite: Annotated[
-        Path | None, typer.Argument(help="A TOML file of cases; default: the reference suite.")
+        Path | None, typer.Argument(help="A TOML file of models; default: the reference suite.")
     ] = None,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help="Only this engine (may be repeated); default: all that are available."),
+        typer.Option(help="Only this engine (may be repeated); default: all that work here."),
     ] = None,
+    scorecard: Annotated[
+        bool, typer.Option("--scorecard", help="How each engine does, rivals included.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Models at a time.", min=1)] = 1,
+    resume: Annotated[
+        Path | None, typer.Option(help="A file that keeps what is done; run again to go on.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the numbers as a baseline.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Compare with a baseline written by --record.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown, for a summary.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page.")] = None,
 ) -> None:
-    """Fit every case of a suite with every engine and compare, quantity by quantity."""
-    from rich.console import Console
-
-    from lmerbridge.crosscheck import CaseReport, load_cases, run_suite, suite_text
+    """Fit every model of a suite with every engine, compare, and say why they differ."""
+    from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
     from lmerbridge.engines import engine_names, status_of
 
     cases = load_cases(suite)
@@ -165,25 +181,103 @@ def check(
         state = status_of(name)
         if not state.available:
             raise DataError(f"engine {name!r} is not available: {state.problem}")
+    for path in (resume, record, json, junit, markdown, html):
+        if path is not None and not path.parent.is_dir():
+            raise DataError(f"{path}: there is no folder {path.parent}")
+    kept = None
+    if baseline is not None:
+        from lmerbridge.crosscheck.baseline import load_baseline
+
+        kept = load_baseline(baseline)
+    chosen = engine or available_engines(rivals=scorecard)
     reports: list[CaseReport] = []
     interrupted = False
     try:
-        with Console(stderr=True).status("") as status:
-            run_suite(
-                cases, engine or None, lambda case: status.update(f"fitting {case.name}"), reports
-            )
+        with _progress(len(cases)) as show:
+            run_cases(cases, chosen, jobs, resume, show, reports)
     except KeyboardInterrupt:
         interrupted = True
-    typer.echo(suite_text(reports))
+    if kept is not None:
+        from lmerbridge.crosscheck.baseline import against_baseline
+
+        reports = against_baseline(reports, kept)
+    own = suite is None
+    _print_reports(reports, own and not engine, scorecard)
+    _write_reports(reports, {"json": json, "junit": junit, "markdown": markdown, "html": html})
     if interrupted:
         typer.echo(f"interrupted after {len(reports)} of {len(cases)} cases", err=True)
         raise typer.Exit(130)
     for name in [] if engine else engine_names():
         state = status_of(name)
-        if not state.available:
+        if not state.available and (scorecard or name in AUTO_ORDER):
             typer.echo(f"engine {name!r} took no part: {state.problem}")
-    if not all(report.well for report in reports):
+    if record is not None:
+        from lmerbridge.crosscheck.baseline import record_baseline
+
+        typer.echo(f"{record}: {record_baseline(reports, record)} fits recorded")
+    published_well = True
+    if own and not engine and kept is None:
+        published_well = _print_published(reports)
+    if not scorecard and not (published_well and all(report.well for report in reports)):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda case, done: bar.update(task, description=case.name, completed=done)
+
+
+def _print_reports(reports: list[Any], own: bool, scorecard: bool) -> None:
+    from lmerbridge.crosscheck import suite_text
+    from lmerbridge.crosscheck.scorecard import scorecard as scores
+    from lmerbridge.crosscheck.scorecard import scorecard_text
+
+    if scorecard:
+        typer.echo(scorecard_text(scores(reports)))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    for line in suite_text(reports).splitlines():
+        text = Text(line)
+        if console.is_terminal:
+            text.highlight_regex(r"\b[A-Z]{4,}[A-Z, ]+\b|\S+!", "bold red")
+            text.highlight_regex(r"agrees with [\w ]+?(?=  |$)", "green")
+        console.print(text)
+
+
+def _print_published(reports: list[Any]) -> bool:
+    from lmerbridge.crosscheck.published import check_published, published_text
+
+    found = check_published(reports)
+    typer.echo("")
+    typer.echo(published_text(found))
+    return found.well
+
+
+def _write_reports(reports: list[Any], paths: dict[str, Path | None]) -> None:
+    from lmerbridge.crosscheck.formats import json_text, junit_text, markdown_text
+    from lmerbridge.crosscheck.html import html_text
+
+    writers = {"json": json_text, "junit": junit_text, "markdown": markdown_text, "html": html_text}
+    for name, path in paths.items():
+        if path is not None:
+            path.write_text(writers[name](reports), encoding="utf-8")
 
 
 def main() -> None:

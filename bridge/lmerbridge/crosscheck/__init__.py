@@ -1,7 +1,9 @@
 """Fits by several engines, compared quantity by quantity, each disagreement explained."""
 
 from lmerbridge.crosscheck.cases import Case, golden, load_cases
+from lmerbridge.crosscheck.check import Comparison, check
 from lmerbridge.crosscheck.compare import Difference, compare
+from lmerbridge.crosscheck.parallel import run_cases
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
 from lmerbridge.crosscheck.referee import Point, Referee
 from lmerbridge.crosscheck.report import suite_text, totals
@@ -22,6 +24,7 @@ __all__ = [
     "VERDICTS",
     "Case",
     "CaseReport",
+    "Comparison",
     "Difference",
     "Fact",
     "Outcome",
@@ -32,6 +35,7 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "available_engines",
+    "check",
     "compare",
     "golden",
     "judge",
@@ -40,6 +44,7 @@ __all__ = [
     "of_result",
     "read_data",
     "run_case",
+    "run_cases",
     "run_frame",
     "run_suite",
     "suite_text",

@@ -35,7 +35,7 @@ from lmerbridge.crosscheck.verdict import VERDICTS
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.files import data_folder
 
-__all__ = ["Case", "golden", "load_cases"]
+__all__ = ["Case", "changed_tolerances", "golden", "load_cases"]
 
 _TEXT = ("name", "data", "formula", "shows", "error", "weights", "offset", "subset", "na_action")
 _REQUIRED = ("name", "data", "formula")
@@ -109,7 +109,14 @@ class _Source:
         return f"{self.path}:{line + 1}"
 
 
-def _tolerances(entries: Any, where: str) -> tuple[Tolerance, ...]:
+def changed_tolerances(entries: Any, where: str) -> tuple[Tolerance, ...]:
+    """All tolerances, those of ``entries`` (quantity, limit, reason) changed.
+
+    Raises
+    ------
+    DataError
+        Not such entries; ``where`` begins the message.
+    """
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise DataError(f"{where}: tolerances are written as [[case.tolerance]]")
     known = {t.quantity: t for t in TOLERANCES}
@@ -168,7 +175,7 @@ def _case(entry: Mapping[str, Any], number: int, source: _Source) -> Case:
     ):
         raise DataError(f'{source.at(number, "engines")}: engines must be ["...", ...]')
     values = dict(entry)
-    tolerances = _tolerances(values.pop("tolerance", []), source.at(number, "tolerance"))
+    tolerances = changed_tolerances(values.pop("tolerance", []), source.at(number, "tolerance"))
     if engines is not None:
         values["engines"] = tuple(engines)
     return Case(folder=source.path.parent, tolerances=tolerances, **values)

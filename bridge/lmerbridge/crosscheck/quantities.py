@@ -48,6 +48,17 @@ def _variance(rows: list[tuple[Any, Any, Any, float]]) -> tuple[dict[str, float]
     return deviations, correlations
 
 
+def _correlations(names: list[str], vcov: Any) -> dict[str, float]:
+    """Of the fixed effects, below the diagonal."""
+    matrix = np.asarray(vcov, dtype=np.float64).reshape(len(names), len(names))
+    root = np.sqrt(np.diag(matrix))
+    return {
+        f"{one}:{names[j]}": float(matrix[i, j] / root[i] / root[j])
+        for i, one in enumerate(names)
+        for j in range(i)
+    }
+
+
 def _build(
     source: str,
     names: list[str],
@@ -59,6 +70,7 @@ def _build(
     sigma: float,
     counts: dict[str, float],
     criterion: dict[str, float],
+    vcov: Any,
 ) -> Quantities:
     deviations, correlations = _variance(variance)
     return Quantities(
@@ -72,6 +84,7 @@ def _build(
             "criterion": {"criterion": criterion["criterion"]},
             "fixed effects": dict(zip(names, beta, strict=True)),
             "standard errors": dict(zip(names, errors, strict=True)),
+            "correlation of fixed effects": _correlations(names, vcov),
             "std. deviations": deviations,
             "correlations": correlations,
             "modes": {k: v[0] for k, v in modes.items()},
@@ -120,6 +133,7 @@ def of_result(result: FitResult) -> Quantities:
             "BIC": criterion.BIC,
             "df_residual": criterion.df_residual,
         },
+        estimates.vcov,
     )
     absent = {_MISSING[k]: v for k, v in result.missing.items() if k in _MISSING}
     return replace(built, absent=absent)
@@ -164,4 +178,5 @@ def of_golden(record: Mapping[str, Any], which: str, source: str) -> Quantities:
         fit["sigma"],
         {"nobs": fit["nobs"], **fit["groups"]},
         {k: float(fit[k]) for k in ("criterion", "AIC", "BIC", "df_residual")},
+        fit["vcov"],
     )

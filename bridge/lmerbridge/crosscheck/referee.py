@@ -69,7 +69,7 @@ class Referee:
         if not math.isfinite(found.criterion):
             return Point(math.inf, math.nan, math.nan)
         gradient, information = found.gradient, found.information
-        free = np.abs(theta) > 1e-6
+        free = np.abs(theta) > 1e-3  # nearer to 0 the information says nothing
         if not free.any():
             return Point(found.criterion, 0.0, 0.0)
         H = information[np.ix_(free, free)]
@@ -154,19 +154,18 @@ class Referee:
             ),
         )
 
-    def standard_errors(self, theta: Array) -> dict[str, Array]:
-        """The fixed effects' standard errors at ``theta`` by definitions other than lme4's."""
+    def covariances(self, theta: Array) -> dict[str, Array]:
+        """The fixed effects' covariance matrix at ``theta`` by definitions other than lme4's."""
         c, REML = self.products, self.spec.REML
         found = evaluate(c, theta, REML)
         if found is None:
             return {}
-        errors = np.sqrt(np.diag(found.vcov))
-        other = {
-            "those of the joint Hessian of fixed effects and variances": joint_vcov(c, theta, REML),
-            "those of the joint Hessian under ML": joint_vcov(c, theta, False),
+        joint = {
+            "of the joint Hessian of fixed effects and variances": joint_vcov(c, theta, REML),
+            "of the joint Hessian under ML": joint_vcov(c, theta, False),
         }
-        definitions = {k: np.sqrt(np.diag(v)) for k, v in other.items() if v is not None}
-        ratio = math.sqrt(c.n / (c.n - c.p))
-        definitions["times sqrt(n / (n - p))"] = errors * ratio
-        definitions["times sqrt((n - p) / n)"] = errors / ratio
+        definitions = {name: vcov for name, vcov in joint.items() if vcov is not None}
+        ratio = c.n / (c.n - c.p)
+        definitions["lme4's times n / (n - p)"] = found.vcov * ratio
+        definitions["lme4's times (n - p) / n"] = found.vcov / ratio
         return definitions

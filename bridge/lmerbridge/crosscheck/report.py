@@ -18,6 +18,7 @@ _SHORT = {
     "criterion": "criterion",
     "fixed effects": "fixef",
     "standard errors": "SE",
+    "correlation of fixed effects": "corFE",
     "std. deviations": "SD",
     "correlations": "corr",
     "modes": "ranef",

@@ -32,6 +32,7 @@ TOLERANCES: tuple[Tolerance, ...] = (
         "they move with theta, which the optimizers leave a few 1e-4 apart",
     ),
     Tolerance("standard errors", "relative", 1e-3, "as the fixed effects"),
+    Tolerance("correlation of fixed effects", "absolute", 1e-3, "as the standard errors"),
     Tolerance(
         "std. deviations",
         "relative, floor sigma/1000",

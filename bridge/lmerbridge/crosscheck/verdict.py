@@ -28,6 +28,8 @@ VERDICTS: dict[str, str] = {
     "flat": "the criterion does not tell the estimates apart",
     "other data": "fitted other rows, levels or columns",
     "other criterion": "minimized something else than was asked for",
+    "drift": "other numbers than the baseline's, for the same data and model",
+    "other model": "the model is not the one of the baseline",
     "not converged": "stopped above the optimum, and says itself that it did not converge",
     "refused": "does not fit this kind of model, and says so",
     "unavailable": "is not installed here",
@@ -221,11 +223,12 @@ def _definitions(
     left: list[Difference] = []
     for d in wrong:
         said = None
-        if d.quantity == "standard errors":
-            errors = np.sqrt(np.diag(result.estimates.vcov))
-            for name, values in referee.standard_errors(result.estimates.theta).items():
-                if len(values) == len(errors) and np.allclose(errors, values, rtol=2e-3):
-                    said = f"standard errors are {name}"
+        if d.quantity in ("standard errors", "correlation of fixed effects"):
+            for name, vcov in referee.covariances(result.estimates.theta).items():
+                if vcov.shape == result.estimates.vcov.shape and _alike(
+                    vcov, result.estimates.vcov
+                ):
+                    said = f"the covariance of the fixed effects is {name}"
                     break
         elif d.quantity in ("AIC", "BIC", "df"):
             value = {
@@ -239,6 +242,14 @@ def _definitions(
         else:
             known.append(said)
     return known, left
+
+
+def _alike(a: Array, b: Array) -> bool:
+    """Whether two covariance matrices have the same standard errors and correlations."""
+    one, two = np.sqrt(np.diag(a)), np.sqrt(np.diag(b))
+    if not np.allclose(one, two, rtol=2e-3):
+        return False
+    return bool(np.allclose(a / np.outer(one, one), b / np.outer(two, two), atol=2e-3))
 
 
 def _counted(what: str, value: float, referee: Referee, result: FitResult) -> str | None:
@@ -355,6 +366,19 @@ def judge(
             differences,
             reference.name,
         )
+    quantities = {d.quantity for d in inconsistent}
+    rest = [d for d in wrong if d.quantity not in quantities | {"criterion"}]
+    if rest and abs(gap) <= limit and _boundary(reference, result, rest):
+        return (
+            Verdict(
+                "boundary",
+                f"{engine} and {reference.name} agree that the fit is singular, and differ in what "
+                "is not defined there: " + _listed([d.quantity for d in rest]),
+                facts,
+            ),
+            differences,
+            reference.name,
+        )
     if abs(gap) > limit or (abs(gap) > FLAT and not known):
         if gap > 0 and not result.evidence.converged:
             verdict = Verdict(
@@ -378,25 +402,12 @@ def judge(
                 facts,
             )
         return replace(verdict, facts=(*verdict.facts, *more)), differences, reference.name
-    quantities = {d.quantity for d in inconsistent}
-    rest = [d for d in wrong if d.quantity not in quantities | {"criterion"}]
     if known and not rest:
         return (
             Verdict(
                 "same optimum, other definition",
                 f"{engine} is at the same optimum; " + "; ".join(dict.fromkeys(known)),
                 (*facts, *more),
-            ),
-            differences,
-            reference.name,
-        )
-    if _boundary(reference, result, rest):
-        return (
-            Verdict(
-                "boundary",
-                f"{engine} and {reference.name} agree that the fit is singular, and differ in what "
-                "is not defined there: " + _listed([d.quantity for d in rest]),
-                facts,
             ),
             differences,
             reference.name,

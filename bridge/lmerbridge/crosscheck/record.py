@@ -1,0 +1,158 @@
+"""Reports as plain data, for files: JSON, resumption, baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lmerbridge.crosscheck.cases import Case
+from lmerbridge.crosscheck.compare import Difference
+from lmerbridge.crosscheck.quantities import Quantities
+from lmerbridge.crosscheck.suite import CaseReport, Outcome
+from lmerbridge.crosscheck.tolerances import TOLERANCES
+from lmerbridge.crosscheck.verdict import Fact, Verdict
+
+__all__ = ["case_key", "from_plain", "quantities_from_plain", "quantities_to_plain", "to_plain"]
+
+# Of a large model the other quantities would fill the file.
+SHORT = (
+    "nobs",
+    "criterion",
+    "fixed effects",
+    "standard errors",
+    "std. deviations",
+    "correlations",
+    "AIC",
+    "BIC",
+    "df",
+)
+
+
+def case_key(case: Case, engines: tuple[str, ...]) -> str:
+    """What makes a report of this case one of the same work: the case as written, the engines."""
+    said = [case.name, case.data, case.formula, case.REML, case.error, case.arguments()]
+    said += [sorted(case.expect.items()), [(t.quantity, t.limit) for t in case.tolerances], engines]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def quantities_to_plain(q: Quantities, *, all_of_it: bool) -> dict[str, Any]:
+    """A fit's numbers; ``all_of_it`` with modes and fitted values."""
+    return {
+        "source": q.source,
+        "sigma": _number(q.sigma),
+        "values": {
+            name: {key: _number(v) for key, v in values.items()}
+            for name, values in q.values.items()
+            if all_of_it or name in SHORT
+        },
+        "absent": dict(q.absent),
+    }
+
+
+def quantities_from_plain(plain: Mapping[str, Any]) -> Quantities:
+    def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+        return {k: math.nan if v is None else float(v) for k, v in values.items()}
+
+    values = {name: numbers(found) for name, found in plain["values"].items()}
+    units = {"fixed effects": values.get("standard errors", {})}
+    if "conditional SDs" in values:
+        units["modes"] = values["conditional SDs"]
+    sigma = math.nan if plain["sigma"] is None else float(plain["sigma"])
+    return Quantities(plain["source"], values, sigma, units, dict(plain["absent"]))
+
+
+def _outcome(o: Outcome) -> dict[str, Any]:
+    return {
+        "engine": o.engine,
+        "version": o.version,
+        "verdict": o.verdict.kind,
+        "sentence": o.verdict.sentence,
+        "well": o.well,
+        "expected": o.expected,
+        "against": o.against,
+        "facts": [
+            {"what": f.what, "value": _number(f.value), "unit": f.unit} for f in o.verdict.facts
+        ],
+        "seconds": _number(o.seconds),
+        "theta": list(o.theta),
+        "notes": list(o.notes),
+        "differences": [
+            {
+                "quantity": d.quantity,
+                "difference": _number(d.difference),
+                "key": d.key,
+                "unit": d.tolerance.unit,
+                "limit": d.tolerance.limit,
+                "problem": d.problem,
+                "agrees": d.agrees,
+            }
+            for d in o.differences
+        ],
+        "quantities": None
+        if o.quantities is None
+        else quantities_to_plain(o.quantities, all_of_it=False),
+    }
+
+
+def to_plain(report: CaseReport) -> dict[str, Any]:
+    """A report as JSON has it."""
+    case = report.case
+    return {
+        "name": case.name,
+        "data": case.data,
+        "formula": case.formula,
+        "REML": case.REML,
+        "shows": case.shows,
+        "skipped": report.skipped,
+        "fingerprint": report.fingerprint,
+        "well": report.well,
+        "outcomes": [_outcome(o) for o in report.outcomes],
+    }
+
+
+def from_plain(case: Case, plain: Mapping[str, Any]) -> CaseReport:
+    """The report of ``case`` from a file."""
+    by_name = {t.quantity: t for t in TOLERANCES}
+
+    def outcome(o: Mapping[str, Any]) -> Outcome:
+        return Outcome(
+            o["engine"],
+            Verdict(
+                o["verdict"],
+                o["sentence"],
+                tuple(Fact(f["what"], f["value"], f["unit"]) for f in o["facts"]),
+            ),
+            o["against"],
+            tuple(
+                Difference(
+                    d["quantity"],
+                    d["difference"],
+                    d["key"],
+                    replace(by_name[d["quantity"]], limit=d["limit"]),
+                    d["problem"],
+                )
+                for d in o["differences"]
+            ),
+            math.nan if o["seconds"] is None else o["seconds"],
+            o["version"],
+            o["expected"],
+            None if o["quantities"] is None else quantities_from_plain(o["quantities"]),
+            tuple(o["theta"]),
+            tuple(o["notes"]),
+        )
+
+    return CaseReport(
+        case,
+        tuple(outcome(o) for o in plain["outcomes"]),
+        plain["skipped"],
+        plain["fingerprint"],
+    )
