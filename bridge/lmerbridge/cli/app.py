@@ -175,8 +175,12 @@ def check(
     """Fit every model of a suite with every engine, compare, and say why they differ."""
     from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
     from lmerbridge.engines import engine_names, status_of
+    from lmerbridge.files import data_folder
 
+    own = suite is None
     cases = load_cases(suite)
+    if own and not engine:
+        cases += load_cases(data_folder("reference") / "zoo.toml")
     for name in engine or []:
         state = status_of(name)
         if not state.available:
@@ -201,7 +205,6 @@ def check(
         from lmerbridge.crosscheck.baseline import against_baseline
 
         reports = against_baseline(reports, kept)
-    own = suite is None
     _print_reports(reports, own and not engine, scorecard)
     _write_reports(reports, {"json": json, "junit": junit, "markdown": markdown, "html": html})
     if interrupted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from lmerbridge.engines import AUTO_ORDER, engine_names, load_engine, status_of
+from lmerbridge.engines import AUTO_ORDER, engine_names, is_rival, load_engine, status_of
 from lmerbridge.errors import LmerBridgeError
 
 __all__ = ["report"]
@@ -37,7 +37,8 @@ def report() -> tuple[str, bool]:
         f"({sys.executable}), {platform.platform()}"
     ]
     working = []
-    for name in engine_names():
+    rivals = [name for name in engine_names() if is_rival(name)]
+    for name in (name for name in engine_names() if name not in rivals):
         state = status_of(name)
         problem = state.problem if not state.available else _imports(name)
         if problem is None:
@@ -50,6 +51,10 @@ def report() -> tuple[str, bool]:
                 lines.append(f"  mend it with:  {state.fix}")
         for what, found in (state.details or {}).items():
             lines.append(f"  {what}: {found}")
+    here = {name: status_of(name) for name in rivals}
+    if here:
+        said = [f"{n} {s.version}" if s.available else f"{n} (not here)" for n, s in here.items()]
+        lines.append(f"rivals, for `lmerbridge check --scorecard`: {', '.join(said)}")
     order = [n for n in AUTO_ORDER if n in working]
     lines.append(f'engine="auto" tries: {", ".join(order) if order else "nothing works here"}')
     return "\n".join(lines), bool(working)

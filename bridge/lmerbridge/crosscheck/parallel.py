@@ -53,7 +53,7 @@ def _pool(cases: Sequence[Case], engines: Sequence[str], jobs: int) -> Iterator[
 
     done = 0
     try:
-        found = Parallel(n_jobs=jobs, return_as="generator")(
+        found: Any = Parallel(n_jobs=jobs, return_as="generator")(
             delayed(_run)(case, engines) for case in cases
         )
         for report in found:

@@ -311,11 +311,17 @@ class PublishedReport:
 
 
 def _judged(
-    value: PublishedValue, engine: str, found: float, polished: float = math.nan
+    value: PublishedValue,
+    engine: str,
+    found: float,
+    default: float = math.nan,
+    polished: float = math.nan,
 ) -> Published:
+    """``default`` and ``polished``: what lme4 itself gives, where that is known."""
     if value.reproduced_by(found):
         return Published(value, engine, "reproduced", found)
-    if not value.reproduced_by(polished) and abs(found - polished) <= 1e-5 * abs(polished):
+    moved = value.reproduced_by(default) and not value.reproduced_by(polished)
+    if moved and abs(found - polished) <= 1e-5 * abs(polished):
         return Published(value, engine, "reason holds", found, STOPPED)
     if value.reason:
         near = abs(found - value.expected) <= NEAR * abs(value.expected) + value.half
@@ -336,16 +342,14 @@ def _of_case(case: Case, quantities: Quantities) -> Mapping[Key, float]:
     return of_fit(quantities, frame.y)
 
 
-def _polished(
-    case: Case, tables: dict[tuple[str, str], Mapping[Key, float]]
+def _stored(
+    case: Case, which: str, tables: dict[tuple[str, str], Mapping[Key, float]]
 ) -> Mapping[Key, float]:
-    """What lme4 gives when it is polished, where golden values say so."""
-    at = (case.name, "polished")
+    """What lme4 gives by default or polished, where golden values say so."""
+    at = (case.name, f"golden {which}")
     if at not in tables:
         record = golden(case)
-        tables[at] = (
-            {} if record is None else _of_case(case, of_golden(record, "polished", "polished"))
-        )
+        tables[at] = {} if record is None else _of_case(case, of_golden(record, which, which))
     return tables[at]
 
 
@@ -417,10 +421,12 @@ def _one(
             text = f"{outcome.engine} does not give {value.quantity}"
             checks.append(Published(value, outcome.engine, "not run", text=text))
         else:
-            own = math.nan if outcome.engine == "lme4" else _polished(report.case, tables).get(key)
-            checks.append(
-                _judged(value, outcome.engine, found_value, math.nan if own is None else own)
-            )
+            stored = [
+                _stored(report.case, which, tables).get(key, math.nan)
+                for which in ("default", "polished")
+            ]
+            own = [math.nan, math.nan] if outcome.engine == "lme4" else stored
+            checks.append(_judged(value, outcome.engine, found_value, *own))
     if not checks:
         who = only or "no engine"
         return [Published(value, "", "not run", text=f"{who} did not fit it here")]

@@ -104,7 +104,9 @@ def lmer_comparison(request: pytest.FixtureRequest) -> Any:
     marker = request.node.get_closest_marker("lmer")
     if marker is None:
         pytest.fail("lmer_comparison needs @pytest.mark.lmer(formula, data=...)", pytrace=False)
-    arguments = dict(zip(("formula", "data", "engines", "baseline"), marker.args, strict=False))
+    arguments: dict[str, Any] = dict(
+        zip(("formula", "data", "engines", "baseline"), marker.args, strict=False)
+    )
     arguments.update(marker.kwargs)
     formula, data = arguments.pop("formula"), arguments.pop("data")
     engines, baseline = arguments.pop("engines", None), arguments.pop("baseline", None)

@@ -41,7 +41,7 @@ def case_key(case: Case, engines: tuple[str, ...]) -> str:
 
 def _number(value: float | None) -> float | None:
     """JSON has no NaN and no infinity."""
-    return value if value is not None and math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def quantities_to_plain(q: Quantities, *, all_of_it: bool) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _outcome(o: Outcome) -> dict[str, Any]:
                 "unit": d.tolerance.unit,
                 "limit": d.tolerance.limit,
                 "problem": d.problem,
-                "agrees": d.agrees,
+                "agrees": bool(d.agrees),
             }
             for d in o.differences
         ],

@@ -108,11 +108,11 @@ class Referee:
         }
         return {name: value for name, value in found.items() if value}
 
-    def own(self, result: FitResult) -> FitResult | None:
-        """What belongs to the engine's theta by the definitions of lme4: the same result with the
-        referee's numbers in place of the engine's.
+    def own(self, result: FitResult, theta: Array | None = None) -> FitResult | None:
+        """What belongs to the engine's theta (or another) by the definitions of lme4: the same
+        result with the referee's numbers in place of the engine's.
         """
-        theta = result.estimates.theta
+        theta = result.estimates.theta if theta is None else theta
         found = evaluate(self.products, theta, self.spec.REML)
         if found is None:
             return None
@@ -139,6 +139,7 @@ class Referee:
                 names=frame.x_names,
                 beta=found.beta,
                 vcov=found.vcov,
+                theta=theta,
                 sigma=found.sigma,
                 random=tuple(random),
                 fitted=fitted,

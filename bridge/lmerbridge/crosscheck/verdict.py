@@ -288,13 +288,47 @@ def _boundary(reference: Reference, result: FitResult, wrong: list[Difference]) 
     )
 
 
+def _reference_doubted(
+    referee: Referee,
+    result: FitResult,
+    reference: Reference,
+    tolerances: Sequence[Tolerance],
+) -> Verdict | None:
+    """Whether the reference's numbers are not what belongs to its own theta: a stored value that
+    was changed, or one of another model.
+    """
+    if reference.theta is None or len(reference.theta) != len(result.estimates.theta):
+        return None
+    own = referee.own(result, reference.theta)
+    if own is None:
+        return None
+    wrong = [
+        d
+        for d in compare(of_result(own), reference.quantities, tolerances)
+        if not d.agrees and d.quantity not in ("AIC", "BIC", "df")
+    ]
+    if not wrong:
+        return None
+    worst = wrong[0]
+    what = worst.problem or f"{worst.key} is off by {worst.difference:.2g} ({worst.tolerance.unit})"
+    return Verdict(
+        "unexplained",
+        f"{reference.name}'s {worst.quantity} are not what belongs to its own theta: {what}; "
+        "the stored values were changed, or are of another model",
+        tuple(Fact(f"{d.quantity} ({d.key})", d.difference, d.tolerance.unit) for d in wrong),
+    )
+
+
 def judge(
     referee: Referee,
     result: FitResult,
     reference: Reference,
     tolerances: Sequence[Tolerance] = TOLERANCES,
+    best: tuple[str, float] | None = None,
 ) -> tuple[Verdict, list[Difference], str]:
     """A verdict on ``result``; also the differences, and the name of what it was compared with.
+
+    ``best`` is who found the lowest criterion, and that.
 
     In this order: other data; another criterion; agreement; another optimum; another definition;
     boundary; flat; and what is left is unexplained.
@@ -350,7 +384,9 @@ def judge(
         known.append(criterion.sentence)
         more = criterion.facts
         left = [d for d in left if d.quantity not in ("criterion", "AIC", "BIC")]
-    if left or own is None:
+    # away from the optimum that is what matters, whatever its other numbers are
+    astray = abs(gap) > limit and all(d.quantity != "criterion" for d in left)
+    if own is None or (left and not astray):
         worst = left[0] if left else wrong[0]
         what = (
             worst.problem
@@ -366,6 +402,9 @@ def judge(
             differences,
             reference.name,
         )
+    doubted = _reference_doubted(referee, result, reference, tolerances)
+    if doubted is not None:
+        return doubted, differences, reference.name
     quantities = {d.quantity for d in inconsistent}
     rest = [d for d in wrong if d.quantity not in quantities | {"criterion"}]
     if rest and abs(gap) <= limit and _boundary(reference, result, rest):
@@ -380,7 +419,15 @@ def judge(
             reference.name,
         )
     if abs(gap) > limit or (abs(gap) > FLAT and not known):
-        if gap > 0 and not result.evidence.converged:
+        above = 0.0 if best is None else point.criterion - best[1]
+        if gap < 0 and best is not None and above > limit:
+            verdict = Verdict(
+                "other optimum",
+                f"{engine} stopped {above:.2g} above the best point found, by {best[0]}, though "
+                f"{-gap:.2g} below {reference.name}",
+                facts,
+            )
+        elif gap > 0 and not result.evidence.converged:
             verdict = Verdict(
                 "not converged",
                 f"{engine} stopped {gap:.2g} above {reference.name} and says itself that it did "

@@ -126,5 +126,5 @@ def _said(frame: ModelFrame, spec: FitSpec, m: Any) -> Said:
         converged=bool(m.converged),
         REML=spec.REML,
         message=str(m.message),
-        nobs=int(m.nobs()) if callable(m.nobs) else int(m.nobs),
+        nobs=int(m.matrices.n_obs),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -84,9 +84,13 @@ def installed(package: str) -> Status:
 def raw_table(frame: ModelFrame) -> pd.DataFrame:
     """The columns that the formula names, rows used only, as pandas has them."""
     columns: dict[str, Any] = {}
+    rows: Any = frame.kept
     for name, column in frame.raw.items():
-        values = as_categorical(column) if isinstance(column, Factor) else column.values
-        columns[name] = values[frame.kept]
+        if isinstance(column, Factor):
+            columns[name] = pd.Series(as_categorical(column)).iloc[rows].array
+        else:
+            values: Any = column.values
+            columns[name] = values[rows]
     return pd.DataFrame(columns)
 
 
@@ -101,7 +105,8 @@ def by_level(frame: ModelFrame, term: int, index: Array, values: Array) -> Array
     block = frame.random[term]
     first = np.zeros(len(block.levels), dtype=np.int64)
     first[block.codes[::-1]] = np.arange(len(block.codes))[::-1]
-    return np.asarray(values[np.asarray(index)[first]], dtype=np.float64)
+    own: Any = np.asarray(index)[first]
+    return np.asarray(values[own], dtype=np.float64)
 
 
 def _factor(covariance: Array) -> Array:
@@ -212,6 +217,3 @@ def _names(frame: ModelFrame, names: Sequence[str]) -> tuple[tuple[str, ...], li
     if set(own) == set(frame.x_names):
         return frame.x_names, [own.index(n) for n in frame.x_names]
     return tuple(own), list(range(len(own)))
-
-
-Fitter = Callable[[ModelFrame, FitSpec], Said]

@@ -1,0 +1,375 @@
+"""Files and tools around the comparison: reports, baselines, parallel work, pytest, lb.check."""
+
+import json
+from dataclasses import replace
+from types import MappingProxyType
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from joblib.externals.loky import get_reusable_executor
+
+import lmerbridge as lb
+from lmerbridge.crosscheck import Case, load_cases, run_cases, suite_text
+from lmerbridge.crosscheck.baseline import against_baseline, load_baseline, record_baseline
+from lmerbridge.crosscheck.formats import json_text, junit_text, markdown_text
+from lmerbridge.crosscheck.html import html_text
+from lmerbridge.crosscheck.published import check_published, load_published, published_text
+from lmerbridge.crosscheck.record import from_plain, to_plain
+from lmerbridge.crosscheck.scorecard import scorecard, scorecard_text
+from lmerbridge.engines import Status, load_engine, register_engine
+from lmerbridge.errors import DataError
+
+pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+NAMES = ("Dyestuff", "sleepstudy-intercept", "psych252-unidentifiable", "BodyWeight")
+
+
+def cases(*names):
+    return [c for c in load_cases() if c.name in (names or NAMES)]
+
+
+class One:
+    """An engine for tests, which does what it is told."""
+
+    name = "one"
+    summary = "for tests"
+    unsupported = MappingProxyType({})
+
+    def __init__(self, do):
+        self.do = do
+
+    def status(self):
+        return Status(True, "2.0")
+
+    def limits(self, frame, spec):
+        return None
+
+    def fit(self, frame, spec):
+        return self.do(load_engine("native").fit(frame, spec))
+
+
+@pytest.fixture
+def one():
+    yield lambda do: register_engine("one", lambda: One(do))
+    register_engine("one", None)
+
+
+def moved(result):
+    beta = result.estimates.beta * 1.001
+    result = replace(result, estimates=replace(result.estimates, beta=beta))
+    return replace(result, provenance=replace(result.provenance, engine="one"))
+
+
+def named(result):
+    return replace(result, provenance=replace(result.provenance, engine="one"))
+
+
+@pytest.fixture(scope="module")
+def reports():
+    return run_cases(cases(), ["native", "statsmodels"])
+
+
+class TestFormats:
+    def test_json_there_and_back(self, reports):
+        found = json.loads(json_text(reports))
+        assert found["well"]
+        assert [c["name"] for c in found["cases"]] == [r.case.name for r in reports]
+        again = [from_plain(r.case, to_plain(r)) for r in reports]
+        assert suite_text(again) == suite_text(reports)
+
+    def test_junit(self, reports):
+        root = ElementTree.fromstring(junit_text(reports))
+        suite = root.find("testsuite")
+        assert suite.get("tests") == "7"
+        assert suite.get("failures") == "0"
+
+    def test_junit_of_a_failure(self, one):
+        one(moved)
+        found = run_cases(cases("Dyestuff"), ["native", "one"])
+        failure = ElementTree.fromstring(junit_text(found)).find(".//failure")
+        assert failure.get("type") == "unexplained"
+        assert "fixed effects" in failure.get("message")
+
+    def test_markdown(self, reports):
+        text = markdown_text(reports)
+        assert "4 cases:" in text
+        assert "| Dyestuff" in text
+        assert "agrees with golden" in text
+
+    def test_html_is_one_page_with_pictures(self, one):
+        def short(result):
+            from lmerbridge.crosscheck import Referee
+            from lmerbridge.design import build_frame
+            from lmerbridge.engines import FitSpec
+
+            frame = build_frame("Yield ~ 1 + (1 | Batch)", lb.datasets.load("Dyestuff"))
+            own = Referee(frame, FitSpec()).own(result, result.estimates.theta * 2)
+            return named(own)
+
+        one(short)
+        found = run_cases(cases("Dyestuff"), ["native", "one"])
+        text = html_text(found)
+        assert "http" not in text.replace("http://www.w3.org", "").replace(
+            "http://purl.org", ""
+        ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
+        assert text.count("<svg") == 2
+        assert "other optimum" in text
+        assert "<script" not in html_text(
+            [replace(found[0], case=replace(found[0].case, shows="<script>"))]
+        )
+
+    def test_scorecard(self, reports):
+        scores = {s.engine: s for s in scorecard(reports)}
+        assert scores["native"].cases == 3
+        assert scores["native"].agreeing == 3
+        assert "native" in scorecard_text(list(scores.values()))
+
+
+class TestBaseline:
+    def test_it_agrees_with_itself(self, reports, tmp_path):
+        path = tmp_path / "baseline.json"
+        assert record_baseline(reports, path) == 6
+        again = against_baseline(reports, load_baseline(path))
+        kinds = {o.verdict.kind for r in again for o in r.outcomes}
+        assert kinds == {"agree", "error as expected"}
+
+    def test_drift_of_an_engine(self, one, tmp_path):
+        path = tmp_path / "baseline.json"
+        one(named)
+        found = run_cases(cases("Dyestuff"), ["one"])
+        record_baseline(found, path)
+        kept = load_baseline(path)
+        one(moved)
+        now = run_cases(cases("Dyestuff"), ["one"])
+        outcome = against_baseline(now, kept)[0].outcomes[0]
+        assert outcome.verdict.kind == "drift"
+        assert "another machine or library" in outcome.verdict.sentence
+        kept["fits"]["Dyestuff"]["engines"]["one"]["version"] = "1.0"
+        outcome = against_baseline(now, kept)[0].outcomes[0]
+        assert "another version of the engine" in outcome.verdict.sentence
+
+    def test_change_of_data_and_of_model(self, tmp_path):
+        d = lb.datasets.load("Dyestuff")
+        path = tmp_path / "baseline.json"
+        first = lb.check("Yield ~ 1 + (1 | Batch)", d, ["native"])
+        record_baseline([first.report], path)
+        kept = load_baseline(path)
+        other = lb.check(
+            "Yield ~ 1 + (1 | Batch)", d.assign(Yield=d.Yield + np.eye(30)[3]), ["native"]
+        )
+        outcome = against_baseline([other.report], kept)[0].outcomes[0]
+        assert outcome.verdict.kind == "other data"
+        ml = lb.check("Yield ~ 1 + (1 | Batch)", d, ["native"], REML=False)
+        outcome = against_baseline([ml.report], kept)[0].outcomes[0]
+        assert outcome.verdict.kind == "other model"
+        assert "REML: True then, False now" in str(outcome.verdict.facts[0])
+
+    def test_what_the_baseline_lacks_is_said(self, reports, tmp_path):
+        path = tmp_path / "baseline.json"
+        record_baseline(reports[:1], path)
+        again = against_baseline(reports, load_baseline(path))
+        assert "the baseline has no such model" in again[1].outcomes[0].notes
+
+    @pytest.mark.parametrize("text", ["", "{}", "[]"])
+    def test_no_baseline(self, tmp_path, text):
+        path = tmp_path / "b.json"
+        path.write_text(text)
+        with pytest.raises(DataError, match="no baseline"):
+            load_baseline(path)
+
+
+KILLER = """
+import os
+import signal
+
+from lmerbridge.engines import Status, load_engine
+
+
+class Killer:
+    name = "killer"
+    summary = "kills its own process on one data set"
+    unsupported = {}
+
+    def status(self):
+        return Status(True, "1")
+
+    def limits(self, frame, spec):
+        return None
+
+    def fit(self, frame, spec):
+        if frame.data_name == "Dyestuff2":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load_engine("native").fit(frame, spec)
+"""
+
+
+class TestParallel:
+    def test_the_same_in_parallel(self, reports):
+        found = run_cases(cases(), ["native", "statsmodels"], jobs=2)
+        assert [r.case.name for r in found] == [r.case.name for r in reports]
+        assert [o.verdict.kind for r in found for o in r.outcomes] == [
+            o.verdict.kind for r in reports for o in r.outcomes
+        ]
+
+    def test_a_killed_fit_takes_no_other_along(self, tmp_path, monkeypatch):
+        # the engine must be found in the other processes: by an entry point in a folder
+        (tmp_path / "killer_engine.py").write_text(KILLER)
+        info = tmp_path / "killer-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(
+            "[lmerbridge.engines]\nkiller = killer_engine:Killer\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        get_reusable_executor().shutdown(wait=True)  # workers that know the folder
+        found = run_cases(cases("Dyestuff", "Dyestuff2", "Pastes"), ["native", "killer"], jobs=2)
+        by_name = {r.case.name: r for r in found}
+        assert [r.case.name for r in found] == ["Dyestuff", "Dyestuff2", "Pastes"]
+        assert "signal 9" in by_name["Dyestuff2"].outcomes[0].verdict.sentence
+        assert by_name["Dyestuff2"].outcomes[0].verdict.kind == "failed"
+        for name in ("Dyestuff", "Pastes"):
+            assert by_name[name].outcomes[0].verdict.kind == "agree"
+
+    def test_an_interrupted_run_goes_on(self, tmp_path, monkeypatch):
+        from lmerbridge.crosscheck import parallel
+
+        file, real, seen = tmp_path / "done.jsonl", parallel.run_case, []
+
+        def counted(case, engines):
+            seen.append(case.name)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            return real(case, engines)
+
+        monkeypatch.setattr(parallel, "run_case", counted)
+        with pytest.raises(KeyboardInterrupt):
+            run_cases(cases(), ["native"], resume=file)
+        found = run_cases(cases(), ["native"], resume=file)
+        assert len(found) == 4
+        assert len(seen) == 5  # two before, the interrupted one twice, the last
+        assert all(r.well for r in found)
+        run_cases(cases(), ["native"], resume=file)
+        assert len(seen) == 5
+
+    def test_an_engine_that_raises_is_reported(self):
+        report = run_cases([Case("x", "Dyestuff", "Yield ~ 1 + (1 | Nothing)")], ["native"])[0]
+        assert report.outcomes[0].verdict.kind == "failed"
+        assert "no column 'Nothing'" in report.outcomes[0].verdict.sentence
+
+
+class TestPublished:
+    def test_all_are_there_and_each_has_a_place(self):
+        values = load_published()
+        assert len(values) == 790
+        assert all(v.place and v.document in (1, 2, 3, 4) for v in values)
+        assert sum(v.line > 0 for v in values) > 700
+
+    def test_a_wrong_number_is_seen(self, monkeypatch):
+        from lmerbridge.crosscheck import published
+
+        found = run_cases(cases("sleepstudy"), ["native"])
+        values = load_published()
+        at = next(
+            i
+            for i, v in enumerate(values)
+            if v.source == "sleepstudy" and v.quantity == "fixed effects"
+        )
+        wrong = replace(values[at], printed=values[at].printed[:-1] + "9")
+        monkeypatch.setattr(published, "load_published", lambda: [wrong])
+        report = check_published(found)
+        assert not report.well
+        assert "1 DIFFER" in published_text(report)
+
+    def test_a_reason_that_is_not_needed_fails(self, monkeypatch):
+        from lmerbridge.crosscheck import published
+
+        values = [v for v in load_published() if v.source == "sleepstudy" and not v.reason]
+        monkeypatch.setattr(published, "load_published", lambda: [replace(values[0], reason="old")])
+        report = check_published(run_cases(cases("sleepstudy"), ["native"]))
+        assert not report.well
+        assert "reason not needed" in published_text(report)
+
+    def test_precision_is_the_printed_one(self):
+        value = replace(load_published()[0], printed="612.09")
+        assert value.half == 0.005
+        assert value.reproduced_by(612.0949)
+        assert not value.reproduced_by(612.0996)
+        assert replace(value, printed="< 2e-16").reproduced_by(1e-20)
+        assert not replace(value, printed="<2e-16").reproduced_by(1e-3)
+
+    def test_what_is_not_run_is_counted(self):
+        report = check_published([])
+        assert report.well
+        text = published_text(report)
+        assert "the case sleepstudy was not run" in text
+        assert "790 printed numbers" in text
+
+
+class TestCheck:
+    def test_table_and_text(self, sleepstudy):
+        found = lb.check(
+            "Reaction ~ Days + (Days | Subject)", sleepstudy, ["native", "statsmodels"]
+        )
+        assert found.well
+        assert found.verdicts["statsmodels"].kind == "agree"
+        table = found.table()
+        assert set(table.engine) == {"statsmodels"}
+        assert table.agrees.all()
+        assert found.estimates().shape[1] == 2
+        assert "agrees with native" in str(found)
+
+    def test_plots(self, sleepstudy):
+        pytest.importorskip("matplotlib")
+        found = lb.check(
+            "Reaction ~ Days + (Days | Subject)", sleepstudy, ["native", "statsmodels"]
+        )
+        axes = found.plot()
+        assert [t.get_text() for t in axes.get_yticklabels()] == ["(Intercept)", "Days"]
+        line = found.plot_criterion("native", "statsmodels").lines[0]
+        assert np.all(line.get_ydata() >= 0)
+        with pytest.raises(DataError, match="gave no numbers"):
+            found.plot_criterion("native", "lme4")
+
+    def test_bad_arguments(self, sleepstudy):
+        with pytest.raises(lb.EngineUnavailableError, match="there is no engine 'nativ'"):
+            lb.check("Reaction ~ Days + (1 | Subject)", sleepstudy, ["nativ"])
+        with pytest.raises(DataError, match="needs a reason"):
+            lb.check(
+                "Reaction ~ Days + (1 | Subject)",
+                sleepstudy,
+                ["native"],
+                tolerances={"criterion": (1.0, "")},
+            )
+
+
+PLUGIN = """
+import pytest
+
+@pytest.mark.lmer("Reaction ~ Days + (Days | Subject)", data="sleepstudy", engines=["native"])
+def test_marker(lmer_comparison):
+    assert lmer_comparison.verdicts["native"].kind == "reference"
+
+def test_fixture(lmer_agrees):
+    lmer_agrees("Reaction ~ Days + (1 | Subject)", "sleepstudy", ["native", "statsmodels"])
+
+def test_baseline(lmer_agrees):
+    lmer_agrees("Yield ~ 1 + (1 | Batch)", "mine.csv", ["native"], baseline="base.json")
+"""
+
+
+class TestPlugin:
+    def test_it_works_as_installed(self, pytester):
+        pytester.makepyfile(PLUGIN)
+        lb.datasets.load("Dyestuff").to_csv(pytester.path / "mine.csv", index=False)
+        pytester.runpytest_subprocess("-p", "no:cacheprovider", "--lmer-record").assert_outcomes(
+            passed=3
+        )
+        assert (pytester.path / "base.json").is_file()
+        pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+        d = lb.datasets.load("Dyestuff")
+        d.loc[0, "Yield"] += 100
+        d.to_csv(pytester.path / "mine.csv", index=False)
+        result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+        result.assert_outcomes(passed=2, failed=1)
+        result.stdout.fnmatch_lines(["*the data is not that of the baseline*"])
