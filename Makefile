@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHON R
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel bench benchmark datasets golden schema clean
+.PHONY: help setup reference test lint types wheel bench benchmark exactness datasets golden schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \

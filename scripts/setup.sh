@@ -45,6 +45,9 @@ wanted="$(cat pyproject.toml scripts/setup.sh | cksum) $($VENV/bin/python -V)"
 if [ "$(cat $VENV/.setup-python 2>/dev/null || true)" != "$wanted" ]; then
   say "installing lmerbridge and its tools into $VENV"
   $VENV/bin/pip install --quiet --disable-pip-version-check -e '.[dev,plots]'
+  # other packages to compare with; everything works without them
+  $VENV/bin/pip install --quiet --disable-pip-version-check -e '.[rivals]' >/dev/null 2>&1 ||
+    say "mixedlm and gpboost cannot be installed here; their comparisons are left out"
   echo "$wanted" > $VENV/.setup-python
 fi
 
@@ -64,6 +67,8 @@ if [ ! -e $VENV/.setup-r ] || ! command -v Rscript >/dev/null 2>&1; then
   if ! packages_there; then
     say "installing R with lme4, lmerTest, pbkrtest and emmeans from the system's packages"
     apt r-base-core r-cran-lme4 r-cran-lmertest r-cran-pbkrtest r-cran-emmeans || true
+    # to compare with; everything works without it
+    apt r-cran-glmmtmb || true
   fi
   if packages_there; then
     requirement=$($VENV/bin/python -c '

@@ -1,5 +1,6 @@
 """lme4 through R: its numbers, its arguments, its manners. All tests here need R."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -434,3 +435,23 @@ def test_a_caught_warning_is_not_lost(simulated):
         == 1
     )
     assert caught[0].filename == __file__
+
+
+def test_processes_started_later_do_not_inherit_r_s_library_path(sleepstudy):
+    code = (
+        "import os, subprocess, sys\n"
+        "import lmerbridge as lb\n"
+        "def seen():\n"
+        "    return subprocess.check_output('echo \"$LD_LIBRARY_PATH\"', shell=True)\n"
+        "before = seen()\n"
+        "lb.lmer('Yield ~ 1 + (1 | Batch)', lb.datasets.load('Dyestuff'), engine='lme4')\n"
+        "assert seen() == before, seen()\n"
+    )
+    for path in (None, "/somewhere"):
+        environment = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
+        if path is not None:
+            environment["LD_LIBRARY_PATH"] = path
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr

@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,26 @@ def test_every_method_of_the_table_exists():
     methods = set(re.findall(r"`m\.(\w+)\(", table)) | set(re.findall(r" m\.(\w+)\(", table))
     assert len(methods) > 20
     assert [name for name in methods if not callable(getattr(lb.Model, name, None))] == []
+
+
+@pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
+def test_the_example_of_continuous_integration_runs(tmp_path, monkeypatch):
+    """Its own commands, on its own models file; what installs things is left out."""
+    text = README.read_text("utf-8")
+    models = re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
+    workflow = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
+    (tmp_path / "models.toml").write_text(models)
+    folder = README.parent / "reference" / "further" / "data"
+    for kind in ("csv", "toml"):
+        (tmp_path / f"oats.{kind}").write_bytes((folder / f"nlme-Oats.{kind}").read_bytes())
+    commands = re.findall(r"- run: (.*)", workflow)
+    own = [c for c in commands if not re.match(r"sudo apt-get |pip install ", c)]
+    assert len(own) == 2
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    for command in own:
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "report.xml").read_text().startswith("<?xml")
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    assert "2 cases:" in (tmp_path / "step.md").read_text()

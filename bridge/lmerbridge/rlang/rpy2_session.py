@@ -43,6 +43,23 @@ def _own_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def _own_library_path() -> Iterator[None]:
+    """Leave LD_LIBRARY_PATH as it was. R extends it for its own child processes; a Python that is
+    started later from this one (a worker of joblib, say) would load another libpython by it.
+    """
+    name = "LD_LIBRARY_PATH"
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+            os.unsetenv(name)  # R sets it behind the back of os.environ
+        else:
+            os.environ[name] = before
+
+
 def _import_rinterface() -> Any:
     """Import rpy2, and say in our words why that fails if it does.
 
@@ -81,7 +98,7 @@ class Rpy2Session:
     name = "rpy2"
 
     def __init__(self) -> None:
-        with _LOCK, _own_signals():
+        with _LOCK, _own_signals(), _own_library_path():
             self._ri = _import_rinterface()
             try:
                 self._ri.initr()
