@@ -98,6 +98,8 @@ class TestFormats:
         assert "agrees with golden" in text
 
     def test_html_is_one_page_with_pictures(self, one):
+        pytest.importorskip("matplotlib")
+
         def short(result):
             from lmerbridge.crosscheck import Referee
             from lmerbridge.design import build_frame

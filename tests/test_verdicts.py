@@ -236,6 +236,15 @@ def test_joint_standard_errors_are_statsmodels(simulated):
         np.testing.assert_allclose(ours, m.vcov("joint").to_numpy(), rtol=2e-3)
 
 
+def test_no_log_likelihood_is_not_converged(simulated, tampered):
+    outcome = tampered(
+        simulated,
+        after=lambda r: replace(r, criterion=replace(r.criterion, value=math.nan)),
+    )
+    assert outcome.verdict.kind == "not converged"
+    assert "no log-likelihood" in outcome.verdict.sentence
+
+
 def test_counts_and_constants_are_other_definitions(simulated, tampered):
     n = len(simulated)
 
@@ -377,6 +386,12 @@ RIVALS = {
     ("mixedlm", "sleepstudy"): "same optimum, other definition",
     ("nlme", "sleepstudy"): "same optimum, other definition",
     ("glmmTMB", "sleepstudy"): "same optimum, other definition",
+    ("glmm", "sleepstudy"): "agree",
+    ("glmm", "Pastes"): "agree",
+    ("lme-python", "sleepstudy"): "agree",
+    ("lme-python", "Pastes"): "agree",
+    ("interlace", "sleepstudy"): "failed",  # it reads (Days | Subject) without an intercept
+    ("interlace", "sleepstudy-intercept"): "agree",
     ("nlme", "Pastes"): "same optimum, other definition",
     ("glmmTMB", "Penicillin"): "same optimum, other definition",
     ("statsmodels-plain", "Penicillin"): "refused",

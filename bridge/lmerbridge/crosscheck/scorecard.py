@@ -16,6 +16,7 @@ __all__ = ["Score", "scorecard", "scorecard_text"]
 AGREE = ("agree", "reference", "flat", "boundary", "better optimum")
 WORSE = ("other optimum", "not converged")
 NONE = ("refused", "unavailable", "failed")
+OTHER = ("other data", "other criterion", "unexplained")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Score:
 def _worst(found: Sequence[tuple[str, Outcome]]) -> dict[str, tuple[float, str]]:
     worst: dict[str, tuple[float, str]] = {}
     for name, outcome in found:
-        if outcome.verdict.kind in WORSE + NONE + ("other data", "other criterion"):
+        if outcome.verdict.kind in (*WORSE, *NONE, *OTHER, "better optimum"):
             continue
         for d in outcome.differences:
             if d.difference is not None and d.difference > worst.get(d.quantity, (-1.0, ""))[0]:
@@ -74,7 +75,6 @@ def scorecard(reports: Sequence[CaseReport]) -> list[Score]:
         if set(kinds) == {"unavailable"}:
             continue
         seconds = [o.seconds for _, o in found if o.seconds == o.seconds]
-        other = ("other data", "other criterion", "unexplained")
         scores.append(
             Score(
                 engine,
@@ -84,7 +84,7 @@ def scorecard(reports: Sequence[CaseReport]) -> list[Score]:
                 sum(k in AGREE for k in kinds),
                 kinds.count("same optimum, other definition"),
                 sum(k in WORSE for k in kinds),
-                sum(k in other for k in kinds),
+                sum(k in OTHER for k in kinds),
                 kinds.count("failed"),
                 _worst(found),
                 statistics.median(seconds) if seconds else float("nan"),

@@ -179,6 +179,12 @@ def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
     engine, REML = result.provenance.engine, referee.spec.REML
     asked = "REML criterion" if REML else "deviance (ML)"
     exact = referee.criterion(theta)
+    if math.isnan(claimed):
+        return Verdict(
+            "not converged",
+            f"{engine} gives no log-likelihood for its own estimates: do not use these numbers",
+            (Fact(f"the {asked} at its theta", exact),),
+        )
     if not math.isfinite(claimed) or _same(claimed, exact):
         return None
     facts = (
@@ -340,7 +346,7 @@ def judge(
     if data is not None:
         return data, differences, reference.name
     criterion = _criterion(referee, result)
-    if criterion is not None and criterion.kind == "other criterion":
+    if criterion is not None and criterion.kind in ("other criterion", "not converged"):
         return criterion, differences, reference.name
     wrong = [d for d in differences if not d.agrees]
     if not wrong:
