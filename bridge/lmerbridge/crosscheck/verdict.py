@@ -426,18 +426,18 @@ def judge(
         )
     if abs(gap) > limit or (abs(gap) > FLAT and not known):
         above = 0.0 if best is None else point.criterion - best[1]
-        if gap < 0 and best is not None and above > limit:
+        if max(gap, above) > FLAT and not result.evidence.converged:
+            verdict = Verdict(
+                "not converged",
+                f"{engine} stopped {max(gap, above):.2g} above the best point found and says "
+                "itself that it did not converge: do not use these numbers",
+                facts,
+            )
+        elif gap < 0 and best is not None and above > limit:
             verdict = Verdict(
                 "other optimum",
                 f"{engine} stopped {above:.2g} above the best point found, by {best[0]}, though "
                 f"{-gap:.2g} below {reference.name}",
-                facts,
-            )
-        elif gap > 0 and not result.evidence.converged:
-            verdict = Verdict(
-                "not converged",
-                f"{engine} stopped {gap:.2g} above {reference.name} and says itself that it did "
-                "not converge: do not use these numbers",
                 facts,
             )
         elif gap > 0:
