@@ -201,3 +201,77 @@ def test_the_installed_command():
         check=True,
     )
     assert done.stdout.strip() == lb.__version__
+
+
+@pytest.fixture
+def models(tmp_path):
+    path = tmp_path / "models.toml"
+    path.write_text(
+        '[[model]]\nname = "a"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
+        '[[model]]\nname = "b"\ndata = "Pastes"\nformula = "strength ~ 1 + (1 | batch/cask)"\n'
+    )
+    return path
+
+
+def test_check_writes_reports(run, models, tmp_path):
+    names = {n: tmp_path / f"report.{n}" for n in ("json", "junit", "markdown", "html")}
+    options = [str(v) for n, p in names.items() for v in (f"--{n}", p)]
+    status, out, _ = run("check", str(models), "--engine", "native", *options)
+    assert status == 0
+    assert "2 cases: 2 reference; all well." in out
+    assert json.loads(names["json"].read_text())["well"]
+    assert names["junit"].read_text().count("<testcase") == 2
+    assert "| a " in names["markdown"].read_text()
+    assert "strength ~ 1" in names["html"].read_text()
+
+
+def test_check_records_and_compares(run, models, tmp_path):
+    base = str(tmp_path / "base.json")
+    status, out, _ = run("check", str(models), "--engine", "native", "--record", base)
+    assert status == 0
+    assert "2 fits recorded" in out
+    status, out, _ = run("check", str(models), "--engine", "native", "--baseline", base)
+    assert status == 0
+    assert "agrees with baseline" in out
+    models.write_text(models.read_text().replace("batch/cask", "batch"))
+    status, out, _ = run("check", str(models), "--engine", "native", "--baseline", base)
+    assert status == 1
+    assert "OTHER MODEL" in out
+
+
+def test_check_goes_on_where_it_stopped(run, models, tmp_path):
+    done = tmp_path / "done.jsonl"
+    run("check", str(models), "--engine", "native", "--resume", str(done))
+    assert len(done.read_text().splitlines()) == 2
+    status, out, _ = run("check", str(models), "--engine", "native", "--resume", str(done))
+    assert status == 0
+    assert len(done.read_text().splitlines()) == 2
+    assert "2 cases: 2 reference" in out
+    done.write_text("nonsense\n" + done.read_text())
+    status, _, err = run("check", str(models), "--engine", "native", "--resume", str(done))
+    assert status == 2
+    assert "done.jsonl:1 is not a line of an earlier run" in err
+
+
+def test_check_in_parallel_and_scored(run, models):
+    status, out, _ = run("check", str(models), "--engine", "native", "--jobs", "2")
+    assert status == 0
+    status, out, _ = run("check", str(models), "--engine", "native", "--scorecard")
+    assert status == 0
+    assert "2 of 2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--json", "/no/such/folder/x.json"), "there is no folder"),
+        (("--baseline", "/no/such/file"), "is no baseline"),
+        (("--jobs", "0"), "--jobs"),
+        (("--engine", "nothing"), "there is no engine 'nothing'"),
+    ],
+)
+def test_check_refuses_wrong_use(run, models, arguments, words):
+    status, _, err = run("check", str(models), *arguments)
+    assert status == 2
+    assert words in err
+    assert "Traceback" not in err

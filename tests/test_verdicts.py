@@ -406,3 +406,17 @@ def test_rivals_are_judged_by_the_same_rules(engine, name):
     case = next(c for c in load_cases() if c.name == name)
     outcome = run_case(case, [engine]).outcomes[0]
     assert outcome.verdict.kind == RIVALS[engine, name]
+
+
+@pytest.mark.r
+def test_drift_of_lme4_is_reported_as_drift(monkeypatch):
+    from lmerbridge.crosscheck import suite
+
+    case = next(c for c in load_cases() if c.name == "sleepstudy-intercept")
+    record = golden(case)
+    record["default"] = {**record["default"], "sigma": record["default"]["sigma"] * 1.02}
+    record["made_by"] = {**record["made_by"], "lme4": "1.0"}
+    monkeypatch.setattr(suite, "golden", lambda _: record)
+    outcome = run_case(case, ["lme4"]).outcomes[0]
+    assert not outcome.well
+    assert any("drift: lme4 1.1" in n and "golden values of lme4 1.0" in n for n in outcome.notes)

@@ -73,6 +73,7 @@ def _build(
     vcov: Any,
 ) -> Quantities:
     deviations, correlations = _variance(variance)
+    deviations["sigma"] = sigma  # beside the table's Residual, so that neither can be wrong alone
     return Quantities(
         source=source,
         sigma=sigma,

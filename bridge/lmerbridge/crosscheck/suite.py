@@ -144,19 +144,22 @@ class _Tried:
     result: FitResult | None
     verdict: Verdict | None
     seconds: float
+    version: str
 
 
 def _try(name: str, frame: ModelFrame, spec: FitSpec) -> _Tried:
     nan = float("nan")
     state = status_of(name)
+    version = state.version or ""
     if not state.available:
-        return _Tried(name, None, Verdict("unavailable", state.problem or "not available"), nan)
+        missing = Verdict("unavailable", state.problem or "not available")
+        return _Tried(name, None, missing, nan, version)
     began = time.perf_counter()
     try:
         engine = load_engine(name)
         why = refusal(engine, frame, spec)
         if why is not None:
-            return _Tried(name, None, Verdict("refused", why), nan)
+            return _Tried(name, None, Verdict("refused", why), nan, version)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = engine.fit(frame, spec)
@@ -164,8 +167,9 @@ def _try(name: str, frame: ModelFrame, spec: FitSpec) -> _Tried:
         text = (
             str(error) if isinstance(error, LmerBridgeError) else f"{type(error).__name__}: {error}"
         )
-        return _Tried(name, None, Verdict("failed", text), time.perf_counter() - began)
-    return _Tried(name, result, None, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return _Tried(name, None, Verdict("failed", text), seconds, version)
+    return _Tried(name, result, None, time.perf_counter() - began, version)
 
 
 def run_frame(
@@ -197,7 +201,7 @@ def run_frame(
     outcomes = []
     for t in tried:
         expected = case.expect.get(t.engine, "")
-        version = status_of(t.engine).version or ""
+        version = t.version
         if t.result is None:
             assert t.verdict is not None
             outcomes.append(

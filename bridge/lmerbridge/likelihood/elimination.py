@@ -27,6 +27,7 @@ from scipy import linalg, sparse
 
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
 from lmerbridge.likelihood.crossproducts import CrossProducts, Factor, by_factor, diagonal_blocks
+from lmerbridge.likelihood.small import inverses
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]
 
@@ -209,32 +210,13 @@ def _extended(stage: Stage, E: Array | None, H: Any) -> sparse.csr_array:
     )
 
 
-def _inverse(matrix: Array) -> tuple[Array, float]:
-    """Inverses of stacked matrices with positive determinants, and the sum of the logarithms of
-    these; not finite where one is singular.
-    """
-    k = matrix.shape[-1]
-    if k == 1:
-        return 1 / matrix, float(np.log(matrix).sum())
-    if k == 2:
-        a, b, c, d = (matrix[:, i, j] for i in (0, 1) for j in (0, 1))
-        det = a * d - b * c
-        inverse = np.empty_like(matrix)
-        inverse[:, 0, 0], inverse[:, 1, 1] = d / det, a / det
-        inverse[:, 0, 1], inverse[:, 1, 0] = -b / det, -c / det
-        return inverse, float(np.log(det).sum())
-    sign, log_det = np.linalg.slogdet(matrix)
-    total = float(log_det.sum()) if np.all(sign > 0) else np.nan
-    return np.asarray(np.linalg.inv(matrix), dtype=np.float64), total
-
-
 def _stage(D: Array, Lambda: Array, C: Coupling | None) -> tuple[Stage, float]:
     Sigma = Lambda @ Lambda.T
     inner = D @ Sigma
     diagonal = np.arange(len(Sigma))
     inner[:, diagonal, diagonal] += 1.0
-    U, log_det = _inverse(inner)
-    return Stage(Sigma, D, U, Sigma @ U, C), log_det
+    U, log_dets = inverses(inner)
+    return Stage(Sigma, D, U, Sigma @ U, C), float(log_dets.sum())
 
 
 def _rest(F: Array, factors: tuple[Factor, ...], blocks: list[Array]) -> tuple[Rest, float] | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, upper_triangle
 from lmerbridge.likelihood.crossproducts import CrossProducts
+from lmerbridge.likelihood.small import inverses
 
 __all__ = ["Many", "Solutions", "derivatives_of_many", "many_responses", "solutions_of_many"]
 
@@ -131,22 +132,6 @@ def _blocks(thetas: Array, sizes: list[int]) -> list[Array]:
     return found
 
 
-def _inverse(matrix: Array) -> tuple[Array, Array]:
-    """Inverses of (..., w, w), and the logarithms of their determinants."""
-    if matrix.shape[-1] == 1:
-        return 1 / matrix, np.log(matrix[..., 0, 0])
-    if matrix.shape[-1] == 2:
-        a, b, c, d = (matrix[..., i, j] for i in (0, 1) for j in (0, 1))
-        det = a * d - b * c
-        inverse = np.empty_like(matrix)
-        inverse[..., 0, 0], inverse[..., 1, 1] = d / det, a / det
-        inverse[..., 0, 1], inverse[..., 1, 0] = -b / det, -c / det
-        return inverse, np.log(det)
-    sign, log_det = np.linalg.slogdet(matrix)
-    found: Array = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    return found, np.where(sign > 0, log_det, np.nan)
-
-
 def _solve(many: Many, thetas: Array, REML: bool) -> _State:
     c, p = many.shared, many.shared.p
     factor = c.factors[0]
@@ -158,7 +143,7 @@ def _solve(many: Many, thetas: Array, REML: bool) -> _State:
     inner = c.ZZ1 @ Sigma[:, None]
     diagonal = np.arange(factor.width)
     inner[..., diagonal, diagonal] += 1.0
-    U, log_det = _inverse(inner)
+    U, log_det = inverses(inner)
     h = c.Zr1[:, :, :p]
     TX = U @ h
     t = (U @ many.Zr[..., None])[..., 0]
@@ -171,7 +156,7 @@ def _solve(many: Many, thetas: Array, REML: bool) -> _State:
     value = log_det.sum(axis=1) - c.log_weights
     beta, half, log_det_X = np.zeros((len(t), p)), np.zeros_like(A), np.full(len(t), c.log_det_R)
     if p:
-        inverse, logs = _inverse(A)
+        inverse, logs = inverses(A)
         beta = np.einsum("bpq,bq->bp", inverse, a)
         half = inverse
         log_det_X = log_det_X + logs
