@@ -152,6 +152,18 @@ def test_average_information_is_that_of_dense_matrices(simulated, formula, argum
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
+def test_no_digits_are_lost_far_from_the_origin(simulated):
+    """Predictors around 100, at a theta far from the optimum: found by comparing with lme4, which
+    had it right where the inverse of M was used to solve. Against 40 digits."""
+    d = simulated[:60].assign(x=100 + simulated.x[:60])
+    frame = build_frame("y ~ x + (1 | g) + (x | h)", d)
+    theta = np.array([0.8, 1.06396167, -2.71947313e-02, 0.532777249])
+    found = evaluate(cross_products(frame), theta, True)
+    with mpmath.workdps(40):
+        exact = exact_criterion(frame, [mpmath.mpf(float(t)) for t in theta], True)
+    assert found.criterion == pytest.approx(float(exact), abs=1e-7)
+
+
 def exact_criterion(frame, theta, REML):
     """The dense criterion in 50 digits."""
     X, Z = mpmath.matrix(frame.X.tolist()), mpmath.matrix(z_matrix(frame).toarray().tolist())

@@ -105,10 +105,12 @@ class Rest:
         """Lambda M^-1 Lambda'."""
         return self.Lambda.around(self.inverse)
 
-    def solve(self, right: Array) -> Array:
-        """Lambda M^-1 Lambda' right."""
+    def solve(self, right: Array, rough: bool = False) -> Array:
+        """Lambda M^-1 Lambda' right; ``rough``: by the inverse, if that is known, which is faster
+        and loses digits where M is ill-conditioned.
+        """
         inner = self.Lambda.times(right, transposed=True)
-        if "inverse" in self.__dict__:
+        if rough and "inverse" in self.__dict__:
             inner = self.inverse @ inner
         else:
             inner = linalg.cho_solve((self.L, True), inner, check_finite=False)
@@ -132,13 +134,17 @@ class Elimination:
     rest: Rest | None
     log_det: float
 
-    def whiten(self, first: Array, others: Array) -> tuple[list[Array], Array, Array]:
+    def whiten(
+        self, first: Array, others: Array, rough: bool = False
+    ) -> tuple[list[Array], Array, Array]:
         """Z'V^-1 v and b = Lambda M^-1 Lambda' Z'v = Sigma Z'V^-1 v, from Z'v.
 
         Parameters
         ----------
         first : array (levels, width, m); others : array (q2, m)
             Z'v of the first factor and of the others.
+        rough : bool
+            Whether a few digits less will do.
 
         Returns
         -------
@@ -161,7 +167,7 @@ class Elimination:
         b = np.empty((0, m))
         last = right
         if self.rest is not None:
-            b = self.rest.solve(right)
+            b = self.rest.solve(right, rough)
             last = right - self.rest.F @ b
         whitened: list[Array] = []
         for number in range(len(self.stages) - 1, -1, -1):

@@ -96,10 +96,8 @@ def _split(c: CrossProducts, whole: Array) -> list[Array]:
     ]
 
 
-def _solve(c: CrossProducts, theta: Array, REML: bool, inverse: bool = False) -> _Solution | None:
-    """``None`` where the criterion has no digits. ``inverse``: whether M^-1 will be needed, and
-    so may be used.
-    """
+def _solve(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
+    """``None`` where the criterion has no digits."""
     theta = np.asarray(theta, dtype=np.float64)
     if not np.all(np.isfinite(theta)):
         return None
@@ -108,8 +106,6 @@ def _solve(c: CrossProducts, theta: Array, REML: bool, inverse: bool = False) ->
     elimination = eliminate(c, [M @ block for M, block in zip(inverses, blocks, strict=True)])
     if elimination is None:
         return None
-    if inverse and elimination.rest is not None:
-        _ = elimination.rest.inverse
     own, last, _ = elimination.whiten(c.Zr1, c.Zr2)
     whitened = [*own, *_split(c, last)]
     p = c.p
@@ -244,7 +240,7 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
         stacked = np.concatenate([part.reshape(-1, m) for part in h[1:]])
         first = first + (c.ZZ12 @ stacked).reshape(first.shape)
         others = c.ZZ12.T @ h[0].reshape(-1, m) + c.ZZ2 @ stacked
-    own, last, _ = s.elimination.whiten(first, others)
+    own, last, _ = s.elimination.whiten(first, others, rough=True)
     found = np.zeros((m, m))
     across = np.zeros((p, m))
     along = np.zeros(m)
@@ -319,7 +315,7 @@ def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
 
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
     """All quantities at ``theta``; ``None`` where they cannot be computed."""
-    s = _solve(c, theta, REML, inverse=True)
+    s = _solve(c, theta, REML)
     if s is None:
         return None
     p = c.p
