@@ -105,16 +105,17 @@ class Rest:
         """Lambda M^-1 Lambda'."""
         return self.Lambda.around(self.inverse)
 
-    def solve(self, right: Array, rough: bool = False) -> Array:
-        """Lambda M^-1 Lambda' right; ``rough``: by the inverse, if that is known, which is faster
-        and loses digits where M is ill-conditioned.
+    def solve(self, right: Array, rough: bool = False) -> tuple[Array, Array]:
+        """B = Lambda M^-1 Lambda' right, and right' b; ``rough``: by the inverse, if that is
+        known, which is faster and loses digits where M is ill-conditioned.
         """
         inner = self.Lambda.times(right, transposed=True)
         if rough and "inverse" in self.__dict__:
-            inner = self.inverse @ inner
-        else:
-            inner = linalg.cho_solve((self.L, True), inner, check_finite=False)
-        return self.Lambda.times(inner)
+            solved = self.inverse @ inner
+            return self.Lambda.times(solved), inner.T @ solved
+        half = linalg.solve_triangular(self.L, inner, lower=True, check_finite=False)
+        solved = linalg.solve_triangular(self.L, half, lower=True, trans="T", check_finite=False)
+        return self.Lambda.times(solved), half.T @ half
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,17 @@ class Elimination:
             Z'V^-1 v by factor eliminated level by level.
         array (q, m)
             Z'V^-1 v of the dense rest.
-        array (q2, m)
-            b of all factors but the first.
+        array (m, m)
+            v'Z b = v'Z Lambda M^-1 Lambda' Z'v, a sum of squares.
         """
         m = first.shape[-1]
         own, right = [first], others
+        explained = np.zeros((m, m))
         for stage, following in zip(self.stages, [*self.stages[1:], None], strict=True):
+            b = (stage.G @ own[-1]).reshape(-1, m)
+            explained += own[-1].reshape(-1, m).T @ b
             if stage.C is not None:
-                right = right - stage.C.matrix.T @ (stage.G @ own[-1]).reshape(-1, m)
+                right = right - stage.C.matrix.T @ b
             if following is not None:
                 count = following.D.shape[0] * following.D.shape[1]
                 own.append(right[:count].reshape(*following.D.shape[:2], m))
@@ -167,7 +171,8 @@ class Elimination:
         b = np.empty((0, m))
         last = right
         if self.rest is not None:
-            b = self.rest.solve(right, rough)
+            b, share = self.rest.solve(right, rough)
+            explained += share
             last = right - self.rest.F @ b
         whitened: list[Array] = []
         for number in range(len(self.stages) - 1, -1, -1):
@@ -178,7 +183,7 @@ class Elimination:
             whitened.insert(0, t)
             if number:
                 b = np.concatenate([(stage.Sigma @ t).reshape(-1, m), b])
-        return whitened, last, b
+        return whitened, last, explained
 
     def inverse_blocks(self) -> list[Array | None]:
         """By factor eliminated level by level, the blocks (levels, width, width) of C H C', H the

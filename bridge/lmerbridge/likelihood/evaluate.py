@@ -106,18 +106,10 @@ def _solve(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
     elimination = eliminate(c, [M @ block for M, block in zip(inverses, blocks, strict=True)])
     if elimination is None:
         return None
-    own, last, _ = elimination.whiten(c.Zr1, c.Zr2)
+    own, last, explained = elimination.whiten(c.Zr1, c.Zr2)
     whitened = [*own, *_split(c, last)]
     p = c.p
-    gram = c.gram.copy()
-    for factor, start, t in zip(elimination.factors, c.factors, whitened, strict=True):
-        first = start.start == 0
-        right = c.Zr1 if first else _rows(c, start.where).reshape(t.shape)
-        # Z'V^-1 v: v'Z b, with b = Lambda Lambda' t
-        b = t.transpose(1, 0, 2).reshape(len(factor), -1)
-        flat = right.transpose(1, 0, 2).reshape(len(factor), -1)
-        b = (factor @ (factor.T @ b)).reshape(-1, p + 1)
-        gram -= flat.reshape(-1, p + 1).T @ b
+    gram = c.gram - explained
     inner = 0.5 * (gram[:p, :p] + gram[:p, :p].T)
     half, beta, log_det_X = np.empty((0, 0)), np.empty(0), c.log_det_R
     if p:
@@ -148,12 +140,6 @@ def _solve(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
         freedom,
         value + (log_det_X if REML else 0.0),
     )
-
-
-def _rows(c: CrossProducts, where: slice) -> Array:
-    """Z2'[Q r] of one factor."""
-    before = c.factors[0].columns
-    return c.Zr2[where.start - before : where.stop - before]
 
 
 def criterion(c: CrossProducts, theta: Array, REML: bool) -> float:
