@@ -13,7 +13,7 @@ from lmerbridge.crosscheck import (
     of_golden,
     of_result,
     run_case,
-    run_suite,
+    run_cases,
     suite_text,
 )
 from lmerbridge.errors import DataError
@@ -102,7 +102,7 @@ def test_every_case_has_golden_values():
 
 def test_a_suite_runs_and_reports():
     cases = [c for c in load_cases() if c.name in ("Dyestuff", "psych252-unidentifiable")]
-    reports = run_suite(cases, ["statsmodels"])
+    reports = run_cases(cases, ["statsmodels"])
     assert all(r.well for r in reports)
     text = suite_text(reports)
     assert "agrees with golden" in text
@@ -144,7 +144,7 @@ def test_a_suite_of_ones_own(tmp_path):
     path.write_text(
         '[[case]]\nname = "mine"\ndata = "mine.csv"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
     )
-    report = run_suite(load_cases(path), ["statsmodels"])[0]
+    report = run_cases(load_cases(path), ["statsmodels"])[0]
     assert report.outcomes[0].verdict.kind == "reference"
 
 

@@ -14,7 +14,6 @@ from lmerbridge.crosscheck.suite import (
     read_data,
     run_case,
     run_frame,
-    run_suite,
 )
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 from lmerbridge.crosscheck.verdict import VERDICTS, Fact, Reference, Verdict, judge
@@ -46,7 +45,6 @@ __all__ = [
     "run_case",
     "run_cases",
     "run_frame",
-    "run_suite",
     "suite_text",
     "totals",
 ]

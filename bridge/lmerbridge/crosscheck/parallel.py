@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,8 @@ from lmerbridge.errors import DataError
 __all__ = ["run_cases"]
 
 
-def _run(case: Case, engines: Sequence[str]) -> CaseReport:
-    # the engines' own results stay in the process that made them
-    return replace(run_case(case, engines), results={})
-
-
 def _child(pipe: Any, case: Case, engines: Sequence[str]) -> None:
-    pipe.send(_run(case, engines))
+    pipe.send(run_case(case, engines))
 
 
 def _apart(case: Case, engines: Sequence[str]) -> CaseReport:
@@ -54,7 +48,7 @@ def _pool(cases: Sequence[Case], engines: Sequence[str], jobs: int) -> Iterator[
     done = 0
     try:
         found: Any = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_run)(case, engines) for case in cases
+            delayed(run_case)(case, engines) for case in cases
         )
         for report in found:
             yield report
@@ -106,7 +100,9 @@ def run_cases(
     known = {} if resume is None else _load(resume, keys)
     waiting = [case for case, key in zip(cases, keys, strict=True) if key not in known]
     fresh = (
-        (_run(case, engines) for case in waiting) if jobs == 1 else _pool(waiting, engines, jobs)
+        (run_case(case, engines) for case in waiting)
+        if jobs == 1
+        else _pool(waiting, engines, jobs)
     )
     for count, (case, key) in enumerate(zip(cases, keys, strict=True)):
         if progress is not None:

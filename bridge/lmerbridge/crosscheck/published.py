@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from lmerbridge import datasets
 from lmerbridge.crosscheck.cases import Case, golden
@@ -194,15 +195,21 @@ def _parts(key: str, q: Quantities) -> tuple[str, str, str]:
     raise KeyError(key)
 
 
+def _as_in_the_document(data: str) -> pd.DataFrame:
+    """A data set, with the column that document 1 adds to its own."""
+    frame = datasets.load(data)
+    if data == "bounce":
+        age = frame["age"].astype(float)
+        frame = frame.assign(age_scaled=(age - age.mean()) / age.std(ddof=0))
+    return frame
+
+
 @functools.cache
 def of_regression(data: str, formula: str) -> dict[Key, float]:
     """What R prints of an ordinary regression."""
     import statsmodels.formula.api as models
 
-    frame = datasets.load(data)
-    if data == "bounce":
-        age = frame["age"].astype(float)
-        frame = frame.assign(age_scaled=(age - age.mean()) / age.std(ddof=0))
+    frame = _as_in_the_document(data)
     m = models.ols(formula, frame).fit()
     found: dict[Key, float] = {}
     for name in m.params.index:
@@ -252,10 +259,7 @@ def by_subject(data: str, formula: str) -> dict[Key, float]:
 @functools.cache
 def of_data(data: str) -> dict[Key, float]:
     """The numeric columns of a data set, by column and row."""
-    frame = datasets.load(data)
-    if data == "bounce":
-        age = frame["age"].astype(float)
-        frame = frame.assign(age_scaled=(age - age.mean()) / age.std(ddof=0))
+    frame = _as_in_the_document(data)
     numbers = frame.select_dtypes("number")
     return {
         (str(column), str(i + 1)): float(value)

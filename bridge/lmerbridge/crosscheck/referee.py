@@ -13,16 +13,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, templates
+from lmerbridge.design import ModelFrame
 from lmerbridge.engines import FitSpec
+from lmerbridge.engines.assemble import counted, estimates_at
 from lmerbridge.likelihood import (
     CrossProducts,
+    criterion,
     cross_products,
     derivatives,
     evaluate,
     joint_vcov,
 )
-from lmerbridge.result import FitResult, RandomEffects
+from lmerbridge.result import FitResult
 
 __all__ = ["Point", "Referee"]
 
@@ -61,8 +63,7 @@ class Referee:
 
     def criterion(self, theta: Array, REML: bool | None = None) -> float:
         """REML criterion or deviance at ``theta``; infinite where it cannot be computed."""
-        found = evaluate(self.products, theta, self.spec.REML if REML is None else REML)
-        return math.inf if found is None else found.criterion
+        return criterion(self.products, theta, self.spec.REML if REML is None else REML)
 
     def point(self, theta: Array) -> Point:
         found = derivatives(self.products, np.asarray(theta, dtype=np.float64), self.spec.REML)
@@ -86,12 +87,11 @@ class Referee:
             return {}
         c, REML = self.products, self.spec.REML
         plain = cross_products(replace(self.frame, weights=None))
-        counted = replace(c, n=round(float(weights.sum())), log_weights=0.0)
-        found = {
-            "no weights": evaluate(plain, theta, REML),
-            "weights as frequencies": evaluate(counted, theta, REML),
+        repeated = replace(c, n=round(float(weights.sum())), log_weights=0.0)
+        return {
+            "no weights": criterion(plain, theta, REML),
+            "weights as frequencies": criterion(repeated, theta, REML),
         }
-        return {name: e.criterion for name, e in found.items() if e is not None}
 
     def constants(self) -> dict[str, float]:
         """What packages add to the criterion or leave out."""
@@ -116,43 +116,10 @@ class Referee:
         found = evaluate(self.products, theta, self.spec.REML)
         if found is None:
             return None
-        frame = self.frame
-        sizes = [len(block.names) for block in frame.random]
-        fitted = frame.X @ found.beta
-        if frame.offset is not None:
-            fitted = fitted + frame.offset
-        random = []
-        for block, factor, modes, variances in zip(
-            frame.random, templates(theta, sizes), found.modes, found.variances, strict=True
-        ):
-            fitted = fitted + np.sum(block.columns * modes[block.codes], axis=1)
-            random.append(
-                RandomEffects.of_factor(
-                    block.label, block.group, block.names, factor, found.sigma, modes, variances
-                )
-            )
-        count = frame.X.shape[1] + len(theta) + 1
         return replace(
             result,
-            estimates=replace(
-                result.estimates,
-                names=frame.x_names,
-                beta=found.beta,
-                vcov=found.vcov,
-                theta=theta,
-                sigma=found.sigma,
-                random=tuple(random),
-                fitted=fitted,
-                residuals=frame.y - fitted,
-            ),
-            criterion=replace(
-                result.criterion,
-                value=found.criterion,
-                logLik=-0.5 * found.criterion,
-                AIC=found.criterion + 2 * count,
-                BIC=found.criterion + math.log(frame.nobs) * count,
-                df_residual=frame.nobs - count,
-            ),
+            estimates=estimates_at(self.frame, found),
+            criterion=counted(self.frame, self.spec.REML, found.criterion),
         )
 
     def covariances(self, theta: Array) -> dict[str, Array]:

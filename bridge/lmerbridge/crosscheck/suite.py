@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from lmerbridge.engines import (
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
 from lmerbridge.result import FitResult
 
-__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_frame", "run_suite"]
+__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_frame"]
 
 GOLDEN = "golden"
 POLISHED = "lme4 polished"
@@ -74,16 +74,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """A case with the outcomes of all engines; ``skipped`` says why there are none.
-
-    ``results`` are the engines' own, where they were asked for; they do not go into files.
-    """
+    """A case with the outcomes of all engines; ``skipped`` says why there are none."""
 
     case: Case
     outcomes: tuple[Outcome, ...] = ()
     skipped: str = ""
     fingerprint: str = ""
-    results: dict[str, FitResult] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def well(self) -> bool:
@@ -237,7 +233,7 @@ def run_frame(
                 notes,
             )
         )
-    return CaseReport(case, tuple(outcomes), "", frame.fingerprint, fitted)
+    return CaseReport(case, tuple(outcomes), "", frame.fingerprint)
 
 
 def _best(
@@ -293,30 +289,3 @@ def available_engines(rivals: bool = False) -> list[str]:
         for name in engine_names()
         if status_of(name).available and (rivals or not is_rival(name))
     ]
-
-
-def run_suite(
-    cases: Iterable[Case],
-    engines: Sequence[str] | None = None,
-    progress: Callable[[Case], None] | None = None,
-    done: list[CaseReport] | None = None,
-) -> list[CaseReport]:
-    """Run every case, one after another, in this process.
-
-    Parameters
-    ----------
-    engines : sequence of str, optional
-        Default: those available here.
-    progress : callable, optional
-        Called with each case before it runs.
-    done : list, optional
-        Reports are appended here as they come, so that an interrupt loses none.
-    """
-    if engines is None:
-        engines = available_engines()
-    reports = [] if done is None else done
-    for case in cases:
-        if progress is not None:
-            progress(case)
-        reports.append(run_case(case, engines))
-    return reports

@@ -17,7 +17,7 @@ from lmerbridge.result import FitResult
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-__all__ = ["EXPLAINED", "VERDICTS", "WELL", "Fact", "Reference", "Verdict", "judge"]
+__all__ = ["VERDICTS", "WELL", "Fact", "Reference", "Verdict", "judge"]
 
 VERDICTS: dict[str, str] = {
     "agree": "every quantity is within its tolerance",
@@ -48,14 +48,6 @@ WELL = {
     "refused",
     "unavailable",
     "error as expected",
-}
-# Not the same numbers, but it is known why.
-EXPLAINED = {
-    "other optimum",
-    "same optimum, other definition",
-    "other data",
-    "other criterion",
-    "not converged",
 }
 
 FLAT = 1e-6  # of the criterion: nobody can tell such points apart
@@ -110,6 +102,10 @@ def _same(a: float, b: float) -> bool:
 
 def _listed(keys: Sequence[str], most: int = 4) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
+def _off(d: Difference) -> str:
+    return d.problem or f"{d.key} is off by {d.difference:.2g} ({d.tolerance.unit})"
 
 
 def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict | None:
@@ -227,27 +223,29 @@ def _definitions(
     """Which of the differences from what belongs to its own theta are known definitions."""
     known: list[str] = []
     left: list[Difference] = []
+    of_fixed = ("standard errors", "correlation of fixed effects")
+    covariance = None
+    if any(d.quantity in of_fixed for d in wrong):  # once: the joint Hessians take their time
+        covariance = _covariance(referee, result)
     for d in wrong:
         said = None
-        if d.quantity in ("standard errors", "correlation of fixed effects"):
-            for name, vcov in referee.covariances(result.estimates.theta).items():
-                if vcov.shape == result.estimates.vcov.shape and _alike(
-                    vcov, result.estimates.vcov
-                ):
-                    said = f"the covariance of the fixed effects is {name}"
-                    break
+        if d.quantity in of_fixed:
+            said = covariance
         elif d.quantity in ("AIC", "BIC", "df"):
-            value = {
-                "AIC": result.criterion.AIC,
-                "BIC": result.criterion.BIC,
-                "df": float(result.criterion.df_residual),
-            }[d.quantity]
-            said = _counted(d.quantity, value, referee, result)
+            said = _counted(d.quantity, referee, result)
         if said is None:
             left.append(d)
         else:
             known.append(said)
     return known, left
+
+
+def _covariance(referee: Referee, result: FitResult) -> str | None:
+    own = result.estimates.vcov
+    for name, vcov in referee.covariances(result.estimates.theta).items():
+        if vcov.shape == own.shape and _alike(vcov, own):
+            return f"the covariance of the fixed effects is {name}"
+    return None
 
 
 def _alike(a: Array, b: Array) -> bool:
@@ -258,7 +256,9 @@ def _alike(a: Array, b: Array) -> bool:
     return bool(np.allclose(a / np.outer(one, one), b / np.outer(two, two), atol=2e-3))
 
 
-def _counted(what: str, value: float, referee: Referee, result: FitResult) -> str | None:
+def _counted(what: str, referee: Referee, result: FitResult) -> str | None:
+    criterion = result.criterion
+    value = float({"AIC": criterion.AIC, "BIC": criterion.BIC, "df": criterion.df_residual}[what])
     if math.isnan(value):
         return f"has no {what}" + (" under REML" if referee.spec.REML else "")
     n, p = referee.frame.nobs, referee.frame.X.shape[1]
@@ -270,17 +270,17 @@ def _counted(what: str, value: float, referee: Referee, result: FitResult) -> st
         "fixed effects alone": p,
         "fixed effects and sigma": p + 1,
     }
+    if what == "df":
+        same = [name for name, k in counts.items() if value == n - k]
+        return f"residual degrees of freedom are n less {same[0]}" if same else None
+    penalties = (
+        {"": 2.0} if what == "AIC" else {"": math.log(n), " with log(n - p)": math.log(n - p)}
+    )
     for name, k in counts.items():
-        penalties = {
-            "AIC": [(2.0, "")],
-            "BIC": [(math.log(n), ""), (math.log(n - p), " with log(n - p)")],
-        }
-        for factor, suffix in penalties.get(what, []):
-            if _same(value, result.criterion.value + factor * k):
+        for suffix, penalty in penalties.items():
+            if _same(value, criterion.value + penalty * k):
                 return f"{what} counts {name}{suffix}"
-        if what == "df" and value == n - k:
-            return f"residual degrees of freedom are n less {name}"
-    if what == "BIC" and _same(value, result.criterion.value + math.log(n - p) * (p + m + 1)):
+    if what == "BIC" and _same(value, criterion.value + math.log(n - p) * (p + m + 1)):
         return "BIC has log(n - p)"
     return None
 
@@ -316,11 +316,10 @@ def _reference_doubted(
     if not wrong:
         return None
     worst = wrong[0]
-    what = worst.problem or f"{worst.key} is off by {worst.difference:.2g} ({worst.tolerance.unit})"
     return Verdict(
         "unexplained",
-        f"{reference.name}'s {worst.quantity} are not what belongs to its own theta: {what}; "
-        "the stored values were changed, or are of another model",
+        f"{reference.name}'s {worst.quantity} are not what belongs to its own theta: "
+        f"{_off(worst)}; the stored values were changed, or are of another model",
         tuple(Fact(f"{d.quantity} ({d.key})", d.difference, d.tolerance.unit) for d in wrong),
     )
 
@@ -342,23 +341,21 @@ def judge(
     engine = result.provenance.engine
     found = of_result(result)
     differences = compare(reference.quantities, found, tolerances)
-    data = _data(referee, result, reference)
-    if data is not None:
-        return data, differences, reference.name
-    criterion = _criterion(referee, result)
-    if criterion is not None and criterion.kind in ("other criterion", "not converged"):
-        return criterion, differences, reference.name
     wrong = [d for d in differences if not d.agrees]
-    if not wrong:
-        return (
-            Verdict("agree", f"{engine} agrees with {reference.name}"),
-            differences,
-            reference.name,
-        )
+    verdict = _data(referee, result, reference)
+    constant: Verdict | None = None
+    if verdict is None:
+        verdict = _criterion(referee, result)
+        if verdict is not None and verdict.kind == "same optimum, other definition":
+            verdict, constant = None, verdict
+    if verdict is None and not wrong:
+        verdict = Verdict("agree", f"{engine} agrees with {reference.name}")
+    if verdict is not None:
+        return verdict, differences, reference.name
+
     point = referee.point(result.estimates.theta)
     against = reference.quantities.values["criterion"]["criterion"]
     there = against if reference.theta is None else referee.criterion(reference.theta)
-    limit = next(t.limit for t in tolerances if t.quantity == "criterion")
     gap = point.criterion - there
     facts = (
         Fact(f"exact criterion at {engine}'s theta", point.criterion),
@@ -368,110 +365,96 @@ def judge(
     if gap < -FLAT and reference.polished is not None:
         better = compare(reference.polished.quantities, found, tolerances)
         if all(d.agrees for d in better):
-            return (
-                Verdict(
-                    "better optimum",
-                    f"{engine}'s criterion is {-gap:.2g} below that of {reference.name}, which "
-                    f"stopped early; {reference.polished.name} agrees with {engine}",
-                    facts,
-                ),
-                better,
-                reference.polished.name,
+            sentence = (
+                f"{engine}'s criterion is {-gap:.2g} below that of {reference.name}, which "
+                f"stopped early; {reference.polished.name} agrees with {engine}"
             )
+            return Verdict("better optimum", sentence, facts), better, reference.polished.name
+    above = 0.0 if best is None else point.criterion - best[1]
+    winner = "" if best is None else best[0]
+    verdict = _explained(
+        referee, result, reference, tolerances, wrong, constant, gap, above, winner
+    )
+    more = () if constant is None or verdict.kind == "boundary" else constant.facts
+    return replace(verdict, facts=(*facts, *more, *verdict.facts)), differences, reference.name
+
+
+def _explained(
+    referee: Referee,
+    result: FitResult,
+    reference: Reference,
+    tolerances: Sequence[Tolerance],
+    wrong: list[Difference],
+    constant: Verdict | None,
+    gap: float,
+    above: float,
+    winner: str,
+) -> Verdict:
+    """Why the quantities ``wrong`` differ, the data and the kind of criterion being the same.
+
+    ``gap`` is the criterion less the reference's, ``above`` less that of ``winner``, the best.
+    """
+    engine, name = result.provenance.engine, reference.name
+    limit = next(t.limit for t in tolerances if t.quantity == "criterion")
     own = referee.own(result)
     inconsistent = (
         []
         if own is None
-        else [d for d in compare(of_result(own), found, tolerances) if not d.agrees]
+        else [d for d in compare(of_result(own), of_result(result), tolerances) if not d.agrees]
     )
     known, left = _definitions(referee, result, inconsistent)
-    more: tuple[Fact, ...] = ()
-    if criterion is not None:  # a constant: what follows from it is explained by it
-        known.append(criterion.sentence)
-        more = criterion.facts
+    if constant is not None:  # what follows from it is explained by it
+        known.append(constant.sentence)
         left = [d for d in left if d.quantity not in ("criterion", "AIC", "BIC")]
     # away from the optimum that is what matters, whatever its other numbers are
     astray = abs(gap) > limit and all(d.quantity != "criterion" for d in left)
     if own is None or (left and not astray):
         worst = left[0] if left else wrong[0]
-        what = (
-            worst.problem
-            or f"{worst.key} is off by {worst.difference:.2g} ({worst.tolerance.unit})"
-        )
-        return (
-            Verdict(
-                "unexplained",
-                f"{engine}'s {worst.quantity} are not what belongs to its own theta: {what}; "
-                "no definition known gives them",
-                (*facts, *more),
-            ),
-            differences,
-            reference.name,
+        return Verdict(
+            "unexplained",
+            f"{engine}'s {worst.quantity} are not what belongs to its own theta: {_off(worst)}; "
+            "no definition known gives them",
         )
     doubted = _reference_doubted(referee, result, reference, tolerances)
     if doubted is not None:
-        return doubted, differences, reference.name
+        return doubted
     quantities = {d.quantity for d in inconsistent}
     rest = [d for d in wrong if d.quantity not in quantities | {"criterion"}]
     if rest and abs(gap) <= limit and _boundary(reference, result, rest):
-        return (
-            Verdict(
-                "boundary",
-                f"{engine} and {reference.name} agree that the fit is singular, and differ in what "
-                "is not defined there: " + _listed([d.quantity for d in rest]),
-                facts,
-            ),
-            differences,
-            reference.name,
+        return Verdict(
+            "boundary",
+            f"{engine} and {name} agree that the fit is singular, and differ in what is not "
+            "defined there: " + _listed([d.quantity for d in rest]),
         )
     if abs(gap) > limit or (abs(gap) > FLAT and not known):
-        above = 0.0 if best is None else point.criterion - best[1]
         if max(gap, above) > FLAT and not result.evidence.converged:
-            verdict = Verdict(
+            return Verdict(
                 "not converged",
                 f"{engine} stopped {max(gap, above):.2g} above the best point found and says "
                 "itself that it did not converge: do not use these numbers",
-                facts,
             )
-        elif gap < 0 and best is not None and above > limit:
-            verdict = Verdict(
+        if gap < 0 and above > limit:
+            return Verdict(
                 "other optimum",
-                f"{engine} stopped {above:.2g} above the best point found, by {best[0]}, though "
-                f"{-gap:.2g} below {reference.name}",
-                facts,
+                f"{engine} stopped {above:.2g} above the best point found, by {winner}, though "
+                f"{-gap:.2g} below {name}",
             )
-        elif gap > 0:
-            verdict = Verdict(
+        if gap > 0:
+            return Verdict(
                 "other optimum",
-                f"{engine} stopped {gap:.2g} above {reference.name}, whose numbers are the better "
-                "ones",
-                facts,
+                f"{engine} stopped {gap:.2g} above {name}, whose numbers are the better ones",
             )
-        else:
-            verdict = Verdict(
-                "better optimum",
-                f"{engine}'s criterion is {-gap:.2g} below that of {reference.name}, which stopped "
-                "short",
-                facts,
-            )
-        return replace(verdict, facts=(*verdict.facts, *more)), differences, reference.name
-    if known and not rest:
-        return (
-            Verdict(
-                "same optimum, other definition",
-                f"{engine} is at the same optimum; " + "; ".join(dict.fromkeys(known)),
-                (*facts, *more),
-            ),
-            differences,
-            reference.name,
+        return Verdict(
+            "better optimum",
+            f"{engine}'s criterion is {-gap:.2g} below that of {name}, which stopped short",
         )
-    return (
-        Verdict(
-            "flat",
-            f"the criterion differs by {abs(gap):.1g}: it does not tell these estimates apart, and "
-            "neither engine's digits beyond the tolerance mean anything",
-            (*facts, *more),
-        ),
-        differences,
-        reference.name,
+    if known and not rest:
+        return Verdict(
+            "same optimum, other definition",
+            f"{engine} is at the same optimum; " + "; ".join(dict.fromkeys(known)),
+        )
+    return Verdict(
+        "flat",
+        f"the criterion differs by {abs(gap):.1g}: it does not tell these estimates apart, and "
+        "neither engine's digits beyond the tolerance mean anything",
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame
-from lmerbridge.engines.optimum import Optimum, Settings
+from lmerbridge.design import ModelFrame, chunks, templates
 from lmerbridge.engines.protocol import (
     FitSpec,
     blas_name,
@@ -17,9 +16,81 @@ from lmerbridge.engines.protocol import (
     data_info,
     package_version,
 )
-from lmerbridge.result import Criterion, Estimates, Evidence, FitResult, Provenance
+from lmerbridge.result import (
+    Criterion,
+    Estimates,
+    Evidence,
+    FitResult,
+    Provenance,
+    RandomEffects,
+)
 
-__all__ = ["assembled", "at_floor"]
+if TYPE_CHECKING:
+    from lmerbridge.engines.optimum import Optimum, Settings
+    from lmerbridge.likelihood import Evaluation
+
+__all__ = ["SINGULAR", "assembled", "at_floor", "counted", "estimates_at", "fitted_values"]
+
+SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
+
+
+def fitted_values(frame: ModelFrame, beta: Any, modes: Sequence[Any]) -> Any:
+    """Predictions (n,) from fixed effects and conditional modes by term; some rows at a time."""
+    found = np.empty(frame.nobs)
+    for rows in chunks(frame.nobs):
+        found[rows] = frame.X[rows] @ beta
+        if frame.offset is not None:
+            found[rows] += frame.offset[rows]
+        for block, effects in zip(frame.random, modes, strict=True):
+            found[rows] += np.sum(block.columns[rows] * effects[block.codes[rows]], axis=1)
+    return found
+
+
+def estimates_at(frame: ModelFrame, found: Evaluation) -> Estimates:
+    """The estimates that belong to an evaluation of the exact criterion."""
+    sizes = [len(block.names) for block in frame.random]
+    fitted = fitted_values(frame, found.beta, found.modes)
+    return Estimates(
+        names=frame.x_names,
+        beta=found.beta,
+        vcov=found.vcov,
+        vcov_definition="conditional",
+        theta=found.theta,
+        sigma=found.sigma,
+        random=tuple(
+            RandomEffects.of_factor(
+                block.label, block.group, block.names, factor, found.sigma, modes, variances
+            )
+            for block, factor, modes, variances in zip(
+                frame.random,
+                templates(found.theta, sizes),
+                found.modes,
+                found.variances,
+                strict=True,
+            )
+        ),
+        fitted=fitted,
+        residuals=frame.y - fitted,
+        weights=None if frame.weights is None else frame.weights.copy(),
+    )
+
+
+def counted(
+    frame: ModelFrame, REML: bool, value: float, components: Mapping[str, float] | None = None
+) -> Criterion:
+    """A criterion with AIC, BIC and degrees of freedom as lme4 counts them."""
+    n = frame.nobs
+    parameters = frame.X.shape[1] + frame.covariance_parameters + 1
+    return Criterion(
+        kind="REML" if REML else "ML",
+        value=value,
+        logLik=-0.5 * value,
+        parameters=parameters,
+        AIC=value + 2 * parameters,
+        BIC=value + float(np.log(n)) * parameters,
+        df_residual=n - parameters,
+        components=components or {},
+    )
 
 
 def at_floor(optimum: Optimum, diagonal: Any, settings: Settings) -> Any:
@@ -57,7 +128,6 @@ def assembled(
     origin : str
         Where the search started, if not at the engine's usual place.
     """
-    n, parameters = frame.nobs, frame.X.shape[1] + len(estimates.theta) + 1
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
     if not optimum.certified:
         messages.append(
@@ -68,16 +138,7 @@ def assembled(
         call=call_info(frame, spec),
         data=data_info(frame),
         estimates=estimates,
-        criterion=Criterion(
-            kind="REML" if spec.REML else "ML",
-            value=criterion,
-            logLik=-0.5 * criterion,
-            parameters=parameters,
-            AIC=criterion + 2 * parameters,
-            BIC=criterion + float(np.log(n)) * parameters,
-            df_residual=n - parameters,
-            components=components or {},
-        ),
+        criterion=counted(frame, spec.REML, criterion, components),
         evidence=Evidence(
             converged=optimum.certified,
             singular=singular,

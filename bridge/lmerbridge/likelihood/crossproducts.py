@@ -50,11 +50,6 @@ class Factor:
     def columns(self) -> int:
         return self.levels * self.width
 
-    @property
-    def where(self) -> slice:
-        """Its columns of the whole."""
-        return slice(self.start, self.start + self.columns)
-
 
 @dataclass(frozen=True)
 class Term:

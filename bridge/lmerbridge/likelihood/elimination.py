@@ -106,7 +106,7 @@ class Rest:
         return self.Lambda.around(self.inverse)
 
     def solve(self, right: Array, rough: bool = False) -> tuple[Array, Array]:
-        """B = Lambda M^-1 Lambda' right, and right' b; ``rough``: by the inverse, if that is
+        """Lambda M^-1 Lambda' right = b, and right' b; ``rough``: by the inverse, if that is
         known, which is faster and loses digits where M is ill-conditioned.
         """
         inner = self.Lambda.times(right, transposed=True)
@@ -122,15 +122,9 @@ class Rest:
 class Elimination:
     """All factors eliminated at one value of theta.
 
-    Attributes
-    ----------
-    factors : list of array (width, width)
-        Lambda's block by factor.
-    log_det : float
-        log|M|.
+    ``log_det`` is log|M|.
     """
 
-    factors: list[Array]
     stages: list[Stage]
     rest: Rest | None
     log_det: float
@@ -138,7 +132,7 @@ class Elimination:
     def whiten(
         self, first: Array, others: Array, rough: bool = False
     ) -> tuple[list[Array], Array, Array]:
-        """Z'V^-1 v and b = Lambda M^-1 Lambda' Z'v = Sigma Z'V^-1 v, from Z'v.
+        """Z'V^-1 v from Z'v, and what b = Lambda M^-1 Lambda' Z'v = Sigma Z'V^-1 v explains.
 
         Parameters
         ----------
@@ -283,4 +277,4 @@ def eliminate(c: CrossProducts, blocks: list[Array]) -> Elimination | None:
         log_det += share
     if not np.isfinite(log_det):
         return None
-    return Elimination(factors, stages, rest, log_det)
+    return Elimination(stages, rest, log_det)

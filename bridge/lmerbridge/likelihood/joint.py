@@ -12,11 +12,16 @@ import math
 import numpy as np
 
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
-from lmerbridge.likelihood.evaluate import evaluate
+from lmerbridge.likelihood.evaluate import Evaluation, evaluate
 
 __all__ = ["joint_vcov"]
 
 STEP = 1e-4
+
+
+def _precision(e: Evaluation) -> Array:
+    """X'V^-1 X, V relative to sigma^2."""
+    return np.asarray(e.sigma**2 * np.linalg.inv(e.vcov), dtype=np.float64)
 
 
 def joint_vcov(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
@@ -24,15 +29,13 @@ def joint_vcov(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
     that belong to it; ``None`` where the Hessian is not that of a minimum.
 
     Parameters at the boundary are left out, as a package that fixes them would. The Hessian over
-    theta is by central differences; over beta and sigma it is exact.
+    theta and log sigma is by central differences; over beta it is exact.
     """
     here = evaluate(c, theta, REML)
     if here is None:
         return None
     free = [i for i, value in enumerate(theta) if abs(value) > 1e-4]
     p = c.p
-    precision = here.sigma**2 * np.linalg.inv(here.vcov)  # X'V^-1 X
-
     freedom = c.n - p if REML else c.n
 
     def whole(at: Array, log_sigma: float) -> float:
@@ -41,13 +44,13 @@ def joint_vcov(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
         if e is None:
             return math.nan
         shift = here.beta - e.beta
-        rss = e.rss + shift @ (e.sigma**2 * np.linalg.inv(e.vcov)) @ shift
+        rss = e.rss + shift @ _precision(e) @ shift
         value = e.log_det + (e.log_det_X if REML else 0.0)
         return float(value + 2 * freedom * log_sigma + rss / math.exp(2 * log_sigma))
 
     m = len(free)
     H = np.zeros((p + m + 1, p + m + 1))
-    H[:p, :p] = 2 * precision / here.sigma**2
+    H[:p, :p] = 2 * _precision(here) / here.sigma**2
     origin = np.concatenate([np.asarray(theta, dtype=np.float64), [math.log(here.sigma)]])
     places = [*free, len(theta)]
     steps = np.array([STEP * max(1.0, abs(origin[i])) for i in places])
@@ -76,8 +79,7 @@ def joint_vcov(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
             e = evaluate(c, point, REML)
             if e is None:
                 return None
-            inner = e.sigma**2 * np.linalg.inv(e.vcov)
-            slopes.append(2 * inner @ (here.beta - e.beta) / here.sigma**2)
+            slopes.append(2 * _precision(e) @ (here.beta - e.beta) / here.sigma**2)
         H[:p, p + k] = H[p + k, :p] = (slopes[0] - slopes[1]) / (2 * steps[k])
     if not np.isfinite(H).all():
         return None

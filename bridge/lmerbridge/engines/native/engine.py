@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, chunks, templates, theta_lower, upper_triangle
-from lmerbridge.engines.assemble import assembled, at_floor
+from lmerbridge.design import ModelFrame, templates, theta_lower, upper_triangle
+from lmerbridge.engines.assemble import SINGULAR, assembled, at_floor, estimates_at
 from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.errors import FitFailedError
-from lmerbridge.result import Estimates, FitResult, RandomEffects
+from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts, Derivatives, Evaluation
+    from lmerbridge.likelihood import CrossProducts, Derivatives
 
 __all__ = ["NativeEngine"]
 
@@ -26,7 +26,6 @@ __all__ = ["NativeEngine"]
 # (at 0 it is 0), and what ends there is set to 0.
 SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)
 NOTHING = 1e-5  # of the ordinary regression's residuals: what is left is rounding
-SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
 
 
 class NativeEngine:
@@ -93,7 +92,7 @@ class NativeEngine:
         return assembled(
             frame,
             spec,
-            _estimates(frame, found, sizes),
+            estimates_at(frame, found),
             found.criterion,
             optimum,
             SETTINGS,
@@ -159,33 +158,3 @@ def _start(products: CrossProducts, REML: bool) -> Any:
         )
         theta[where] = np.where(diagonal, np.maximum(found, 0.1), found)
     return theta
-
-
-def _estimates(frame: ModelFrame, found: Evaluation, sizes: list[int]) -> Estimates:
-    random = [
-        RandomEffects.of_factor(
-            block.label, block.group, block.names, factor, found.sigma, modes, variances
-        )
-        for block, factor, modes, variances in zip(
-            frame.random, templates(found.theta, sizes), found.modes, found.variances, strict=True
-        )
-    ]
-    prediction = np.empty(frame.nobs)
-    for rows in chunks(frame.nobs):
-        prediction[rows] = frame.X[rows] @ found.beta
-        if frame.offset is not None:
-            prediction[rows] += frame.offset[rows]
-        for block, modes in zip(frame.random, found.modes, strict=True):
-            prediction[rows] += np.sum(block.columns[rows] * modes[block.codes[rows]], axis=1)
-    return Estimates(
-        names=frame.x_names,
-        beta=found.beta,
-        vcov=found.vcov,
-        vcov_definition="conditional",
-        theta=found.theta,
-        sigma=found.sigma,
-        random=tuple(random),
-        fitted=prediction,
-        residuals=frame.y - prediction,
-        weights=None if frame.weights is None else frame.weights.copy(),
-    )

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
-from lmerbridge.engines.native.engine import (
-    SETTINGS,
-    SINGULAR,
-    Objective,
-    mapped,
-)
+from lmerbridge.engines.assemble import SINGULAR
+from lmerbridge.engines.native.engine import SETTINGS, Objective, mapped
 from lmerbridge.engines.optimum import STARTS, minimize
 from lmerbridge.errors import DataError
 

@@ -95,23 +95,30 @@ def _of_level(effects: Mapping[str, Array], level: str, turned: bool, empty: Arr
     return empty
 
 
-class GlmmEngine:
+class _Package:
+    """What the engines of this module share."""
+
+    package = ""
+    rival = True
+
+    def status(self) -> Status:
+        return installed(self.package)
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        return "contrasts= is not passed on" if frame.asked_contrasts else None
+
+
+class GlmmEngine(_Package):
     """``glmm.fit(data, formula)``."""
 
     name = "glmm"
     summary = "glmm from PyPI, with its own defaults"
-    rival = True
+    package = "glmm"
     unsupported: Mapping[Feature, str] = {
         Feature.OFFSET: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
     }
-
-    def status(self) -> Status:
-        return installed("glmm")
-
-    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return "contrasts= is not passed on" if frame.asked_contrasts else None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("glmm")
@@ -155,27 +162,21 @@ class GlmmEngine:
         def call(data: pd.DataFrame) -> Any:
             return module.fit(data, frame.formula.text, reml=spec.REML, weights=frame.weights)
 
-        return _fit(frame, spec, self.name, "glmm", call, said)
+        return _fit(frame, spec, self.name, self.package, call, said)
 
 
-class LmePythonEngine:
+class LmePythonEngine(_Package):
     """``lme_python.lmer(formula, data)``."""
 
     name = "lme-python"
     summary = "lme_python from PyPI, with its own defaults"
-    rival = True
+    package = "lme-python"
     unsupported: Mapping[Feature, str] = {
         Feature.OFFSET: "not passed on",
         Feature.WEIGHTS: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
     }
-
-    def status(self) -> Status:
-        return installed("lme-python")
-
-    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return "contrasts= is not passed on" if frame.asked_contrasts else None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("lme_python")
@@ -223,15 +224,15 @@ class LmePythonEngine:
         def call(data: pd.DataFrame) -> Any:
             return module.lmer(frame.formula.text, data, reml=spec.REML)
 
-        return _fit(frame, spec, self.name, "lme-python", call, said)
+        return _fit(frame, spec, self.name, self.package, call, said)
 
 
-class InterlaceEngine:
+class InterlaceEngine(_Package):
     """``interlace.fit(fixed, data, random=[...])``."""
 
     name = "interlace"
     summary = "interlace-lme from PyPI, with its own defaults"
-    rival = True
+    package = "interlace-lme"
     unsupported: Mapping[Feature, str] = {
         Feature.NO_FIXED: "not supported",
         Feature.OFFSET: "not passed on",
@@ -239,12 +240,6 @@ class InterlaceEngine:
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
     }
-
-    def status(self) -> Status:
-        return installed("interlace-lme")
-
-    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return "contrasts= is not passed on" if frame.asked_contrasts else None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("interlace")
@@ -287,7 +282,7 @@ class InterlaceEngine:
             method = "REML" if spec.REML else "ML"
             return module.fit(fixed, data, random=bars, method=method)
 
-        return _fit(frame, spec, self.name, "interlace-lme", call, said)
+        return _fit(frame, spec, self.name, self.package, call, said)
 
 
 def _intercept(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame
+from lmerbridge.design import ModelFrame, theta_lower, upper_triangle
 from lmerbridge.design.columns import Factor, as_categorical
+from lmerbridge.engines.assemble import SINGULAR
 from lmerbridge.engines.protocol import (
     FitSpec,
     Status,
@@ -27,8 +27,6 @@ from lmerbridge.result import Criterion, Estimates, Evidence, FitResult, Provena
 __all__ = ["Said", "as_result", "by_level", "installed", "raw_table"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-SINGULAR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def as_result(
     for i, block in enumerate(frame.random):
         factor = _factor(said.covariances[i] / said.sigma**2)
         k = len(block.names)
-        theta += [factor[a, b] for b in range(k) for a in range(b, k)]
+        theta.append(factor.T[upper_triangle(k)])
         term = RandomEffects.of_factor(
             block.label,
             block.group,
@@ -151,7 +149,8 @@ def as_result(
     if said.nobs is not None and said.nobs != frame.nobs:
         data = replace(data, nobs=said.nobs, kept=None)
     names, order = _names(frame, said.names)
-    diagonal = [f for f, i in zip(theta, _diagonal(frame), strict=True) if i]
+    packed = np.concatenate(theta)
+    diagonal = packed[theta_lower([len(block.names) for block in frame.random]) == 0]
     return FitResult(
         call=replace(call_info(frame, spec), REML=said.REML),
         data=data,
@@ -160,7 +159,7 @@ def as_result(
             beta=said.beta[order],
             vcov=said.vcov[np.ix_(order, order)],
             vcov_definition=said.vcov_definition,
-            theta=np.array(theta),
+            theta=packed,
             sigma=said.sigma,
             random=tuple(random),
             fitted=said.fitted,
@@ -175,7 +174,7 @@ def as_result(
             kind="REML" if said.REML else "ML",
             value=-2 * said.loglik,
             logLik=said.loglik,
-            parameters=len(names) + len(theta) + 1,
+            parameters=len(names) + len(packed) + 1,
             AIC=said.AIC,
             BIC=said.BIC,
             df_residual=said.df_residual,
@@ -183,7 +182,7 @@ def as_result(
         ),
         evidence=Evidence(
             converged=said.converged,
-            singular=bool(min(diagonal, default=math.inf) < SINGULAR),
+            singular=bool(np.any(diagonal < SINGULAR)),
             gradient_norm=None,
             optimizer=package,
             code=0 if said.converged else 1,
@@ -200,15 +199,6 @@ def as_result(
         ),
         missing=missing,
     )
-
-
-def _diagonal(frame: ModelFrame) -> list[bool]:
-    return [
-        a == b
-        for block in frame.random
-        for b in range(len(block.names))
-        for a in range(b, len(block.names))
-    ]
 
 
 def _names(frame: ModelFrame, names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame, templates
-from lmerbridge.engines.assemble import assembled, at_floor
+from lmerbridge.engines.assemble import assembled, at_floor, fitted_values
 from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
 from lmerbridge.engines.scaling import triangular
@@ -315,11 +315,7 @@ def _estimates(frame: ModelFrame, problem: Problem, fitted: _Fitted, x: Any) -> 
             )
         )
     beta = problem.beta_shift + c * problem.beta_map @ fitted.beta
-    prediction = frame.X @ beta
-    if frame.offset is not None:
-        prediction = prediction + frame.offset
-    for position, block in enumerate(frame.random):
-        prediction = prediction + np.sum(block.columns * modes[position][block.codes], axis=1)
+    prediction = fitted_values(frame, beta, modes)
 
     def in_units(matrix: Any) -> Any:
         return c**2 * problem.beta_map @ matrix @ problem.beta_map.T
