@@ -143,17 +143,19 @@ def build_frame(
     contrasts: Mapping[str, Any] | None = None,
     control: Control | None = None,
     data_name: str = "data",
+    mixed: bool = True,
 ) -> ModelFrame:
     """Evaluate ``formula`` on ``data``, check it, and code it.
 
     Variables are evaluated on all rows, then the subset is taken, then rows with a missing
-    value in any variable used are dropped, then unused levels.
+    value in any variable used are dropped, then unused levels. With ``mixed=False`` it is the
+    frame of an ordinary regression, without random terms.
 
     Raises
     ------
     FormulaError, DataError
     """
-    parsed = parse_formula(formula)
+    parsed = parse_formula(formula, mixed)
     control = control or Control()
     if na_action not in NA_ACTIONS:
         raise DataError(

@@ -20,6 +20,7 @@ __all__ = [
     "format_numbers",
     "print_matrix",
     "print_named",
+    "wrap",
     "zapsmall",
 ]
 
@@ -125,7 +126,7 @@ def print_matrix(
     width: int = LINE_WIDTH,
 ) -> list[str]:
     """A matrix of text as R prints it: columns that do not fit go into further blocks."""
-    stub = max([len(r) for r in rows], default=0)
+    stub = max([len(r) for r in rows], default=4)  # R leaves that much for no rows
     widths = [max([len(columns[j])] + [len(row[j]) for row in cells]) for j in range(len(columns))]
     lines: list[str] = []
     start = 0
@@ -146,6 +147,18 @@ def print_matrix(
         lines += [line(name, row) for name, row in zip(rows, cells, strict=True)]
         start = end
     return lines
+
+
+def wrap(text: str, indent: int = 0, width: int = LINE_WIDTH) -> list[str]:
+    """R's ``strwrap(exdent = indent)``: lines shorter than ``width`` less one."""
+    lines, line = [], ""
+    for word in text.split():
+        if line.strip() and len(line) + 1 + len(word) >= width - 1:
+            lines.append(line)
+            line = " " * indent + word
+        else:
+            line = f"{line} {word}" if line.strip() else line + word
+    return [*lines, line]
 
 
 def cat_fill(items: Sequence[str], width: int = LINE_WIDTH) -> list[str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import (
+    LINE_WIDTH,
     abbreviate,
     cat_fill,
     coefficient_cells,
@@ -15,13 +19,14 @@ from lmerbridge.display.rformat import (
     format_numbers,
     print_matrix,
     print_named,
+    wrap,
     zapsmall,
 )
 from lmerbridge.inference import residuals
 from lmerbridge.result import FitResult
 from lmerbridge.rmath import round_r
 
-__all__ = ["Summary", "model_text", "summary_text", "variance_text"]
+__all__ = ["Summary", "Tests", "model_text", "summary_text", "variance_text"]
 
 MOST_CORRELATED = 12  # lme4 shows no correlations of more fixed effects than this
 _DIGITS = 4
@@ -134,19 +139,11 @@ def engine_line(result: FitResult) -> str | None:
     return text
 
 
-def correlation_matrix(result: FitResult) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Correlations of the fixed effects (p, p)."""
-    vcov = result.estimates.vcov
-    deviations = np.sqrt(np.diag(vcov))
-    return np.asarray(vcov / np.outer(deviations, deviations))
-
-
-def _correlation_lines(result: FitResult) -> list[str]:
-    names = result.estimates.names
+def _correlation_lines(names: Sequence[str], vcov: Any) -> list[str]:
     p = len(names)
-    cells = np.array(
-        format_numbers(round_r(correlation_matrix(result), 3).ravel().tolist(), 7, nsmall=3)
-    ).reshape(p, p)
+    deviations = np.sqrt(np.diag(vcov))
+    correlations = round_r(vcov / np.outer(deviations, deviations), 3)
+    cells = np.array(format_numbers(correlations.ravel().tolist(), 7, nsmall=3)).reshape(p, p)
     body = [[str(cells[i, j]) if j < i else "" for j in range(p - 1)] for i in range(1, p)]
     return [
         "",
@@ -196,13 +193,61 @@ def print_named_gap(names: Sequence[str], cells: Sequence[str]) -> list[str]:
     return lines
 
 
-def summary_text(result: FitResult, correlation: bool | None = None, digits: int = _DIGITS) -> str:
-    """What R prints for ``summary`` of a fitted model.
+def _tested_title(result: FitResult, method: str) -> list[str]:
+    """lmerTest's title, broken as R's ``cat(fill = TRUE)`` breaks it."""
+    kind = "REML" if result.call.REML else "maximum likelihood "
+    lines = wrap(f"Linear mixed model fit by {kind}. t-tests use {method}'s method", 2)
+    if len(lines[-1]) + len(" [lmerModLmerTest]") > LINE_WIDTH:
+        return [*lines[:-1], f"{lines[-1]} [", "lmerModLmerTest]"]
+    return [*lines[:-1], f"{lines[-1]} [lmerModLmerTest]"]
+
+
+def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> list[str]:
+    estimates = result.estimates
+    if tests is not None:
+        table = tests.table
+        return coefmat_lines(
+            estimates.names,
+            list(table.columns),
+            table.to_numpy(),
+            digits=digits,
+            estimates=(0, 1, 2),
+            tests=(3,),
+            has_p=True,
+        )
+    errors = np.sqrt(np.diag(estimates.vcov))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistics = (estimates.beta / errors).tolist()
+    cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)
+    return print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells)
+
+
+@dataclass(frozen=True)
+class Tests:
+    """t tests of the fixed effects: the method's name, its table (with lmerTest's columns) and
+    its covariance matrix.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    method: str
+    table: pd.DataFrame
+    vcov: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
+
+def summary_text(
+    result: FitResult,
+    correlation: bool | None = None,
+    digits: int = _DIGITS,
+    tests: Tests | None = None,
+) -> str:
+    """What R prints for ``summary`` of a fitted model; with ``tests`` what lmerTest does.
 
     ``correlation=None`` shows the correlations of fixed effects if there are at most 12.
     """
     estimates = result.estimates
-    lines = [_title(result), *_call_lines(result, control=True), ""]
+    title = [_title(result)] if tests is None else _tested_title(result, tests.method)
+    lines = [*title, *_call_lines(result, control=True), ""]
     if result.call.REML:
         value = format_each([float(round_r(result.criterion.value, 1))])[0]
         lines += [f"REML criterion at convergence: {value}", ""]
@@ -221,18 +266,12 @@ def summary_text(result: FitResult, correlation: bool | None = None, digits: int
     lines.append(_size_line(result))
     p = len(estimates.names)
     if p:
-        errors = np.sqrt(np.diag(estimates.vcov))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistics = (estimates.beta / errors).tolist()
-        cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)
-        lines += [
-            "",
-            "Fixed effects:",
-            *print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells),
-        ]
+        lines += ["", "Fixed effects:", *_coefficient_lines(result, tests, digits)]
         show = p <= MOST_CORRELATED if correlation is None else correlation
         if p > 1 and show:
-            lines += _correlation_lines(result)
+            lines += _correlation_lines(
+                estimates.names, estimates.vcov if tests is None else tests.vcov
+            )
     lines += _note_lines(result)
     head = _convergence_head(result)
     if head is not None:
@@ -248,17 +287,30 @@ def variance_text(result: FitResult, comp: Sequence[str] = ("Std.Dev.",), digits
 
 @dataclass(frozen=True)
 class Summary:
-    """``m.summary()``: prints as R's ``print(summary(m))``.
+    """``m.summary()``: prints as R's ``print(summary(m))``, with ``tests`` as lmerTest's.
 
-    ``coefficients`` in numbers are ``m.tidy()``; variance components ``m.VarCorr()``.
+    In numbers: ``coefficients``; ``m.tidy()``; variance components ``m.VarCorr()``.
     """
 
     result: FitResult
     correlation: bool | None = None
     digits: int = _DIGITS
+    tests: Tests | None = None
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """The table of fixed effects, by name."""
+        names = list(self.result.estimates.names)
+        if self.tests is not None:
+            return self.tests.table.set_axis(names)
+        beta = self.result.estimates.beta
+        errors = np.sqrt(np.diag(self.result.estimates.vcov))
+        return pd.DataFrame(
+            {"Estimate": beta, "Std. Error": errors, "t value": beta / errors}, index=names
+        )
 
     def __str__(self) -> str:
-        return summary_text(self.result, self.correlation, self.digits)
+        return summary_text(self.result, self.correlation, self.digits, self.tests)
 
     def __repr__(self) -> str:
         return str(self)

@@ -268,13 +268,15 @@ def _random_terms(bar: Binary, text: str) -> Iterator[RandomTerm]:
         yield RandomTerm(f"{deparse(bar.left)} | {grouping.label}", columns, grouping)
 
 
-def parse_formula(text: str | Formula) -> Formula:
+def parse_formula(text: str | Formula, mixed: bool = True) -> Formula:
     """Parse a formula of lme4's language for linear mixed models.
 
     Parameters
     ----------
     text : str or Formula
         ``response ~ fixed + (columns | group) + ...``; a :class:`Formula` is returned as is.
+    mixed : bool
+        Whether it must have random terms; if not, it must have none.
 
     Raises
     ------
@@ -304,7 +306,13 @@ def parse_formula(text: str | Formula) -> Formula:
     right = _expand_double_bars(whole.right, text)
     fixed = splitter.split(right)
     random = tuple(term for bar in splitter.bars for term in _random_terms(bar, text))
-    if not random:
+    if random and not mixed:
+        raise FormulaError(
+            "an ordinary regression has no random terms: use lmer() for this formula",
+            text,
+            splitter.bars[0].position,
+        )
+    if mixed and not random:
         raise FormulaError(
             "No random effects terms specified in formula: a mixed model needs one, as in (1 | g)",
             text,

@@ -4,10 +4,15 @@ from lmerbridge.likelihood.crossproducts import CrossProducts, cross_products
 from lmerbridge.likelihood.evaluate import (
     Derivatives,
     Evaluation,
+    FixedDerivatives,
     criterion,
     derivatives,
     evaluate,
+    fixed_derivatives,
+    fixed_effects,
+    unprofiled,
 )
+from lmerbridge.likelihood.information import Information, expected_information
 from lmerbridge.likelihood.joint import joint_vcov
 from lmerbridge.likelihood.many import (
     Many,
@@ -21,6 +26,8 @@ __all__ = [
     "CrossProducts",
     "Derivatives",
     "Evaluation",
+    "FixedDerivatives",
+    "Information",
     "Many",
     "Solutions",
     "criterion",
@@ -28,7 +35,11 @@ __all__ = [
     "derivatives",
     "derivatives_of_many",
     "evaluate",
+    "expected_information",
+    "fixed_derivatives",
+    "fixed_effects",
     "joint_vcov",
     "many_responses",
     "solutions_of_many",
+    "unprofiled",
 ]

@@ -26,7 +26,17 @@ from lmerbridge.design import templates, upper_triangle
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.elimination import Elimination, eliminate
 
-__all__ = ["Derivatives", "Evaluation", "criterion", "derivatives", "evaluate"]
+__all__ = [
+    "Derivatives",
+    "Evaluation",
+    "FixedDerivatives",
+    "criterion",
+    "derivatives",
+    "evaluate",
+    "fixed_derivatives",
+    "fixed_effects",
+    "unprofiled",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -192,7 +202,7 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
             # Z'V^-1 Z Lambda = Lambda'^-1 (I - M^-1)
             trace = traces[term.factor - c.stages][within, within]
             levels = c.factors[term.factor].levels
-            near = block + np.diag(np.where(np.diag(block) < _NEAR_ZERO, _NEAR_ZERO, 0.0))
+            near = block + np.diag(np.where(np.abs(np.diag(block)) < _NEAR_ZERO, _NEAR_ZERO, 0.0))
             right = levels * np.eye(term.size) - trace
             found.append(np.linalg.solve((inverse @ near).T, right))
     return found
@@ -243,6 +253,21 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
     return np.asarray(0.5 * (found + found.T))
 
 
+def _gradient(c: CrossProducts, s: _Solution, REML: bool, precision: float) -> Array:
+    """The gradient over theta where the residual sum of squares counts ``precision`` times."""
+    p = c.p
+    parts = []
+    for term, block, back, part in zip(
+        c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
+    ):
+        W = s.whitened[term.factor][:, term.within]
+        inner = precision * _summed(W[:, :, p:])
+        if REML and p:
+            inner += _summed(W[:, :, :p] @ s.half)
+        parts.append((2 * back.T @ (part - inner @ back @ block)).T[upper_triangle(term.size)])
+    return np.concatenate(parts)
+
+
 class Derivatives:
     """The criterion at a theta, with its gradient (m,) and average information (m, m), which are
     computed when they are asked for.
@@ -260,17 +285,7 @@ class Derivatives:
         c, s = self._c, self._solution
         if s is None:
             return np.zeros(self._size)
-        p = c.p
-        parts = []
-        for term, block, back, part in zip(
-            c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
-        ):
-            W = s.whitened[term.factor][:, term.within]
-            inner = (s.freedom / s.rss) * _summed(W[:, :, p:])
-            if self._REML and p:
-                inner += _summed(W[:, :, :p] @ s.half)
-            parts.append((2 * back.T @ (part - inner @ back @ block)).T[upper_triangle(term.size)])
-        return np.concatenate(parts)
+        return _gradient(c, s, self._REML, s.freedom / s.rss)
 
     @cached_property
     def information(self) -> Array:
@@ -282,6 +297,37 @@ class Derivatives:
 def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
     """The criterion, its gradient and its average information at ``theta``."""
     return Derivatives(c, np.asarray(theta, dtype=np.float64), REML)
+
+
+@dataclass(frozen=True)
+class FixedDerivatives:
+    """(X'V^-1 X)^-1 (p, p), V relative to sigma^2, its derivatives over theta (m, p, p), and the
+    residual sum of squares r^2.
+    """
+
+    unscaled: Array
+    over_theta: Array
+    rss: float
+
+
+def fixed_derivatives(c: CrossProducts, theta: Array, REML: bool) -> FixedDerivatives | None:
+    """How the covariance matrix of the fixed effects depends on theta, exactly: the derivative of
+    A^-1, A = X'V^-1 X, is A^-1 X'V^-1 Z dSigma Z'V^-1 X A^-1.
+    """
+    s = _solve(c, np.asarray(theta, dtype=np.float64), REML)
+    if s is None:
+        return None
+    p = c.p
+    root = np.linalg.inv(c.R) @ s.half if p else np.empty((0, 0))
+    found = []
+    for term, block, back in zip(c.terms, s.blocks, s.inverses, strict=True):
+        W = s.whitened[term.factor][:, term.within, :p] @ s.half
+        # sums over levels of w_a w_b' for each pair of columns, in the user's units
+        pairs = np.einsum("xa,yb,lxp,lyq->abpq", back, back, W, W, optimize=True)
+        for b in range(term.size):
+            along = np.einsum("k,akpq->apq", block[:, b], pairs)
+            found += [along[a] + along[a].T for a in range(b, term.size)]
+    return FixedDerivatives(root @ root.T, np.array([root @ d @ root.T for d in found]), s.rss)
 
 
 def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
@@ -329,3 +375,27 @@ def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
         log_det_X=s.log_det_X,
         rss=s.rss,
     )
+
+
+def fixed_effects(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
+    """Beta (p,) at ``theta``, in the user's units; ``None`` where it cannot be computed."""
+    s = _solve(c, np.asarray(theta, dtype=np.float64), REML)
+    if s is None:
+        return None
+    return np.asarray(c.b + (linalg.solve_triangular(c.R, s.beta) if c.p else s.beta))
+
+
+def unprofiled(
+    c: CrossProducts, theta: Array, sigma: float, REML: bool
+) -> tuple[float, Array] | None:
+    """The criterion in which sigma is free, log|V| + log|X'V^-1 X| + f log(2 pi sigma^2) +
+    r^2 / sigma^2 (the second term and ``f = n - p`` for REML), and its gradient (m + 1,) over theta
+    and sigma; ``None`` where it cannot be computed.
+    """
+    s = _solve(c, np.asarray(theta, dtype=np.float64), REML)
+    if s is None:
+        return None
+    value = s.elimination.log_det - c.log_weights + (s.log_det_X if REML else 0.0)
+    value += s.freedom * math.log(2 * math.pi * sigma**2) + s.rss / sigma**2
+    last = 2 * s.freedom / sigma - 2 * s.rss / sigma**3
+    return value, np.append(_gradient(c, s, REML, 1 / sigma**2), last)

@@ -1,0 +1,162 @@
+"""Predictions, for the rows of the fit and for new ones, with their standard errors.
+
+The prediction of x'beta + z'b has the error variance sigma^2 (z'Hz + d'(X'V^-1 X)^-1 d) with
+d = x - X'Z H z, H the conditional covariance of b (Henderson 1975, Biometrics 31, 423-447): the
+uncertainty of theta is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from lmerbridge.design import ModelFrame, templates
+from lmerbridge.design.newdata import NewBlock, NewRows
+from lmerbridge.errors import DataError
+from lmerbridge.result import FitResult
+
+__all__ = ["as_rows", "check_levels", "predictions", "relative_variances", "with_interval"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+BAND = 20_000_000  # numbers of a dense part of the rows at a time
+
+
+def as_rows(frame: ModelFrame) -> NewRows:
+    """The rows of the fit as if they were new."""
+    none = np.zeros(frame.nobs, dtype=bool)
+    return NewRows(
+        frame.X,
+        frame.offset,
+        tuple(NewBlock(b.columns, b.codes, none, ()) for b in frame.random),
+        frame.index,
+    )
+
+
+def check_levels(
+    frame: ModelFrame, rows: NewRows, chosen: Sequence[Any], allow_new_levels: bool
+) -> None:
+    """Raise for levels that were not in the fit, as lme4 does."""
+    if allow_new_levels:
+        return
+    for block, new, columns in zip(frame.random, rows.random, chosen, strict=True):
+        if not columns.any():
+            continue
+        if new.missing.any():
+            raise DataError(
+                f"{block.group}: NAs are not allowed in prediction data for grouping variables "
+                "unless allow_new_levels=True"
+            )
+        if new.new_levels:
+            listed = ", ".join(new.new_levels[:5])
+            more = f" and {len(new.new_levels) - 5} more" if len(new.new_levels) > 5 else ""
+            raise DataError(
+                f"new levels detected in newdata: {listed}{more} ({block.group}); with "
+                "allow_new_levels=True their random effects are 0"
+            )
+
+
+def predictions(result: FitResult, rows: NewRows, chosen: Sequence[Any]) -> Array:
+    """x'beta + z'b + offset (n,); NaN where a variable is missing."""
+    found = rows.X @ result.estimates.beta
+    if rows.offset is not None:
+        found = found + rows.offset
+    for term, new, columns in zip(result.estimates.random, rows.random, chosen, strict=True):
+        if not columns.any():
+            continue
+        modes = np.concatenate([term.modes, np.zeros((1, term.modes.shape[1]))])
+        effects = new.columns[:, columns] * modes[new.codes][:, columns]
+        found = found + np.sum(effects, axis=1)
+    return np.asarray(found)
+
+
+def relative_variances(
+    frame: ModelFrame,
+    result: FitResult,
+    rows: NewRows,
+    chosen: Sequence[Any],
+    only: str = "both",
+) -> Array:
+    """Variances of the errors of :func:`predictions`, relative to sigma^2 (n,).
+
+    A new level has the random effects' own covariance. ``only="fixed"`` leaves out what the
+    random effects' conditional variance adds.
+    """
+    from lmerbridge.likelihood import cross_products
+    from lmerbridge.likelihood.whole import whole
+
+    if not any(columns.any() for columns in chosen):
+        unscaled = result.estimates.vcov / result.estimates.sigma**2
+        return np.asarray(np.einsum("np,pq,nq->n", rows.X, unscaled, rows.X, optimize=True))
+    c = cross_products(frame)
+    theta = result.estimates.theta
+    sizes = [len(b.names) for b in frame.random]
+    x = rows.X @ np.linalg.inv(c.R) if c.p else rows.X
+    w = whole(c, theta, "the standard error of predictions")
+    p, width = c.p, w.Sigma.shape[0]
+    ZQ = w.ZQ[:, :, :p]
+    A = c.gram[:p, :p] - np.einsum("bwp,bwv,bvq->pq", ZQ, w.H, ZQ, optimize=True)
+    Phi = np.linalg.inv(0.5 * (A + A.T)) if p else np.empty((0, 0))
+    HZQ = w.H @ ZQ
+    n = len(rows)
+    found = np.zeros(n)
+    single = len(c.factors) == 1
+    blocks = templates(theta, sizes)
+    scaled = [
+        (new.columns * columns) @ M
+        for new, columns, M in zip(rows.random, chosen, c.maps, strict=True)
+    ]
+    new_variance = np.zeros(n)
+    for new, columns, block in zip(rows.random, chosen, blocks, strict=True):
+        unknown = new.codes < 0
+        if unknown.any():
+            z = (new.columns * columns)[unknown]
+            new_variance[unknown] += np.sum((z @ block) ** 2, axis=1)
+    step = n if single else max(1, BAND // width)
+    for start in range(0, n, step):
+        part = slice(start, min(start + step, n))
+        m = part.stop - part.start
+        if single:
+            codes = rows.random[0].codes[part]
+            z = np.zeros((m, width))
+            for t, values in enumerate(scaled):
+                z[:, c.terms[t].within] += values[part]
+            z = np.where((codes < 0)[:, None], 0.0, z)
+            conditional = np.einsum("nw,nwv,nv->n", z, w.H[codes], z, optimize=True)
+            d = x[part] - np.einsum("nw,nwp->np", z, HZQ[codes], optimize=True)
+        else:
+            z = np.zeros((m, width))
+            where = np.arange(m)
+            for t, values in enumerate(scaled):
+                codes = rows.random[t].codes[part]
+                known = codes >= 0
+                for j in range(values.shape[1]):
+                    places = w.columns[t][codes[known], j]
+                    z[where[known], places] += values[part][known, j]
+            Hz = z @ w.H[0]
+            conditional = np.einsum("nw,nw->n", Hz, z)
+            d = x[part] - z @ HZQ[0]
+        found[part] = np.einsum("np,pq,nq->n", d, Phi, d, optimize=True)
+        if only == "both":
+            found[part] += conditional
+    return found + new_variance
+
+
+def with_interval(
+    fit: Array, error: Array, interval: str | None, sigma: Array | float, level: float
+) -> pd.DataFrame:
+    """Columns fit, se_fit and, with an ``interval``, lwr and upr."""
+    from scipy.special import ndtri
+
+    table = pd.DataFrame({"fit": fit, "se_fit": error})
+    if interval is None:
+        return table
+    if interval not in ("confidence", "prediction"):
+        raise DataError(f"interval must be 'confidence' or 'prediction', not {interval!r}")
+    spread = error if interval == "confidence" else np.sqrt(error**2 + np.square(sigma))
+    half = float(ndtri(0.5 + level / 2)) * spread
+    table["lwr"], table["upr"] = fit - half, fit + half
+    return table

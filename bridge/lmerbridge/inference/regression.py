@@ -1,0 +1,173 @@
+"""Ordinary regression, on all rows and by group: what a mixed model is compared with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.errors import DataError
+
+__all__ = ["ByGroup", "Regression", "regress", "regress_by_group"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+ALIASED = 1e-7  # of a column's norm, as in R's qr()
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Least squares.
+
+    Attributes
+    ----------
+    beta : array (p,); unscaled : array (p, p)
+        Estimates, and (X'X)^-1 with the weights in it.
+    fitted, residuals, hat : array (n,)
+        Response residuals; leverages.
+    rss : float
+        Weighted residual sum of squares.
+    log_det_X : float
+        log|X'X|.
+    log_weights : float
+    """
+
+    names: tuple[str, ...]
+    beta: Array
+    unscaled: Array
+    fitted: Array
+    residuals: Array
+    hat: Array
+    rss: float
+    log_det_X: float
+    log_weights: float
+    nobs: int
+
+    @property
+    def df_residual(self) -> int:
+        return self.nobs - len(self.beta)
+
+    @property
+    def sigma(self) -> float:
+        return math.sqrt(self.rss / self.df_residual)
+
+    def logLik(self, REML: bool = False) -> float:
+        """Log-likelihood with sigma profiled out; restricted with ``REML``."""
+        n = self.df_residual if REML else self.nobs
+        value = n * (1 + math.log(2 * math.pi * self.rss / n)) - self.log_weights
+        return -0.5 * (value + (self.log_det_X if REML else 0.0))
+
+
+def regress(frame: ModelFrame) -> Regression:
+    """The fixed part of ``frame`` by least squares."""
+    y, X, root = frame.weighted()
+    n, p = X.shape
+    Q, R = np.linalg.qr(X) if p else (np.empty((n, 0)), np.empty((0, 0)))
+    inverse = np.linalg.inv(R) if p else R
+    beta = inverse @ (Q.T @ y)
+    residual = y - X @ beta
+    fitted = frame.X @ beta + (0.0 if frame.offset is None else frame.offset)
+    return Regression(
+        names=frame.x_names,
+        beta=beta,
+        unscaled=inverse @ inverse.T,
+        fitted=fitted,
+        residuals=frame.y - fitted,
+        hat=np.sum(Q**2, axis=1),
+        rss=float(residual @ residual),
+        log_det_X=2 * float(np.log(np.abs(np.diag(R))).sum()) if p else 0.0,
+        log_weights=0.0 if root is None else 2 * float(np.log(root).sum()),
+        nobs=n,
+    )
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """A regression in each group.
+
+    Attributes
+    ----------
+    levels : tuple of str
+    names : tuple of str
+    beta : array (levels, p)
+        NaN for a column that is a combination of earlier ones within the group.
+    std_error : array (levels, p)
+        By the pooled residual standard deviation.
+    rss : array (levels,); rank, counts : array of int (levels,)
+    """
+
+    levels: tuple[str, ...]
+    names: tuple[str, ...]
+    beta: Array
+    std_error: Array
+    rss: Array
+    rank: Any
+    counts: Any
+
+    @property
+    def df_residual(self) -> int:
+        return int(np.sum(self.counts - self.rank))
+
+    @property
+    def sigma(self) -> float:
+        """Pooled over the groups."""
+        df = self.df_residual
+        return math.sqrt(float(np.sum(self.rss)) / df) if df > 0 else math.nan
+
+
+def regress_by_group(
+    frame: ModelFrame, codes: Any, levels: tuple[str, ...], X: Array | None = None
+) -> ByGroup:
+    """Least squares of the fixed part within each group, all groups at once: sweeps of the groups'
+    cross-products of orthonormalized columns, column by column.
+
+    Parameters
+    ----------
+    codes : array of int (n,)
+    X : array (n, p), optional
+        Other columns than the fixed part's.
+
+    Raises
+    ------
+    DataError
+        A group without rows.
+    """
+    y, fixed, root = frame.weighted()
+    columns = fixed if X is None else (X if root is None else X * root[:, None])
+    p = columns.shape[1]
+    count = len(levels)
+    counts = np.bincount(codes, minlength=count)
+    if counts.min(initial=1) == 0:
+        raise DataError(f"group {levels[int(np.argmin(counts))]!r} has no rows")
+    both = np.column_stack([columns, y])
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(count))
+    both = both[order]
+    own = codes[order]
+    # modified Gram-Schmidt within each group, on the rows themselves: no digits are lost
+    R = np.zeros((count, p + 1, p + 1))
+    used = np.zeros((count, p), dtype=bool)
+    for j in range(p):
+        norm0 = np.sqrt(np.add.reduceat(columns[order][:, j] ** 2, starts))
+        norm = np.sqrt(np.add.reduceat(both[:, j] ** 2, starts))
+        used[:, j] = norm > ALIASED * norm0
+        scale = np.where(used[:, j], norm, 1.0)
+        both[:, j] *= (used[:, j] / scale)[own]
+        R[:, j, j] = np.where(used[:, j], norm, 1.0)
+        rest = np.add.reduceat(both[:, j, None] * both[:, j + 1 :], starts)
+        R[:, j, j + 1 :] = rest
+        both[:, j + 1 :] -= both[:, j, None] * rest[own]
+    rss = np.add.reduceat(both[:, p] ** 2, starts)
+    inverse = np.linalg.inv(R[:, :p, :p]) if p else np.empty((count, 0, 0))
+    # a column left out has no row of its own: its coefficient is 0 in the others' equations
+    inverse = inverse * used[:, :, None] * used[:, None, :]
+    beta = np.where(used, np.einsum("lij,lj->li", inverse, R[:, :p, p]), np.nan)
+    rank = used.sum(axis=1)
+    df = int(np.sum(counts - rank))
+    sigma = math.sqrt(float(rss.sum()) / df) if df > 0 else math.nan
+    errors = np.where(used, sigma * np.sqrt(np.sum(inverse**2, axis=2)), np.nan)
+    names = frame.x_names if X is None else tuple(str(j + 1) for j in range(p))
+    return ByGroup(levels, names, beta, errors, rss, rank, counts)

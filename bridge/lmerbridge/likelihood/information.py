@@ -1,0 +1,134 @@
+"""Expected information on the variance components, and what the small-sample adjustment of
+Kenward & Roger (1997, Biometrics 53, 983-997) needs of a model.
+
+V = G_0 + sum gamma_i G_i with G_0 = I, the residuals' part, and one G_i = Z D_i Z' for each
+distinct element of the random effects' covariance matrices. With Phi = (X'V^-1 X)^-1,
+P_i = -X'V^-1 G_i V^-1 X and Q_ij = X'V^-1 G_i V^-1 G_j V^-1 X, twice the expected information of
+REML is tr(V^-1 G_i V^-1 G_j) - 2 tr(Phi Q_ij) + tr(Phi P_i Phi P_j) (their section 2; Halekoh &
+Hojsgaard 2014, J. Stat. Softw. 59(9), section 3). Second derivatives of V are 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmerbridge.likelihood.crossproducts import Array, CrossProducts
+from lmerbridge.likelihood.whole import whole
+
+__all__ = ["Information", "expected_information"]
+
+
+@dataclass(frozen=True)
+class Information:
+    """Relative to sigma^2; the first of the m parameters is the residual variance.
+
+    Attributes
+    ----------
+    Phi : array (p, p)
+    P : array (m, p, p)
+    Q : array (m, m, p, p)
+    W : array (m, m)
+        Covariance matrix of the variance components: the inverse of the information.
+    """
+
+    Phi: Array
+    P: Array
+    Q: Array
+    W: Array
+
+
+def expected_information(c: CrossProducts, theta: Array) -> Information:
+    """The matrices at ``theta``, in the units of the user's X.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Too many random effects of several grouping factors.
+    """
+    w = whole(c, theta, "Kenward-Roger")
+    p = c.p
+    U, Sigma = w.U, w.Sigma
+    T = U @ w.D
+    ZQ = w.ZQ[:, :, :p]
+    K = U @ ZQ
+    UK = U @ K
+    SK = Sigma @ K
+    XX = c.gram[:p, :p]
+    across = np.einsum("bwp,bwq->pq", ZQ, SK, optimize=True)
+    A = XX - across
+    X2 = XX - across - across.T + np.einsum("bwp,bwv,bvq->pq", SK, w.D, SK, optimize=True)
+    X3 = X2 - np.einsum("bwp,bwq->pq", SK, UK, optimize=True)
+    GD = w.H @ w.D
+    trace_2 = (
+        c.n
+        - 2 * float(np.trace(GD, axis1=1, axis2=2).sum())
+        + float(np.einsum("bij,bji->", GD, GD, optimize=True))
+    )
+    S = U @ w.D @ np.swapaxes(U, 1, 2)  # Z'V^-2 Z
+
+    width = Sigma.shape[0]
+    flat_K = K.reshape(-1, p)
+    flat_UK = UK.reshape(-1, p)
+    single = len(c.factors) == 1
+    pairs: list[tuple[int, int, int]] = []
+    for t, term in enumerate(c.terms):
+        pairs += [(t, a, b) for b in range(term.size) for a in range(b, term.size)]
+
+    def part(matrix: Array, one: Array, two: Array) -> Array:
+        """The entries at the levels of two columns: all pairs, or within a level."""
+        if single:
+            return np.asarray(matrix[:, one[0] % width, two[0] % width])
+        return np.asarray(matrix[0][np.ix_(one, two)])
+
+    def orders(t: int, a: int, b: int) -> list[tuple[Array, Array]]:
+        columns = w.columns[t]
+        both = [(columns[:, a], columns[:, b])]
+        return both if a == b else [*both, (columns[:, b], columns[:, a])]
+
+    m = len(pairs) + 1
+    R = np.zeros((len(pairs), *flat_K.shape))
+    traces = np.zeros((m, m))
+    traces[0, 0] = trace_2
+    for i, pair in enumerate(pairs):
+        for one, two in orders(*pair):
+            R[i, one] += flat_K[two]
+            if single:
+                traces[0, i + 1] += float(part(S, one, two).sum())
+            else:
+                traces[0, i + 1] += float(S[0][one, two].sum())
+        traces[i + 1, 0] = traces[0, i + 1]
+        for j in range(i + 1):
+            total = 0.0
+            for one, two in orders(*pair):
+                for three, four in orders(*pairs[j]):
+                    # tr(e_1 e_2' T e_3 e_4' T)
+                    total += float(np.sum(part(T, two, three) * part(T, one, four)))
+            traces[i + 1, j + 1] = traces[j + 1, i + 1] = total
+
+    P = np.empty((m, p, p))
+    Q = np.empty((m, m, p, p))
+    P[0], Q[0, 0] = -X2, X3
+    TR = (T @ R.reshape(len(pairs), *K.shape)).reshape(R.shape) if len(pairs) else R
+    for i in range(len(pairs)):
+        P[i + 1] = -R[i].T @ flat_K
+        Q[i + 1, 0] = R[i].T @ flat_UK
+        Q[0, i + 1] = Q[i + 1, 0].T
+        for j in range(len(pairs)):
+            Q[i + 1, j + 1] = R[i].T @ TR[j]
+    Phi = np.linalg.inv(0.5 * (A + A.T)) if p else np.empty((0, 0))
+    PhiP = Phi @ P
+    information = (
+        traces
+        - 2 * np.einsum("pq,ijqp->ij", Phi, Q, optimize=True)
+        + np.einsum("ipq,jqp->ij", PhiP, PhiP, optimize=True)
+    )
+    W = 2 * np.linalg.pinv(0.5 * (information + information.T), hermitian=True)
+    back = np.linalg.inv(c.R) if p else np.empty((0, 0))
+    return Information(
+        back @ Phi @ back.T,
+        c.R.T @ P @ c.R,
+        c.R.T @ Q @ c.R,
+        W,
+    )

@@ -1,0 +1,96 @@
+"""The random effects as one dense block, or level by level where there is one grouping factor:
+the matrices of V^-1 that need more than the criterion does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmerbridge.design import templates
+from lmerbridge.errors import UnsupportedModelError
+from lmerbridge.likelihood.crossproducts import Array, CrossProducts, by_factor
+from lmerbridge.likelihood.small import inverses
+
+__all__ = ["Whole", "whole"]
+
+MOST = 8000  # random effects in one dense block: 512 MB a matrix
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Z'Z = D and what follows from it at one theta, in B blocks of W columns; columns scaled.
+
+    With U = (I + D Sigma)^-1: Z'V^-1 = U Z', and H = Sigma U is the conditional covariance of b
+    given beta relative to sigma^2.
+
+    Attributes
+    ----------
+    D, U, H : array (B, W, W)
+    Sigma : array (W, W)
+    ZQ : array (B, W, p + 1)
+        Z'[Q r].
+    columns : list of array (levels, k)
+        Per term the place of each of its columns: block * W + column.
+    """
+
+    D: Array
+    Sigma: Array
+    U: Array
+    H: Array
+    ZQ: Array
+    columns: list[Array]
+
+
+def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
+    """The blocks at ``theta``.
+
+    Parameters
+    ----------
+    what : str
+        What they are needed for, to say so where they are too large.
+
+    Raises
+    ------
+    UnsupportedModelError
+    """
+    blocks = templates(theta, [term.size for term in c.terms])
+    roots = [M @ b for M, b in zip(c.inverse_maps, blocks, strict=True)]
+    factors = by_factor(c.factors, c.terms, roots)
+    if len(c.factors) == 1:
+        D, ZQ = c.ZZ1, c.Zr1
+        Sigma = factors[0] @ factors[0].T
+    else:
+        q1 = c.factors[0].columns
+        q = q1 + c.q2
+        if q > MOST:
+            raise UnsupportedModelError(
+                f"{what} needs the {q} random effects of several grouping factors as one dense "
+                f"matrix, which is possible here up to {MOST}; Satterthwaite's degrees of "
+                "freedom have no such limit"
+            )
+        D = np.zeros((1, q, q))
+        k = c.factors[0].width
+        levels = np.arange(c.factors[0].levels)
+        D[0, :q1, :q1].reshape(len(levels), k, len(levels), k)[levels, :, levels] = c.ZZ1
+        D[0, :q1, q1:] = c.ZZ12.toarray()
+        D[0, q1:, :q1] = D[0, :q1, q1:].T
+        D[0, q1:, q1:] = c.ZZ2.toarray()
+        ZQ = np.concatenate([c.Zr1.reshape(q1, -1), c.Zr2])[None]
+        Sigma = np.zeros((q, q))
+        for factor, root in zip(c.factors, factors, strict=True):
+            end = factor.start + factor.columns
+            Sigma[factor.start : end, factor.start : end] = np.kron(
+                np.eye(factor.levels), root @ root.T
+            )
+    inner = D @ Sigma
+    diagonal = np.arange(len(Sigma))
+    inner[:, diagonal, diagonal] += 1.0
+    U = np.linalg.inv(inner) if len(Sigma) > 2 else inverses(inner)[0]
+    columns = []
+    for term in c.terms:
+        factor = c.factors[term.factor]
+        first = factor.start + factor.width * np.arange(factor.levels)
+        columns.append(first[:, None] + term.offset + np.arange(term.size))
+    return Whole(D, Sigma, U, Sigma @ U, ZQ, columns)
