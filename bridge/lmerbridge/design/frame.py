@@ -144,9 +144,9 @@ class ModelFrame:
         """Grouping factors with their levels, in lme4's order."""
         return {block.group: block.levels for block in self.random}
 
-    def weighted(self, rows: slice = slice(None)) -> tuple[Array, Array, Array | None]:
+    def weighted(self, rows: Any = slice(None)) -> tuple[Array, Array, Array | None]:
         """The response less the offset and X, each row times the square root of its prior weight,
-        and those roots (``None`` without weights); of all rows or of some.
+        and those roots (``None`` without weights); of all rows or of some (a slice or indices).
         """
         y, X = self.y[rows], self.X[rows]
         if self.offset is not None:

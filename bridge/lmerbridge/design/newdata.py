@@ -44,20 +44,27 @@ class NewBlock:
     missing : array of bool (n,)
         Where the grouping factor itself is missing.
     new_levels : tuple of str
+    new_codes : array of int (n,)
+        Index into ``new_levels``; -1 elsewhere.
     """
 
     columns: Array
     codes: Array
     missing: Array
     new_levels: tuple[str, ...]
+    new_codes: Array
 
 
 @dataclass(frozen=True)
 class NewRows:
-    """Matrices of new rows; ``X`` (n, p) and ``offset`` (n,) are NaN where a variable is missing."""
+    """Matrices of new rows; ``X`` (n, p) and ``offset`` (n,) are NaN where a variable is missing.
+
+    ``weights`` (n,) are ``None`` where the model or the new data have none.
+    """
 
     X: Array
     offset: Array | None
+    weights: Array | None
     random: tuple[NewBlock, ...]
     index: pd.Index[Any] | None
 
@@ -127,7 +134,7 @@ def _like(column: Column, fitted: Column, label: str) -> Column:
 
 def _group_codes(
     columns: tuple[str, ...], lookup: _NewData, levels: tuple[str, ...]
-) -> tuple[Array, Array, tuple[str, ...]]:
+) -> tuple[Array, Array, tuple[str, ...], Array]:
     parts = [as_factor(lookup(column)) for column in columns]
     missing = np.zeros(len(parts[0].codes), dtype=bool)
     labels: Any = None
@@ -137,8 +144,10 @@ def _group_codes(
         labels = texts if labels is None else labels + ":" + texts
     codes = pd.Index(list(levels)).get_indexer(pd.Index(labels))
     codes = np.where(missing, -1, codes)
-    unknown = tuple(dict.fromkeys(labels[(codes < 0) & ~missing].tolist()))
-    return codes, missing, unknown
+    beyond = (codes < 0) & ~missing
+    new_codes = np.full(len(codes), -1)
+    new_codes[beyond], unknown = pd.factorize(labels[beyond])
+    return codes, missing, tuple(map(str, unknown)), new_codes
 
 
 def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
@@ -223,9 +232,22 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
         if rows:
             mine = {deparse(v): variables[deparse(v)] for v in term.columns.variables}
             columns = model_matrix(term.columns, mine, rows).values
-        codes, missing, unknown = _group_codes(term.grouping.columns, lookup, block.levels)
-        blocks.append(NewBlock(padded(columns), codes, missing, unknown))
+        codes, missing, unknown, new_codes = _group_codes(
+            term.grouping.columns, lookup, block.levels
+        )
+        blocks.append(NewBlock(padded(columns), codes, missing, unknown, new_codes))
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return NewRows(
-        padded(X), None if offset is None else padded(offset), tuple(blocks), index
+        padded(X),
+        None if offset is None else padded(offset),
+        _weights(frame, table),
+        tuple(blocks),
+        index,
     )
+
+
+def _weights(frame: ModelFrame, table: Table) -> Array | None:
+    if frame.weights_name is None or frame.weights_name not in table:
+        return None
+    column = table.column(frame.weights_name)
+    return None if isinstance(column, Factor) else np.asarray(column.values, dtype=np.float64)

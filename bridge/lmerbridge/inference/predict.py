@@ -31,7 +31,8 @@ def as_rows(frame: ModelFrame) -> NewRows:
     return NewRows(
         frame.X,
         frame.offset,
-        tuple(NewBlock(b.columns, b.codes, none, ()) for b in frame.random),
+        frame.weights,
+        tuple(NewBlock(b.columns, b.codes, none, (), none - 1) for b in frame.random),
         frame.index,
     )
 

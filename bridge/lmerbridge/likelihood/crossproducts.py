@@ -163,6 +163,47 @@ class CrossProducts:
                 Zr2[start : start + factor.columns, -1] = sums.ravel()
         return replace(self, gram=gram, b=b, Zr1=Zr1, Zr2=Zr2)
 
+    def without(self, frame: ModelFrame, rows: Any) -> CrossProducts:
+        """Those without some rows (indices) of the frame that these are of; a level that loses all
+        its rows stays, with no part in the criterion.
+        """
+        y, X, root = frame.weighted(rows)
+        right = np.column_stack([X @ linalg.inv(self.R) if self.p else X, y - X @ self.b])
+        factors, terms, blocks = _layout(frame)
+        scales = by_factor(factors, terms, self.maps)
+        columns = [_columns(own, M, rows, root) for own, M in zip(blocks, scales, strict=True)]
+        codes = blocks[0][0].codes[rows]
+        ZZ1, Zr1 = self.ZZ1.copy(), self.Zr1.copy()
+        np.subtract.at(ZZ1, codes, columns[0][:, :, None] * columns[0][:, None, :])
+        np.subtract.at(Zr1, codes, columns[0][:, :, None] * right[:, None, :])
+        ZZ12, ZZ2, Zr2 = self.ZZ12, self.ZZ2, self.Zr2
+        if len(blocks) > 1:
+            Z2 = sparse.csr_array(
+                sparse.hstack(
+                    [
+                        _indicators(own_columns, own[0].codes[rows], factor)
+                        for own_columns, own, factor in zip(
+                            columns[1:], blocks[1:], factors[1:], strict=True
+                        )
+                    ],
+                    format="csr",
+                )
+            )
+            ZZ12 = sparse.csr_array(ZZ12 - _indicators(columns[0], codes, factors[0]).T @ Z2)
+            ZZ2 = sparse.csr_array(ZZ2 - Z2.T @ Z2)
+            Zr2 = Zr2 - Z2.T @ right
+        return replace(
+            self,
+            n=self.n - len(y),
+            ZZ1=ZZ1,
+            Zr1=Zr1,
+            ZZ12=ZZ12,
+            ZZ2=ZZ2,
+            Zr2=Zr2,
+            gram=self.gram - right.T @ right,
+            log_weights=self.log_weights - (0.0 if root is None else 2 * float(np.log(root).sum())),
+        )
+
     def alone(self, index: int) -> CrossProducts:
         """The model with the terms on one factor only."""
         factor = self.factors[index]
@@ -253,7 +294,7 @@ def _stages(factors: tuple[Factor, ...], blocks: list[list[RandomBlock]]) -> int
     return count
 
 
-def _columns(blocks: list[RandomBlock], M: Array, rows: slice, root: Array | None) -> Array:
+def _columns(blocks: list[RandomBlock], M: Array, rows: Any, root: Array | None) -> Array:
     """A factor's columns, scaled and weighted."""
     parts = [block.columns[rows] for block in blocks]
     columns = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

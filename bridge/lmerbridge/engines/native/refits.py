@@ -14,9 +14,9 @@ from lmerbridge.engines.optimum import STARTS, minimize
 from lmerbridge.errors import DataError
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts
+    from lmerbridge.likelihood import CrossProducts, Evaluation
 
-__all__ = ["Refits", "refit_many"]
+__all__ = ["Refits", "refit_many", "refit_products"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -103,6 +103,21 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
     return Refits(
         frame.x_names, beta, theta, sigma, criterion, certified.astype(bool) & ~failed, singular
     )
+
+
+def refit_products(
+    c: CrossProducts, REML: bool, start: Array
+) -> tuple[Evaluation | None, bool]:
+    """The fit to cross-products as they are, from theta ``start``; and whether it is certified."""
+    from lmerbridge.likelihood import evaluate
+
+    sizes = [term.size for term in c.terms]
+    diagonal = theta_lower(sizes) == 0
+    first = mapped(start, sizes, c.inverse_maps)
+    first = np.where(diagonal, np.maximum(first, 0.05), first)
+    x, certified = _alone(c, REML, first, diagonal)
+    x = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
+    return evaluate(c, mapped(x, sizes, c.maps), REML), certified
 
 
 def _together(
