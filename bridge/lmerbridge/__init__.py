@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmerbridge import datasets
+    from lmerbridge import datasets, plots
     from lmerbridge.crosscheck.check import Comparison, check
     from lmerbridge.design import Control, lmerControl
     from lmerbridge.engines import engine_names, register_engine
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
         UnsupportedModelError,
     )
     from lmerbridge.formula import Formula, parse_formula
-    from lmerbridge.model import Model, from_json, lmer
+    from lmerbridge.model import (
+        LinearModel,
+        LmList,
+        MarginalMeans,
+        Model,
+        from_json,
+        lm,
+        lmer,
+        lmList,
+        simulate_design,
+    )
     from lmerbridge.result import FitResult
 
 __version__ = "0.1.0"
@@ -41,17 +51,24 @@ _WHERE = {
     "FitWarning": "lmerbridge.errors",
     "Formula": "lmerbridge.formula",
     "FormulaError": "lmerbridge.errors",
+    "LinearModel": "lmerbridge.model",
+    "LmList": "lmerbridge.model",
     "LmerBridgeError": "lmerbridge.errors",
+    "MarginalMeans": "lmerbridge.model",
     "Model": "lmerbridge.model",
     "UnsupportedModelError": "lmerbridge.errors",
     "check": "lmerbridge.crosscheck",
     "datasets": "lmerbridge.datasets",
     "engine_names": "lmerbridge.engines",
     "from_json": "lmerbridge.model",
+    "lm": "lmerbridge.model",
+    "lmList": "lmerbridge.model",
     "lmer": "lmerbridge.model",
     "lmerControl": "lmerbridge.design",
     "parse_formula": "lmerbridge.formula",
+    "plots": "lmerbridge.plots",
     "register_engine": "lmerbridge.engines",
+    "simulate_design": "lmerbridge.model",
 }
 
 __all__ = [
@@ -64,7 +81,10 @@ __all__ = [
     "FitWarning",
     "Formula",
     "FormulaError",
+    "LinearModel",
+    "LmList",
     "LmerBridgeError",
+    "MarginalMeans",
     "Model",
     "UnsupportedModelError",
     "__version__",
@@ -72,10 +92,14 @@ __all__ = [
     "datasets",
     "engine_names",
     "from_json",
+    "lm",
+    "lmList",
     "lmer",
     "lmerControl",
     "parse_formula",
+    "plots",
     "register_engine",
+    "simulate_design",
 ]
 
 
@@ -83,7 +107,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}")
     module = importlib.import_module(_WHERE[name])
-    value = module if name == "datasets" else getattr(module, name)
+    value = module if name in ("datasets", "plots") else getattr(module, name)
     globals()[name] = value
     return value
 

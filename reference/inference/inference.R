@@ -67,6 +67,7 @@ for (block in read_toml("reference/inference/models.toml")) {
   environment$m <- eval(str2lang(paste0("lmerTest::", call)), environment)
   environment$m4 <- eval(str2lang(paste0("lme4::", call)), environment)
   queries <- list(
+    theta = list("getME(m4, \"theta\")", FALSE),
     summary_satterthwaite = list("summary(m)", TRUE),
     summary_lme4 = list("summary(m, ddf = \"lme4\")", TRUE),
     anova_3 = list("anova(m)", TRUE),
@@ -124,11 +125,18 @@ for (block in read_toml("reference/inference/models.toml")) {
       queries[[paste0("adjust_", adjust)]] <- list(
         sprintf("contrast(%s, \"pairwise\", adjust = \"%s\")", emm, adjust), TRUE)
     }
+    for (method in c("trt.vs.ctrl", "trt.vs.ctrlk")) {
+      queries[[paste0("mvt_", method)]] <- list(
+        sprintf("contrast(%s, \"%s\", adjust = \"mvt\")", emm, method), FALSE)
+    }
     queries$pairs_confint <- list(sprintf("confint(pairs(%s))", emm), TRUE)
-    queries$emm_joint <- list("joint_tests(m, lmer.df = \"satterthwaite\")", TRUE)
     if (length(case$specs) > 1) {
       both <- paste(case$specs, collapse = " * ")
       queries$emm_both <- list(sprintf("emmeans(m, ~ %s, lmer.df = \"satterthwaite\")", both), TRUE)
+      queries$emm_proportional <- list(sprintf(
+        "emmeans(m, ~ %s, lmer.df = \"satterthwaite\", weights = \"proportional\")", case$specs[1]), TRUE)
+      if (case$name != "cake") queries$pairs_both <- list(
+        sprintf("pairs(emmeans(m, ~ %s, lmer.df = \"satterthwaite\"))", both), TRUE)
     }
     if (!is.null(case$by)) {
       queries$emm_by <- list(sprintf(
@@ -191,6 +199,13 @@ for (block in read_toml("reference/inference/models.toml")) {
     queries$pca_slopes <- list("lapply(rePCA(mr), function(p) p$sdev)", FALSE)
     queries$kr_vs_small <- list(
       "pbkrtest::KRmodcomp(m4, lme4::lmer(score ~ 1 + (1 | Worker/Machine), Machines))", TRUE)
+  }
+  if (startsWith(case$formula, "log(")) {
+    for (type in c("link", "response")) {
+      emm <- sprintf("emmeans(m, ~ Diet, lmer.df = \"satterthwaite\", type = \"%s\")", type)
+      queries[[paste0("emm_log_", type)]] <- list(emm, TRUE)
+      queries[[paste0("pairs_log_", type)]] <- list(sprintf("pairs(%s)", emm), TRUE)
+    }
   }
   if (case$name == "sleep-poly") {
     queries$predict_poly <- list(

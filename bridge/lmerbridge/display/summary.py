@@ -224,15 +224,12 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
 
 @dataclass(frozen=True)
 class Tests:
-    """t tests of the fixed effects: the method's name, its table (with lmerTest's columns) and
-    its covariance matrix.
-    """
+    """t tests of the fixed effects: the method's name, and its table with lmerTest's columns."""
 
     __test__ = False  # no test of pytest's
 
     method: str
     table: pd.DataFrame
-    vcov: np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 def summary_text(
@@ -269,9 +266,7 @@ def summary_text(
         lines += ["", "Fixed effects:", *_coefficient_lines(result, tests, digits)]
         show = p <= MOST_CORRELATED if correlation is None else correlation
         if p > 1 and show:
-            lines += _correlation_lines(
-                estimates.names, estimates.vcov if tests is None else tests.vcov
-            )
+            lines += _correlation_lines(estimates.names, estimates.vcov)
     lines += _note_lines(result)
     head = _convergence_head(result)
     if head is not None:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import optimize
 
-__all__ = ["Optimum", "Settings", "minimize", "roughly"]
+__all__ = ["Attempt", "Optimum", "Settings", "attempts", "minimize", "roughly"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -228,12 +228,10 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     return False
 
 
-def _attempts(
-    objective: _Objective,
-    diagonal: Flags,
-    start: Vector | None,
-    information: Callable[[Vector], Vector] | None,
-) -> Iterator[tuple[str, Vector]]:
+def _optimizers(
+    objective: _Objective, diagonal: Flags, information: Callable[[Vector], Vector] | None
+) -> dict[str, Callable[[Vector], Vector]]:
+    """What can search, by name."""
     floor = objective.settings.floor
     bounds = [(floor if d else None, None) for d in diagonal]
     size = len(diagonal)
@@ -270,16 +268,29 @@ def _attempts(
         )
         return np.asarray(found.x)
 
+    found: dict[str, Callable[[Vector], Vector]] = {}
+    if information is not None:
+        found["Fisher scoring"] = lambda x: _scoring(objective, information, x, diagonal)
+    return {**found, "L-BFGS-B": quasi_newton, "Powell": directions, "Nelder-Mead": simplex}
+
+
+def _attempts(
+    objective: _Objective,
+    diagonal: Flags,
+    start: Vector | None,
+    information: Callable[[Vector], Vector] | None,
+) -> Iterator[tuple[str, Vector]]:
+    floor = objective.settings.floor
+    optimizers = _optimizers(objective, diagonal, information)
     starts = [np.where(diagonal, height, 0.0) for height in STARTS]
     if start is not None:
         starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
-    if information is not None:
-        for x in starts:
-            yield "Fisher scoring", _scoring(objective, information, x, diagonal)
-    for x in starts:
-        yield "L-BFGS-B", quasi_newton(x)
-    yield "Powell", directions(starts[0])
-    yield "Nelder-Mead", simplex(starts[0])
+    for name in ("Fisher scoring", "L-BFGS-B"):
+        if name in optimizers:
+            for x in starts:
+                yield name, optimizers[name](x)
+    for name in ("Powell", "Nelder-Mead"):
+        yield name, optimizers[name](starts[0])
 
 
 @contextmanager
@@ -301,6 +312,37 @@ def roughly(
     """Near a minimum: Fisher scoring alone, for a start elsewhere."""
     objective = _Objective(value, gradient, settings)
     return _scoring(objective, information, np.where(diagonal, 1.0, 0.0), diagonal)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Where one optimizer alone ended, from the usual start."""
+
+    x: Vector
+    value: float
+    evaluations: int
+
+
+@_quiet()
+def attempts(
+    value: Callable[[Vector], float],
+    gradient: Callable[[Vector], Vector],
+    diagonal: Flags,
+    settings: Settings,
+    information: Callable[[Vector], Vector],
+) -> dict[str, Attempt]:
+    """Every optimizer by itself; Fisher scoring, which is only to come near, with Newton's steps."""
+    found = {}
+    for name in _optimizers(_Objective(value, gradient, settings), diagonal, information):
+        objective = _Objective(value, gradient, settings)
+        x = _optimizers(objective, diagonal, information)[name](np.where(diagonal, 1.0, 0.0))
+        title = name
+        if name == "Fisher scoring":
+            x, _, _ = _newton(objective, x, diagonal)
+            title = "scoring, Newton"
+        count = objective.evaluations
+        found[title] = Attempt(x, objective.value(x), count)
+    return found
 
 
 @_quiet()

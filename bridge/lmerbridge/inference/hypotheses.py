@@ -20,7 +20,7 @@ from lmerbridge.errors import DataError, UnsupportedModelError
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.formula.terms import Terms
 
-__all__ = ["TYPES", "containing", "term_columns", "term_hypotheses"]
+__all__ = ["TYPES", "containing", "fixed_terms", "restriction", "term_columns", "term_hypotheses"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -133,3 +133,31 @@ def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
         R = _sequential(frame, [*before, *own, *sorted(above)])
         found[label] = R[len(before) : len(before) + len(own)]
     return found
+
+
+def restriction(larger: ModelFrame, smaller: ModelFrame) -> Array:
+    """L (r, p) with L beta = 0 if and only if X beta lies in the smaller model's column space
+    (Halekoh & Hojsgaard 2014, section 4.3).
+
+    Raises
+    ------
+    DataError
+        The models are not nested, or not on the same rows.
+    """
+    if larger.nobs != smaller.nobs:
+        raise DataError(
+            f"the models are of {larger.nobs} and {smaller.nobs} rows: they cannot be compared"
+        )
+    Q, R = np.linalg.qr(larger.X)
+    outside = Q - smaller.X @ np.linalg.lstsq(smaller.X, Q, rcond=None)[0] if (
+        smaller.X.shape[1]
+    ) else Q
+    _, values, rows = np.linalg.svd(outside, full_matrices=False)
+    keep = values > SAME
+    across = smaller.X - Q @ (Q.T @ smaller.X)
+    size = max(1.0, float(np.abs(smaller.X).max(initial=0.0)))
+    if np.abs(across).max(initial=0.0) > SAME * size:
+        raise DataError("the smaller model's fixed effects are not among the larger one's")
+    if not keep.any():
+        raise DataError("the models have the same fixed effects: there is nothing to test")
+    return np.asarray(rows[keep] @ R)

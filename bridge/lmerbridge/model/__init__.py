@@ -1,6 +1,19 @@
 """``Model``, and ``lmer`` that makes one."""
 
+from lmerbridge.model.design_simulation import simulate_design
 from lmerbridge.model.fitting import from_json, lmer
+from lmerbridge.model.marginal import MarginalMeans
 from lmerbridge.model.model import Model
+from lmerbridge.model.regression import LinearModel, LmList, lm, lmList
 
-__all__ = ["Model", "from_json", "lmer"]
+__all__ = [
+    "LinearModel",
+    "LmList",
+    "MarginalMeans",
+    "Model",
+    "from_json",
+    "lm",
+    "lmList",
+    "lmer",
+    "simulate_design",
+]

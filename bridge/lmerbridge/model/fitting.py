@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +16,14 @@ from lmerbridge.engines import fit as fit_engine
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.formula import Formula
 from lmerbridge.model.model import Model
+from lmerbridge.model.names import caller_name
 from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
 
-__all__ = ["fit_frame", "from_json", "lmer"]
+__all__ = ["data_name", "fit_frame", "from_json", "lmer"]
 
 
-def _data_name(data: Any, depth: int) -> str:
+def data_name(data: Any, depth: int) -> str:
     """What R would print after ``Data:``: the name that the caller's variable has.
 
     A name in ``data.attrs["name"]`` wins (data sets of this package have one).
@@ -31,12 +31,7 @@ def _data_name(data: Any, depth: int) -> str:
     attributes = getattr(data, "attrs", None)
     if isinstance(attributes, dict) and isinstance(attributes.get("name"), str):
         return str(attributes["name"])
-    caller = sys._getframe(depth)
-    for scope in (caller.f_locals, caller.f_globals):
-        for name, value in scope.items():
-            if value is data and not name.startswith("_"):
-                return name
-    return "data"
+    return caller_name(data, depth + 1) or "data"
 
 
 def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
@@ -141,7 +136,7 @@ def lmer(
         na_action=na_action,
         contrasts=contrasts,
         control=control,
-        data_name=_data_name if _data_name is not None else _find_name(data),
+        data_name=_data_name if _data_name is not None else data_name(data, 2),
     )
     model = fit_frame(frame, REML, start, engine)
     inputs = {
@@ -158,10 +153,6 @@ def lmer(
         "control": control,
     }
     return Model(model.result, frame, inputs)
-
-
-def _find_name(data: Any) -> str:
-    return _data_name(data, 3)
 
 
 def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:

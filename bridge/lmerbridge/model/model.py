@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lmerbridge import display, inference
-from lmerbridge.design import ModelFrame, theta_lower
+from lmerbridge.design import theta_lower
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.model import tidy as broom
+from lmerbridge.model.base import Vector
 from lmerbridge.model.components import component
-from lmerbridge.result import FitResult, tables, to_json
+from lmerbridge.model.diagnosing import Diagnosing
+from lmerbridge.model.prediction import Prediction
+from lmerbridge.model.testing import Testing
+from lmerbridge.result import tables, to_json
 
 if TYPE_CHECKING:
     from lmerbridge.engines.native.refits import Refits
 
 __all__ = ["Model"]
 
-Vector: TypeAlias = "pd.Series[float]"
-
 
 @dataclass(frozen=True, repr=False)
-class Model:
+class Model(Prediction, Testing, Diagnosing):
     """A fitted linear mixed model.
 
     Made by :func:`lmerbridge.lmer` or :func:`lmerbridge.from_json`. ``print(m)`` and
@@ -39,25 +41,6 @@ class Model:
     inputs : mapping
         The arguments of ``lmer``, for :meth:`update` and :meth:`refit`.
     """
-
-    result: FitResult
-    _frame: ModelFrame | None = None
-    inputs: Mapping[str, Any] | None = None
-
-    @property
-    def frame(self) -> ModelFrame:
-        """The model frame.
-
-        Raises
-        ------
-        DataError
-            The model was read from JSON without data.
-        """
-        if self._frame is None:
-            raise DataError(
-                "this model was read without its data; give it: lb.from_json(text, data=...)"
-            )
-        return self._frame
 
     @property
     def engine(self) -> str:
@@ -174,24 +157,6 @@ class Model:
 
     # -- per row
 
-    def _rows(self, values: np.ndarray[Any, Any], name: str) -> Vector:
-        data = self.result.data
-        kept = np.arange(data.nobs) if data.kept is None else np.array(data.kept)
-        if self._frame is not None and self._frame.index is not None:
-            index: Any = self._frame.index
-        elif data.row_labels is not None:
-            index = pd.Index(list(data.row_labels))
-        else:
-            index = pd.Index(kept)
-        if self.result.call.na_action != "exclude" or not data.dropped:
-            return pd.Series(values, index=index, name=name)
-        rows = np.sort(np.concatenate([kept, np.array(data.dropped)]))
-        padded = np.full(len(rows), np.nan)
-        padded[np.searchsorted(rows, kept)] = values
-        native = None if self.inputs is None else self.inputs.get("data")
-        labels = native.index[rows] if isinstance(native, pd.DataFrame) else pd.Index(rows)
-        return pd.Series(padded, index=labels, name=name)
-
     def fitted(self) -> Vector:
         """Fitted values given the random effects."""
         return self._rows(self.result.estimates.fitted.copy(), "fitted")
@@ -256,6 +221,10 @@ class Model:
         inputs = dict(self._inputs())
         if formula is not None:
             inputs["formula"] = update_formula(self.frame.formula, formula)
+        # a formula made from this model's own, not to be read as a change of it
+        text = changes.pop("_text", None)
+        if text is not None:
+            inputs["formula"] = text
         unknown = set(changes) - set(inputs)
         if unknown:
             raise DataError(
@@ -301,18 +270,7 @@ class Model:
         self._inputs()
         return refit_many(self.frame, responses, self.result.call.REML, self.result.estimates.theta)
 
-    def _inputs(self) -> Mapping[str, Any]:
-        if self.inputs is None:
-            raise DataError(
-                "this model was read without its data; give it: lb.from_json(text, data=...)"
-            )
-        return self.inputs
-
     # -- text
-
-    def summary(self, correlation: bool | None = None) -> display.Summary:
-        """lme4's summary; ``correlation=True`` shows correlations of more than 12 effects."""
-        return display.Summary(self.result, correlation)
 
     def to_json(self, indent: int | None = None) -> str:
         """The result as JSON, without loss; :func:`lmerbridge.from_json` reads it."""

@@ -1,0 +1,106 @@
+"""Responses for a design that has not been fitted: power analysis, teaching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmerbridge.design import build_frame
+from lmerbridge.design.columns import read_table
+from lmerbridge.errors import DataError
+from lmerbridge.formula import parse_formula
+from lmerbridge.formula.syntax import Name
+from lmerbridge.inference.effects import NA, chosen_effects
+from lmerbridge.inference.predict import as_rows
+from lmerbridge.inference.simulate import as_parameters, draw, generator
+
+__all__ = ["simulate_design"]
+
+
+def simulate_design(
+    formula: str,
+    data: Any,
+    beta: Any,
+    theta: Any,
+    sigma: float,
+    nsim: int = 1,
+    seed: Any = None,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Any = None,
+) -> pd.DataFrame:
+    """Make responses for a model with given parameters.
+
+    Parameters
+    ----------
+    formula : str
+        With a response, whose column ``data`` does not need to have.
+    data : frame
+        Predictors and grouping factors.
+    beta : sequence of float, or mapping of R's names
+        Fixed effects.
+    theta : sequence of float
+        lme4's: the elements of the relative covariance factor; for ``(1 | g)`` the standard
+        deviation of the intercepts over ``sigma``.
+    sigma : float
+        Residual standard deviation.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``sim_1``, ``sim_2``, ..., a row per row of ``data``; the row is missing where a
+        predictor is.
+
+    Raises
+    ------
+    FormulaError, DataError
+
+    Examples
+    --------
+    >>> import lmerbridge as lb, pandas as pd
+    >>> design = pd.DataFrame({"g": [1, 1, 2, 2, 3, 3, 4, 4], "x": [0, 1] * 4})
+    >>> y = lb.simulate_design("y ~ x + (1 | g)", design, [1, 0.5], [0.5], 1.0, seed=1)["sim_1"]
+    """
+    if not isinstance(nsim, (int, np.integer)) or nsim < 1:
+        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
+    parsed = parse_formula(formula)
+    if not isinstance(parsed.response, Name):
+        raise DataError(
+            f"the response of a design must be a plain name, not {parsed.response_label}: it is "
+            "simulated on the scale of the model"
+        )
+    table = read_table(data)
+    columns = {name: _native(table, name) for name in table.columns if name != parsed.response.id}
+    # stands in for the response, which the model frame needs
+    columns[parsed.response.id] = np.arange(table.rows, dtype=np.float64)
+    whole = pd.DataFrame(columns)
+    frame = build_frame(
+        formula, whole, weights=weights, offset=offset, contrasts=contrasts
+    )
+    values, covariance, spread = as_parameters(frame, beta, theta, sigma)
+    rows = as_rows(frame)
+    mean = frame.X @ values + (0.0 if frame.offset is None else frame.offset)
+    levels = [len(b.levels) for b in frame.random]
+    made = draw(
+        generator(seed), rows, mean, covariance, spread, levels, chosen_effects(frame, NA), int(nsim)
+    )
+    found = np.full((table.rows, int(nsim)), np.nan)
+    found[frame.kept] = made
+    index = table.native.index if isinstance(table.native, pd.DataFrame) else None
+    return pd.DataFrame(found, columns=[f"sim_{i + 1}" for i in range(int(nsim))], index=index)
+
+
+def _native(table: Any, name: str) -> Any:
+    from lmerbridge.design.columns import Factor, as_categorical
+
+    column = table.column(name)
+    if isinstance(column, Factor):
+        return as_categorical(column)
+    values = column.values
+    if values.ndim == 1 and type(column).__name__ == "Logical":
+        return pd.array(
+            [None if np.isnan(v) else bool(v) for v in values.tolist()], dtype="boolean"
+        )
+    return values

@@ -1,0 +1,198 @@
+"""Degrees of freedom, tests and their tables against lmerTest, pbkrtest and lme4 in R."""
+
+import after
+import numpy as np
+import pytest
+from after import at_r
+
+NAMES = list(after.CASES)
+
+
+def same_text(ours, name, question):
+    expected = after.text(name, question)
+    if expected is None:
+        pytest.skip(f"R was not asked, or failed: {question}")
+    after.assert_same_text(after.without_engine(ours), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("ddf", ["Satterthwaite", "Kenward-Roger"])
+def test_degrees_of_freedom(name, ddf):
+    question = {"Satterthwaite": "summary_satterthwaite", "Kenward-Roger": "summary_kr"}[ddf]
+    if question not in after.answers(name):
+        pytest.skip("Kenward-Roger is for REML")
+    if name == "weighted" and ddf == "Kenward-Roger":
+        pytest.skip("pbkrtest leaves the weights of the residuals out: see the test below")
+    m = at_r(name)
+    table = m.summary(ddf=ddf).coefficients
+    R = after.values(name, question)
+    # lmerTest's derivatives are numerical; 1e-3 is what is asked, and what is found is far less
+    assert np.abs(table["df"] / R[:, 2] - 1).max() < (1e-4 if ddf == "Satterthwaite" else 1e-9)
+    assert np.abs(table["Std. Error"] / R[:, 1] - 1).max() < 1e-8
+    assert np.abs(table["t value"] / R[:, 3] - 1).max() < 1e-7
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("ddf", ["Satterthwaite", "Kenward-Roger", "lme4"])
+def test_summary_is_r_s_text(name, ddf):
+    key = {"Satterthwaite": "satterthwaite", "Kenward-Roger": "kr", "lme4": "lme4"}[ddf]
+    if name == "weighted" and ddf == "Kenward-Roger":
+        pytest.skip("pbkrtest leaves the weights of the residuals out: see the test below")
+    if f"summary_{key}" not in after.answers(name):
+        pytest.skip("Kenward-Roger is for REML")
+    ours = str(at_r(name).summary(ddf=ddf))
+    expected = after.text(name, f"summary_{key}")
+    lines = after.without_engine(ours).split("\n")
+    # what the optimizer of R said of its own fit is not ours to say
+    # lmerTest keeps || in its call, lme4 prints it expanded
+    expanded = "((1 | Subject) + (0 + Days | Subject))"
+    theirs = expected.replace("(Days || Subject)", expanded).split("\n")
+    cut = next((i for i, t in enumerate(theirs) if t.startswith("optimizer (")), len(theirs))
+    ours_cut = next((i for i, t in enumerate(lines) if t.startswith("optimizer (")), len(lines))
+    after.assert_same_text("\n".join(lines[:ours_cut]), "\n".join(theirs[:cut]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("type", [1, 2, 3])
+def test_anova_is_r_s_text(name, type):
+    same_text(at_r(name).anova(type=type), name, f"anova_{type}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anova_by_kenward_roger_is_r_s_text(name):
+    if name == "weighted":
+        pytest.skip("pbkrtest leaves the weights of the residuals out: see the test below")
+    if "anova_kr" not in after.answers(name):
+        pytest.skip("Kenward-Roger is for REML")
+    same_text(at_r(name).anova(ddf="Kenward-Roger"), name, "anova_kr")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anova_of_lme4_is_r_s_text(name):
+    same_text(at_r(name).anova(ddf="lme4"), name, "anova_lme4")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drop1_is_r_s_text(name):
+    same_text(at_r(name).drop1(), name, "drop1")
+
+
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_drop1_of_lme4_is_r_s_text(name):
+    same_text(after.fitted(name).drop1(ddf="lme4", test="Chisq"), name, "drop1_lme4")
+
+
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_ranova_is_r_s_text(name):
+    same_text(after.fitted(name).ranova(), name, "ranova")
+
+
+def test_satterthwaite_is_right_where_r_s_derivatives_are_not():
+    """``chick``: lmerTest says 45.971 and 45.390 where we say 45.972 and 45.385; here in 40 digits,
+    from a dense normal density.
+    """
+    import mpmath as mp
+
+    mp.mp.dps = 40
+    m = at_r("chick")
+    frame, theta, sigma = m.frame, m.getME("theta").to_numpy(), m.sigma()
+    (block,) = frame.random
+    rows = [np.flatnonzero(block.codes == i) for i in range(len(block.levels))]
+    X = [mp.matrix(frame.X[r].tolist()) for r in rows]
+    Z = [mp.matrix(block.columns[r].tolist()) for r in rows]
+    y = [mp.matrix(frame.y[r].tolist()) for r in rows]
+    p = frame.X.shape[1]
+
+    def parts(t):
+        """log|V|, X'V^-1 X, X'V^-1 y, y'V^-1 y by Woodbury, group by group."""
+        L = mp.matrix([[t[0], 0], [t[1], t[2]]])
+        log_det, A, a, r = mp.mpf(0), mp.zeros(p, p), mp.zeros(p, 1), mp.mpf(0)
+        for Xi, Zi, yi in zip(X, Z, y, strict=True):
+            W = Zi * L
+            M = mp.eye(2) + W.T * W
+            inverse = M**-1
+            WX, Wy = W.T * Xi, W.T * yi
+            log_det += mp.log(mp.det(M))
+            A += Xi.T * Xi - WX.T * inverse * WX
+            a += Xi.T * yi - WX.T * inverse * Wy
+            r += (yi.T * yi - Wy.T * inverse * Wy)[0]
+        return log_det, A, a, r
+
+    f = frame.nobs - p
+
+    def criterion(v):
+        log_det, A, a, r = parts(v[:3])
+        rss = r - (a.T * mp.lu_solve(A, a))[0]
+        return log_det + mp.log(mp.det(A)) + f * mp.log(v[3] ** 2) + rss / v[3] ** 2
+
+    def vcov(v):
+        return v[3] ** 2 * parts(v[:3])[1] ** -1
+
+    at = [mp.mpf(float(t)) for t in theta] + [mp.mpf(sigma)]
+    h = mp.mpf(10) ** -9
+
+    def moved(*steps):
+        v = list(at)
+        for i, sign in steps:
+            v[i] += sign * h
+        return v
+
+    H = mp.zeros(4, 4)
+    for i in range(4):
+        for j in range(i + 1):
+            H[i, j] = H[j, i] = (
+                criterion(moved((i, 1), (j, 1)))
+                - criterion(moved((i, 1), (j, -1)))
+                - criterion(moved((i, -1), (j, 1)))
+                + criterion(moved((i, -1), (j, -1)))
+            ) / (4 * h**2)
+    covariance = 2 * H**-1
+    slopes = [(vcov(moved((i, 1))) - vcov(moved((i, -1)))) / (2 * h) for i in range(4)]
+    V = vcov(at)
+    ours = m.denominator("Satterthwaite").of_rows(np.eye(p))
+    R = after.values("chick", "summary_satterthwaite")[:, 2]
+    for k in range(p):
+        g = mp.matrix([slopes[i][k, k] for i in range(4)])
+        exact = float(2 * V[k, k] ** 2 / (g.T * covariance * g)[0])
+        assert abs(ours[k] / exact - 1) < 1e-8
+        assert abs(R[k] / exact - 1) < 1e-4
+
+
+def test_weights_are_in_the_residuals_variance_for_kenward_roger():
+    """pbkrtest 0.5.2 takes the residuals' variance as sigma^2 I whatever the weights; with weights
+    that repeat rows both must agree with an identity: weights times a constant change nothing.
+    """
+    m = after.fitted("weighted")
+    d = after.data_of("weighted")
+    import lmerbridge as lb
+
+    scaled = lb.lmer(
+        "Reaction ~ Days + (1 | Subject)", d.assign(v=4 * d["w"]), weights="v", engine="native"
+    )
+    one, two = m.denominator("Kenward-Roger"), scaled.denominator("Kenward-Roger")
+    L = np.eye(2)
+    np.testing.assert_allclose(one.of_rows(L), two.of_rows(L), rtol=1e-6)
+    np.testing.assert_allclose(one.vcov, two.vcov, rtol=1e-6)
+    R = after.values("weighted", "summary_kr")
+    assert abs(one.of_rows(L)[1] / R[1, 2] - 1) > 0.2  # what pbkrtest says is another model's
+
+
+@pytest.mark.parametrize("name", ["dyestuff", "pastes", "cake", "machines", "sleep-poly"])
+def test_balanced_designs_give_whole_numbers(name):
+    """Where theory has exact F tests, the degrees of freedom are whole."""
+    exact = {
+        "dyestuff": [5],
+        "pastes": [9],
+        "cake": [42, 42, 42, 210, 210],
+        "machines": [None, 10, 10],
+        "sleep-poly": [17, 160, 160],
+    }[name]
+    m = after.fitted(name)
+    p = len(m.fixef())
+    for ddf, close in (("Satterthwaite", 1e-5), ("Kenward-Roger", 1e-8)):
+        found = m.denominator(ddf).of_rows(np.eye(p))
+        for df, whole in zip(found, exact, strict=False):
+            if whole is not None:
+                assert abs(df - whole) < close * whole
