@@ -133,13 +133,15 @@ class Profile:
         There.
     points : mapping of str to tuple of ProfilePoint
         By name, ascending in value.
+    point : callable
+        From a parameter's name and a value to the point there.
     """
 
     every: tuple[Parameter, ...]
     estimates: Array
     deviance: float
     points: dict[str, tuple[ProfilePoint, ...]]
-    _at: Callable[[str, float], ProfilePoint]
+    point: Callable[[str, float], ProfilePoint]
 
     def table(self) -> pd.DataFrame:
         """lme4's table: ``.zeta``, every parameter, ``.par`` and ``.focal``."""
@@ -175,7 +177,7 @@ class Profile:
         order = np.argsort(zeta)
         i = int(np.searchsorted(zeta[order], target))
         left, right = points[order[max(i - 1, 0)]], points[order[min(i, len(points) - 1)]]
-        return _root(lambda x: self._at(name, x).zeta, left, right, target)
+        return _root(lambda x: self.point(name, x).zeta, left, right, target)
 
 
 def _root(
