@@ -23,7 +23,7 @@ python=$(readlink -f .venv/bin/python)
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$work"/dist/*.whl \
   'pytest>=8.2' 'pytest-xdist>=3.6' 'hypothesis>=6.100' 'jsonschema>=4.20' 'polars>=1.0' \
-  'mpmath>=1.3'
+  'mpmath>=1.3' 'matplotlib>=3.8'
 if [ -e .venv/.setup-r ]; then
   RPY2_CFFI_MODE=ABI "$work/venv/bin/pip" install --quiet --disable-pip-version-check \
     "$(.venv/bin/python -c 'from importlib.metadata import version; print("rpy2-rinterface==" + version("rpy2-rinterface"))')"

@@ -1,12 +1,12 @@
 """Leverages, deletion, explained variance, pooling, regression: against R, and by identities."""
 
-import after
 import numpy as np
 import pandas as pd
 import pytest
-from after import at_r, fitted
 
+import after
 import lmerbridge as lb
+from after import at_r, fitted
 
 NAMES = list(after.CASES)
 

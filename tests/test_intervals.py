@@ -1,12 +1,12 @@
 """Profiles, confidence intervals and the bootstrap: against R, and by what defines them."""
 
-import after
 import numpy as np
 import pandas as pd
 import pytest
-from after import fitted
 
+import after
 import lmerbridge as lb
+from after import fitted
 from lmerbridge.inference.profile import parameters
 
 PROFILED = [n for n, c in after.CASES.items() if c.get("profile")]
@@ -139,7 +139,9 @@ def test_units_do_not_matter():
     one = fitted("sleep").confint()
     for scale in (1e4, 1e-3):
         m = lb.lmer(
-            "Reaction ~ D + (D | Subject)", d.assign(D=d["Days"] * scale), engine="native",
+            "Reaction ~ D + (D | Subject)",
+            d.assign(D=d["Days"] * scale),
+            engine="native",
             control=lb.lmerControl(check_scaleX="ignore"),
         )
         two = m.confint()

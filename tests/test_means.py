@@ -2,13 +2,13 @@
 
 import math
 
-import after
 import numpy as np
 import pandas as pd
 import pytest
-from after import at_r
 
+import after
 import lmerbridge as lb
+from after import at_r
 from lmerbridge.inference.adjust import ADJUSTMENTS, adjusted_p, critical_values, p_adjust
 
 DDF = {"kenward": "Kenward-Roger", "satterthwaite": "Satterthwaite", "asymptotic": "asymptotic"}
@@ -169,8 +169,8 @@ def test_recoding_contrasts_changes_nothing():
         a, b = one.emmeans(specs).table, two.emmeans(specs).table
         for column in ("emmean", "SE", "df"):
             np.testing.assert_allclose(a[column], b[column], rtol=1e-6)
-    for type in (2, 3):
-        a, b = one.anova(type=type), two.anova(type=type)
+    for kind in (2, 3):
+        a, b = one.anova(type=kind), two.anova(type=kind)
         np.testing.assert_allclose(a["F value"], b["F value"], rtol=1e-6)
         np.testing.assert_allclose(a["DenDF"], b["DenDF"], rtol=1e-5)
 

@@ -22,10 +22,11 @@ ROOMS = {
     "design": {"formula", "errors", "rmath"},
     "result": {"errors"},
     "rlang": {"errors"},
-    "likelihood": {"design"},
+    "likelihood": {"design", "errors"},
     "engines": {"design", "formula", "likelihood", "result", "rlang", "errors"},
-    "inference": {"design", "result", "errors"},
-    "display": {"result", "inference", "errors", "rmath"},
+    # profiles, bootstrap and deletion fit again, by the native engine
+    "inference": {"design", "formula", "likelihood", "engines", "result", "errors"},
+    "display": {"design", "result", "inference", "errors", "rmath"},
     "model": {"design", "engines", "formula", "inference", "display", "result", "errors"},
     "datasets": {"errors", "files"},
 }

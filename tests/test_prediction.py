@@ -1,12 +1,12 @@
 """Prediction and simulation: against lme4 in R, and by identities."""
 
-import after
 import numpy as np
 import pandas as pd
 import pytest
-from after import at_r
 
+import after
 import lmerbridge as lb
+from after import at_r
 
 NAMES = list(after.CASES)
 

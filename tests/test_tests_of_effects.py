@@ -1,8 +1,9 @@
 """Degrees of freedom, tests and their tables against lmerTest, pbkrtest and lme4 in R."""
 
-import after
 import numpy as np
 import pytest
+
+import after
 from after import at_r
 
 NAMES = list(after.CASES)

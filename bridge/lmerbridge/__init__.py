@@ -11,9 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmerbridge import datasets, plots
+    from lmerbridge import datasets
     from lmerbridge.crosscheck.check import Comparison, check
     from lmerbridge.design import Control, lmerControl
+    from lmerbridge.display import plots
     from lmerbridge.engines import engine_names, register_engine
     from lmerbridge.errors import (
         DataError,
@@ -66,7 +67,7 @@ _WHERE = {
     "lmer": "lmerbridge.model",
     "lmerControl": "lmerbridge.design",
     "parse_formula": "lmerbridge.formula",
-    "plots": "lmerbridge.plots",
+    "plots": "lmerbridge.display.plots",
     "register_engine": "lmerbridge.engines",
     "simulate_design": "lmerbridge.model",
 }

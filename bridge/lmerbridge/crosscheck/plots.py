@@ -9,7 +9,7 @@ import numpy as np
 
 from lmerbridge.crosscheck.quantities import Quantities
 from lmerbridge.crosscheck.referee import Referee
-from lmerbridge.errors import DataError
+from lmerbridge.display.plots.canvas import axes_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["criterion_between", "plot_criterion", "plot_estimates"]
 
 MOST = 12  # fixed effects in one picture
-
-
-def _axes(ax: Axes | None, **figure: Any) -> Axes:
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataError(
-            "plots need matplotlib, which is not installed: pip install matplotlib"
-        ) from error
-    made: Axes = Figure(layout="constrained", **figure).subplots()
-    return made
 
 
 def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None) -> Axes:
@@ -56,7 +43,7 @@ def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None)
     names.sort(key=lambda n: -max(abs(moved(q, n)) for q in quantities.values()))
     left_out = len(names) - MOST
     names = names[:MOST]
-    ax = _axes(ax, figsize=(7, 1.2 + 0.28 * max(len(names), 1) * max(len(engines), 2) ** 0.6))
+    ax = axes_of(ax, figsize=(7, 1.2 + 0.28 * max(len(names), 1) * max(len(engines), 2) ** 0.6))
     height = 0.8 / max(len(engines), 1)
     for k, engine in enumerate(engines):
         q = quantities[engine]
@@ -97,7 +84,7 @@ def plot_criterion(
         Not shown.
     """
     along, values = criterion_between(referee, one, two)
-    ax = _axes(ax, figsize=(5, 3))
+    ax = axes_of(ax, figsize=(5, 3))
     low = np.nanmin(values[np.isfinite(values)])
     ax.plot(along, values - low, color="0.3")
     for place, name in ((0.0, names[0]), (1.0, names[1])):

@@ -101,7 +101,9 @@ class _NewData:
             if name in ("pi",) and name not in self.frame.raw:
                 return self.table.column(name)
             listed = ", ".join(map(str, self.table.columns))
-            raise DataError(f"newdata has no column {name!r}, which the model needs; it has {listed}")
+            raise DataError(
+                f"newdata has no column {name!r}, which the model needs; it has {listed}"
+            )
         return _as_fitted(self.table.column(name), self.frame.raw.get(name), name)
 
 
@@ -221,8 +223,10 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
         X = full.values[:, [j for j, name in enumerate(full.names) if name not in dropped]]
         if has_offset:
             sides = [*terms.offsets, *([] if given_offset is None else [given_offset])]
-            columns = [variables[deparse(node)] for node in sides]
-            offset = np.sum([np.asarray(c.values, float) for c in columns if not isinstance(c, Factor)], axis=0)
+            given = [variables[deparse(node)] for node in sides]
+            offset = np.sum(
+                [np.asarray(c.values, float) for c in given if not isinstance(c, Factor)], axis=0
+            )
     elif has_offset:
         offset = np.empty(0)
     blocks = []

@@ -41,9 +41,7 @@ def format_p_values(values: Sequence[float], digits: int, eps: float = EPSILON) 
             for i, v in enumerate(numbers)
             if not tiny[i] and (exponents[i] >= -4 or v == 0) == fixed
         ]
-        for i, text in zip(
-            which, format_numbers([numbers[i] for i in which], digits), strict=True
-        ):
+        for i, text in zip(which, format_numbers([numbers[i] for i in which], digits), strict=True):
             texts[i] = text
     if any(tiny):
         shown = max(1, digits - 2)
@@ -158,14 +156,10 @@ def coefmat_lines(
 def anova_lines(names: Sequence[str], columns: Sequence[str], values: Any) -> list[str]:
     """R's ``print`` of a table of class ``anova``, without its heading."""
     has_p = columns[-1].startswith("Pr(")
-    tests = [
-        j for j, c in enumerate(columns) if c[1:7] == " value" or c in ("F", "Cp", "Chisq")
-    ]
+    tests = [j for j, c in enumerate(columns) if c[1:7] == " value" or c in ("F", "Cp", "Chisq")]
     zap = [
         j
         for j, c in enumerate(columns[: len(columns) - has_p])
         if j not in tests and not c.endswith("Df")
     ]
-    return coefmat_lines(
-        names, columns, values, digits=5, tests=tests, zap=zap, has_p=has_p, na=""
-    )
+    return coefmat_lines(names, columns, values, digits=5, tests=tests, zap=zap, has_p=has_p, na="")

@@ -112,8 +112,11 @@ def _adjusting(grid: Grid, what: str) -> list[str]:
 def grid_text(grid: Grid) -> str:
     """What R prints for an ``emmGrid``."""
     table = grid.table()
-    name = next(c for c in table.columns if c in ("emmean", "estimate", "response", "ratio")
-                or str(c).endswith(".trend"))
+    name = next(
+        c
+        for c in table.columns
+        if c in ("emmean", "estimate", "response", "ratio") or str(c).endswith(".trend")
+    )
     digits = _digits(table[name].to_numpy(float), table["SE"].to_numpy(float))
     shown = table.drop(columns=list(grid.by))
     headers, columns, left = _cells(shown, digits)

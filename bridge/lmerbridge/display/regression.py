@@ -103,9 +103,7 @@ def lm_list_text(frame: ModelFrame, group: str, fit: ByGroup) -> str:
         [
             f"Call: lmList(formula = {frame.formula} | {group}, data = {frame.data_name}) ",
             "Coefficients:",
-            *print_matrix(
-                fit.levels, fit.names, [list(row) for row in zip(*cells, strict=True)]
-            ),
+            *print_matrix(fit.levels, fit.names, [list(row) for row in zip(*cells, strict=True)]),
             "",
             f"Degrees of freedom: {total} total; {fit.df_residual} residual",
             f"Residual standard error: {sigma}",

@@ -331,7 +331,7 @@ def attempts(
     settings: Settings,
     information: Callable[[Vector], Vector],
 ) -> dict[str, Attempt]:
-    """Every optimizer by itself; Fisher scoring, which is only to come near, with Newton's steps."""
+    """Every optimizer by itself; Fisher scoring, which only comes near, with Newton's steps."""
     found = {}
     for name in _optimizers(_Objective(value, gradient, settings), diagonal, information):
         objective = _Objective(value, gradient, settings)

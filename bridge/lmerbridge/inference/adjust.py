@@ -102,7 +102,7 @@ def _outside(t: float, correlation: Array, df: float) -> float:
             inside = multivariate_t.cdf(
                 limit,
                 shape=correlation,
-                df=df,
+                df=df,  # type: ignore[arg-type]  # a whole number only by its stubs
                 lower_limit=-limit,
                 maxpts=100_000 * n,
                 random_state=1,
@@ -116,7 +116,7 @@ def _outside(t: float, correlation: Array, df: float) -> float:
 
 
 def _largest(correlation: Array, df: float) -> Array:
-    """max |T_i| on quasi-random points, for singular correlation matrices too."""
+    """Max |T_i| on quasi-random points, for singular correlation matrices too."""
     from scipy.stats import qmc
 
     values, vectors = np.linalg.eigh(correlation)
@@ -196,10 +196,8 @@ def critical_values(
     if method == "tukey":
         return quantile(alpha / 2)
     if method == "scheffe":
-        F = np.where(
-            finite, special.fdtri(rank, safe, level), special.chdtri(rank, alpha) / rank
-        )
-        return np.sqrt(rank * F)
+        F = np.where(finite, special.fdtri(rank, safe, level), special.chdtri(rank, alpha) / rank)
+        return np.asarray(np.sqrt(rank * F))
     if method == "sidak":
         return quantile((1 - level ** (1 / n)) / 2)
     if method in ("dunnett", "mvt"):

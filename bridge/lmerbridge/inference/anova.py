@@ -16,7 +16,7 @@ from scipy import special
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import DataError
 from lmerbridge.inference.degrees import Denominator
-from lmerbridge.inference.hypotheses import TYPES, containing, term_columns, term_hypotheses
+from lmerbridge.inference.hypotheses import TYPES, term_columns, term_hypotheses
 from lmerbridge.result import FitResult
 
 __all__ = [
@@ -210,7 +210,7 @@ def droppable(frame: ModelFrame) -> list[str]:
 def deletions(
     frame: ModelFrame, result: FitResult, denominator: Denominator, formula: Sequence[str]
 ) -> TestTable:
-    """lmerTest's ``drop1``: F tests of the terms that can go, each after all others."""
+    """LmerTest's ``drop1``: F tests of the terms that can go, each after all others."""
     columns = term_columns(frame)
     hypotheses = {label: np.eye(frame.X.shape[1])[columns[label]] for label in droppable(frame)}
     heading = (

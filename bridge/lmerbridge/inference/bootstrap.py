@@ -166,9 +166,7 @@ def _interval(
     return found
 
 
-def all_parameters(
-    frame: ModelFrame, beta: Array, theta: Array, sigma: Array
-) -> Array:
+def all_parameters(frame: ModelFrame, beta: Array, theta: Array, sigma: Array) -> Array:
     """Standard deviations and correlations, sigma and fixed effects (B, q), in lme4's order."""
     parts: list[Array] = []
     start = 0
@@ -312,9 +310,10 @@ def bootstrap(
         else:
             from joblib import Parallel, delayed
 
-            yield from Parallel(n_jobs=jobs, return_as="generator")(
+            made: Any = Parallel(n_jobs=jobs, return_as="generator")(
                 delayed(chunk)(i) for i in waiting
             )
+            yield from made
 
     if path is not None:
         lines = [json.dumps(key) + "\n", *(_line(i, t) for i, t in sorted(done.items()))]
@@ -346,9 +345,7 @@ def jackknife_of_parameters(frame: ModelFrame, result: FitResult) -> Array:
     return all_parameters(frame, found.beta, found.theta, found.sigma)
 
 
-def parameter_statistic(
-    frame: ModelFrame, result: FitResult
-) -> tuple[list[str], Array, Statistic]:
+def parameter_statistic(frame: ModelFrame, result: FitResult) -> tuple[list[str], Array, Statistic]:
     """Names, values and statistic of all parameters, by fast refits."""
     from lmerbridge.engines.native.refits import refit_many
 
@@ -363,5 +360,3 @@ def parameter_statistic(
         return all_parameters(frame, found.beta, found.theta, found.sigma)
 
     return names, t0, statistic
-
-

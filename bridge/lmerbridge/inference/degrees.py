@@ -50,11 +50,17 @@ class FTest:
 class Denominator(Protocol):
     """How tests of the fixed effects get their degrees of freedom.
 
-    ``vcov`` is the covariance matrix that belongs to the method.
+    ``beta`` are the fixed effects, ``vcov`` is the covariance matrix that belongs to the method.
     """
 
-    name: str
-    vcov: Array
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def beta(self) -> Array: ...
+
+    @property
+    def vcov(self) -> Array: ...
 
     def of_rows(self, L: Array) -> Array:
         """Degrees of freedom (r,) of the t tests of each row of ``L`` (r, p)."""
@@ -255,9 +261,7 @@ def _kenward_roger(frame: ModelFrame, result: FitResult) -> KenwardRoger:
     change = Phi @ np.einsum("ij,ijpq->pq", W, inner, optimize=True) @ Phi
     variance = result.estimates.sigma**2
     adjusted = Phi + change + change.T
-    return KenwardRoger(
-        result.estimates.beta, variance * adjusted, variance * Phi, Phi, P, W
-    )
+    return KenwardRoger(result.estimates.beta, variance * adjusted, variance * Phi, Phi, P, W)
 
 
 def of_fit(frame: ModelFrame, result: FitResult, method: str) -> Denominator:

@@ -21,7 +21,7 @@ Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def is_na(re_form: Any) -> bool:
-    """Whether ``re_form`` means no random effects: ``"NA"``, ``"~0"``, ``False``, NaN, pandas.NA."""
+    """Whether ``re_form`` means none: ``"NA"``, ``"~0"``, ``False``, NaN, pandas.NA."""
     if isinstance(re_form, str):
         return re_form.replace(" ", "") in ("NA", "~0", "")
     if isinstance(re_form, bool):

@@ -49,9 +49,7 @@ def _parts(frame: ModelFrame) -> list[tuple[frozenset[int], frozenset[int]]]:
     numeric = {
         i for i, v in enumerate(terms.variables) if isinstance(frame.variables[deparse(v)], Numeric)
     }
-    return [
-        (frozenset(t) - numeric, frozenset(t) & numeric) for t in (set(t) for t in terms.terms)
-    ]
+    return [(frozenset(t) - numeric, frozenset(t) & numeric) for t in (set(t) for t in terms.terms)]
 
 
 def containing(frame: ModelFrame, label: str) -> list[str]:
@@ -59,9 +57,7 @@ def containing(frame: ModelFrame, label: str) -> list[str]:
     parts = dict(zip(frame.x_terms, _parts(frame), strict=True))
     factors, numbers = parts[label]
     return [
-        other
-        for other, (f, n) in parts.items()
-        if other != label and n == numbers and factors < f
+        other for other, (f, n) in parts.items() if other != label and n == numbers and factors < f
     ]
 
 
@@ -149,9 +145,9 @@ def restriction(larger: ModelFrame, smaller: ModelFrame) -> Array:
             f"the models are of {larger.nobs} and {smaller.nobs} rows: they cannot be compared"
         )
     Q, R = np.linalg.qr(larger.X)
-    outside = Q - smaller.X @ np.linalg.lstsq(smaller.X, Q, rcond=None)[0] if (
-        smaller.X.shape[1]
-    ) else Q
+    outside = (
+        Q - smaller.X @ np.linalg.lstsq(smaller.X, Q, rcond=None)[0] if (smaller.X.shape[1]) else Q
+    )
     _, values, rows = np.linalg.svd(outside, full_matrices=False)
     keep = values > SAME
     across = smaller.X - Q @ (Q.T @ smaller.X)

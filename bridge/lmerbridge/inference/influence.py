@@ -77,10 +77,10 @@ class Influence:
 
     def dfbetas(self) -> pd.DataFrame:
         """:meth:`dfbeta` over the standard errors without the set."""
-        return self.dfbeta() / self.std_error
+        return pd.DataFrame(self.dfbeta() / self.std_error)
 
     def cooks_distance(self) -> pd.Series[float]:
-        """dfbeta' vcov^-1 dfbeta (s - p) / (s p), vcov that of the whole fit and s the number of
+        """Dfbeta' vcov^-1 dfbeta (s - p) / (s p), vcov that of the whole fit and s the number of
         sets: the factor is what R's ``cooks.distance(influence(m))`` has.
         """
         change = self.full - self.beta

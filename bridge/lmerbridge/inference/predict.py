@@ -61,7 +61,7 @@ def check_levels(
 
 
 def predictions(result: FitResult, rows: NewRows, chosen: Sequence[Any]) -> Array:
-    """x'beta + z'b + offset (n,); NaN where a variable is missing."""
+    """X'beta + z'b + offset (n,); NaN where a variable is missing."""
     found = rows.X @ result.estimates.beta
     if rows.offset is not None:
         found = found + rows.offset

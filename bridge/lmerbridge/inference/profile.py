@@ -352,8 +352,7 @@ class _Search:
             sy = float(s @ y)
             if sy > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
                 rho = 1 / sy
-                I = np.eye(len(x))
-                A = I - rho * np.outer(s, y)
+                A = np.eye(len(x)) - rho * np.outer(s, y)
                 self.inverse = A @ self.inverse @ A.T + rho * np.outer(s, s)
             stalled = abs(f - f_new) < 1e-13 * abs(f) and length == 1.0
             x, f, g = moved, f_new, g_new
@@ -482,9 +481,7 @@ class _One:
             start = self.known[min(self.known, key=lambda x: abs(x - value))][1]
         free, f = self.search.run(at, start)
         if not math.isfinite(f):
-            raise FitFailedError(
-                f"the profile of {self.p.name} cannot be computed at {value:g}"
-            )
+            raise FitFailedError(f"the profile of {self.p.name} cannot be computed at {value:g}")
         excess = max(0.0, f - self.profiler.deviance)
         zeta = math.copysign(math.sqrt(excess), value - self.estimate)
         if value == self.estimate:
@@ -510,9 +507,7 @@ class _One:
                 back = np.argsort(self.order)
                 S = S[np.ix_(back, back)]
             covariances.append(S)
-        found = [
-            self.profiler._value(q, covariances, sigma, beta) for q in self.profiler.every
-        ]
+        found = [self.profiler._value(q, covariances, sigma, beta) for q in self.profiler.every]
         found[self.profiler.every.index(self.p)] = value
         return np.array(found)
 

@@ -65,9 +65,9 @@ def regress(frame: ModelFrame) -> Regression:
     """The fixed part of ``frame`` by least squares."""
     y, X, root = frame.weighted()
     n, p = X.shape
-    Q, R = np.linalg.qr(X) if p else (np.empty((n, 0)), np.empty((0, 0)))
-    inverse = np.linalg.inv(R) if p else R
-    beta = inverse @ (Q.T @ y)
+    Q, R = np.linalg.qr(X)
+    inverse: Array = np.asarray(np.linalg.inv(R), dtype=np.float64)
+    beta: Array = np.asarray(inverse @ (Q.T @ y), dtype=np.float64)
     residual = y - X @ beta
     fitted = frame.X @ beta + (0.0 if frame.offset is None else frame.offset)
     return Regression(

@@ -11,6 +11,7 @@ Hojsgaard 2014, J. Stat. Softw. 59(9), section 3). Second derivatives of V are 0
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 from lmerbridge.likelihood.whole import whole
 
 __all__ = ["Information", "expected_information"]
+
+Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,13 @@ def expected_information(c: CrossProducts, theta: Array) -> Information:
     for t, term in enumerate(c.terms):
         pairs += [(t, a, b) for b in range(term.size) for a in range(b, term.size)]
 
-    def part(matrix: Array, one: Array, two: Array) -> Array:
+    def part(matrix: Array, one: Places, two: Places) -> Array:
         """The entries at the levels of two columns: all pairs, or within a level."""
         if single:
             return np.asarray(matrix[:, one[0] % width, two[0] % width])
         return np.asarray(matrix[0][np.ix_(one, two)])
 
-    def orders(t: int, a: int, b: int) -> list[tuple[Array, Array]]:
+    def orders(t: int, a: int, b: int) -> list[tuple[Places, Places]]:
         columns = w.columns[t]
         both = [(columns[:, a], columns[:, b])]
         return both if a == b else [*both, (columns[:, b], columns[:, a])]
@@ -127,7 +130,7 @@ def expected_information(c: CrossProducts, theta: Array) -> Information:
     W = 2 * np.linalg.pinv(0.5 * (information + information.T), hermitian=True)
     back = np.linalg.inv(c.R) if p else np.empty((0, 0))
     return Information(
-        back @ Phi @ back.T,
+        np.asarray(back @ Phi @ back.T, dtype=np.float64),
         c.R.T @ P @ c.R,
         c.R.T @ Q @ c.R,
         W,

@@ -5,6 +5,7 @@ the matrices of V^-1 that need more than the criterion does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Whole:
     U: Array
     H: Array
     ZQ: Array
-    columns: list[Array]
+    columns: list[np.ndarray[Any, np.dtype[np.intp]]]
 
 
 def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
@@ -87,10 +88,10 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
     inner = D @ Sigma
     diagonal = np.arange(len(Sigma))
     inner[:, diagonal, diagonal] += 1.0
-    U = np.linalg.inv(inner) if len(Sigma) > 2 else inverses(inner)[0]
+    U: Array = inverses(inner)[0] if len(Sigma) <= 2 else np.asarray(np.linalg.inv(inner), float)
     columns = []
     for term in c.terms:
         factor = c.factors[term.factor]
         first = factor.start + factor.width * np.arange(factor.levels)
         columns.append(first[:, None] + term.offset + np.arange(term.size))
-    return Whole(D, Sigma, U, Sigma @ U, ZQ, columns)
+    return Whole(D, Sigma, U, np.asarray(Sigma @ U), ZQ, columns)

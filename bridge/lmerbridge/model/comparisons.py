@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,6 @@ from lmerbridge.inference.hypotheses import term_columns
 from lmerbridge.inference.regression import regress
 from lmerbridge.inference.simulate import generator
 from lmerbridge.model.base import ModelBase
-
-if TYPE_CHECKING:
-    from lmerbridge.model.model import Model
 
 __all__ = ["dropped_by_ml", "kr_comparison", "pb_comparison", "without_random_terms"]
 
@@ -39,9 +36,7 @@ def dropped_by_ml(model: Any, test: bool) -> TestTable:
     frame = model.frame
     whole = model if not model.result.call.REML else model.update(REML=False)
     criterion = whole.result.criterion
-    rows: dict[str, tuple[float, ...]] = {
-        "<none>": (math.nan, criterion.AIC, math.nan, math.nan)
-    }
+    rows: dict[str, tuple[float, ...]] = {"<none>": (math.nan, criterion.AIC, math.nan, math.nan)}
     columns = term_columns(frame)
     terms = droppable(frame)
     for label in terms:
@@ -50,9 +45,7 @@ def dropped_by_ml(model: Any, test: bool) -> TestTable:
         lrt = max(0.0, 2 * (criterion.logLik - reduced.result.criterion.logLik))
         df = len(columns[label])
         rows[label] = (df, reduced.result.criterion.AIC, lrt, chi_squared(lrt, df))
-    table = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["npar", "AIC", "LRT", "Pr(Chi)"]
-    )
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["npar", "AIC", "LRT", "Pr(Chi)"])
     if not terms:  # R names the only row so
         table.index = pd.Index(["1"])
     if not test:
@@ -97,7 +90,7 @@ def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
 
 
 def without_random_terms(model: Any, reduce: bool) -> TestTable:
-    """lmerTest's ``ranova``."""
+    """LmerTest's ``ranova``."""
     frame, result = model.frame, model.result
     formula = frame.formula
     everything = [f"({term.text})" for term in formula.random]
@@ -168,7 +161,7 @@ def _models(larger: Any, smaller: Any) -> list[str]:
 
 
 def kr_comparison(larger: Any, smaller: Any, L: Any) -> RTable:
-    """pbkrtest's ``KRmodcomp``."""
+    """Pbkrtest's ``KRmodcomp``."""
     test = larger.denominator("Kenward-Roger").of_all(L)
     table = pd.DataFrame(
         {
@@ -192,10 +185,8 @@ def kr_comparison(larger: Any, smaller: Any, L: Any) -> RTable:
     return RTable.of(table, "\n".join([*_models(larger, smaller), *lines]))
 
 
-def pb_comparison(
-    larger: Model, smaller: Any, nsim: int, seed: int | None, progress: bool
-) -> RTable:
-    """pbkrtest's ``PBmodcomp`` (Halekoh & Hojsgaard 2014, section 5): the share of bootstrap
+def pb_comparison(larger: Any, smaller: Any, nsim: int, seed: int | None, progress: bool) -> RTable:
+    """Pbkrtest's ``PBmodcomp`` (Halekoh & Hojsgaard 2014, section 5): the share of bootstrap
     likelihood ratios, made under the smaller model, that reach the observed one.
     """
     from lmerbridge.engines.native.refits import refit_many
@@ -205,7 +196,8 @@ def pb_comparison(
         raise DataError(f"PBmodcomp() compares with a model, not {type(smaller).__name__}")
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
         raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
-    one, two = larger._ml(), smaller._ml()  # type: ignore[attr-defined]
+    other: Any = smaller
+    one, two = larger._ml(), other._ml()
     if not np.array_equal(larger.frame.y, smaller.frame.y):
         raise DataError("the models were not fitted to the same response")
     lrt = max(0.0, two.criterion.value - one.criterion.value)
@@ -214,13 +206,13 @@ def pb_comparison(
         raise DataError("the second model must have fewer parameters than this one")
     from dataclasses import replace
 
-    under = replace(smaller, result=two)
+    under: Any = replace(smaller, result=two)
     rng = generator(seed)
     reference: list[float] = []
     with progress_bar("bootstrap", progress) as bar:
         while len(reference) < nsim:
             count = min(100, nsim - len(reference))
-            made = under.simulate(count, rng).to_numpy()  # type: ignore[attr-defined]
+            made = under.simulate(count, rng).to_numpy()
             large = refit_many(larger.frame, made, False, one.estimates.theta)
             small = refit_many(smaller.frame, made, False, two.estimates.theta)
             reference += (small.criterion - large.criterion).tolist()
@@ -254,5 +246,3 @@ def pb_comparison(
         small_formula,
     ]
     return RTable.of(table, "\n".join([*head, *lines]))
-
-

@@ -76,15 +76,20 @@ def simulate_design(
     # stands in for the response, which the model frame needs
     columns[parsed.response.id] = np.arange(table.rows, dtype=np.float64)
     whole = pd.DataFrame(columns)
-    frame = build_frame(
-        formula, whole, weights=weights, offset=offset, contrasts=contrasts
-    )
+    frame = build_frame(formula, whole, weights=weights, offset=offset, contrasts=contrasts)
     values, covariance, spread = as_parameters(frame, beta, theta, sigma)
     rows = as_rows(frame)
     mean = frame.X @ values + (0.0 if frame.offset is None else frame.offset)
     levels = [len(b.levels) for b in frame.random]
     made = draw(
-        generator(seed), rows, mean, covariance, spread, levels, chosen_effects(frame, NA), int(nsim)
+        generator(seed),
+        rows,
+        mean,
+        covariance,
+        spread,
+        levels,
+        chosen_effects(frame, NA),
+        int(nsim),
     )
     found = np.full((table.rows, int(nsim)), np.nan)
     found[frame.kept] = made

@@ -116,8 +116,10 @@ class Diagnosing(ModelBase):
 
         return self.inputs is not None and status_of("lme4").available
 
-    def _row(self, engine: str, optimizer: str, found: Any, seconds: float, **more: Any) -> Any:
-        row = {"engine": engine, "optimizer": optimizer, **more, "seconds": seconds}
+    def _row(
+        self, engine: str, optimizer: str, found: Any, seconds: float, **more: Any
+    ) -> dict[str, Any]:
+        row: dict[str, Any] = {"engine": engine, "optimizer": optimizer, **more, "seconds": seconds}
         names = [f"theta{i + 1}" for i in range(len(self.result.estimates.theta))]
         row["sigma"] = found.sigma
         row.update(zip(names, found.theta.tolist(), strict=True))

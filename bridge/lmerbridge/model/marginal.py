@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from lmerbridge.display.means import grid_text
-from lmerbridge.inference.means import Grid, adjustment_name, contrast_grid
+from lmerbridge.inference.contrasts import adjustment_name, contrast_grid
+from lmerbridge.inference.means import Grid
 
 __all__ = ["MarginalMeans"]
 

@@ -189,9 +189,17 @@ class Model(Prediction, Testing, Diagnosing):
         effects: str | Sequence[str] = ("ran_pars", "fixed"),
         conf_int: bool = False,
         conf_level: float = 0.95,
+        ddf: str | None = None,
     ) -> pd.DataFrame:
-        """Estimates, one per row; see :func:`lmerbridge.model.tidy.tidy`."""
-        return broom.tidy(self.result, effects, conf_int, conf_level)
+        """Estimates, one per row; see :func:`lmerbridge.model.tidy.tidy`. ``ddf``
+        (``"Satterthwaite"``, ``"Kenward-Roger"``) adds degrees of freedom and p-values.
+        """
+        tests = None
+        if ddf is not None and ddf != "lme4":
+            shown = self.summary(ddf=ddf)
+            assert shown.tests is not None
+            tests = shown.tests.table
+        return broom.tidy(self.result, effects, conf_int, conf_level, tests)
 
     def glance(self) -> pd.DataFrame:
         """One row on the fit."""

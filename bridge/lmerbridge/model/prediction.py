@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,7 +131,7 @@ class Prediction(ModelBase):
             spread = sigma / np.sqrt(rows.weights)
         table = with_interval(fit, error, interval, spread, level)
         if newdata is None:
-            columns = {c: self._rows(table[c].to_numpy(), c) for c in table}
+            columns = {str(c): self._rows(table[c].to_numpy(), str(c)) for c in table}
             return pd.DataFrame(columns)
         return table if rows.index is None else table.set_index(rows.index)
 
@@ -164,9 +165,7 @@ class Prediction(ModelBase):
         chosen = chosen_effects(frame, re_form)
         rows = as_rows(frame) if newdata is None else new_rows(frame, newdata)
         if newdata is not None and frame.weights is not None and rows.weights is None:
-            raise DataError(
-                f"the model has weights: give newdata a column {frame.weights_name!r}"
-            )
+            raise DataError(f"the model has weights: give newdata a column {frame.weights_name!r}")
         check_levels(frame, rows, chosen, allow_new_levels)
         mean = predictions(result, rows, chosen)
         levels = [len(b.levels) for b in frame.random]
@@ -185,7 +184,7 @@ class Prediction(ModelBase):
 
             known = load_engine("native").fit(self.frame, FitSpec(REML=False))
             self.__dict__["_ml_fit"] = known
-        return known  # type: ignore[no-any-return]
+        return known
 
     def profile(self, parm: Any = None, progress: bool = False) -> Profile:
         """Likelihood profiles; ``parm`` as of :meth:`confint`.
@@ -275,11 +274,10 @@ class Prediction(ModelBase):
                 found = profile(self.frame, self._ml(), which, reach, tell)
             bounds = [found.interval(p.name, level) for p in which]
         else:
-            boot = self.bootMer(
-                nsim=nsim, seed=seed, jobs=jobs, resume=resume, progress=progress
-            )
+            boot = self.bootMer(nsim=nsim, seed=seed, jobs=jobs, resume=resume, progress=progress)
             table = boot.interval(level, boot_type)
-            bounds = [tuple(table.loc[p.name].tolist()) for p in which]
+            rows = dict(zip(boot.names, table.to_numpy().tolist(), strict=True))
+            bounds = [tuple(rows[p.name]) for p in which]
             notes = (f"{boot.failed} of {len(boot.t)} replications failed",) if boot.failed else ()
         names = [p.name if oldNames else p.long_name for p in which]
         low, high = (f"{100 * c:.3g} %" for c in (0.5 - level / 2, 0.5 + level / 2))
@@ -328,12 +326,10 @@ class Prediction(ModelBase):
             seed = int(np.random.SeedSequence().entropy % 2**63)  # type: ignore[operator]
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise DataError(f"seed must be a non-negative whole number, not {seed!r}")
-        jackknife = None
+        jackknife: Callable[[], Any] | None = None
         if FUN is None:
             names, t0, statistic = parameter_statistic(frame, result)
-
-            def jackknife() -> Any:
-                return jackknife_of_parameters(frame, result)
+            jackknife = functools.partial(jackknife_of_parameters, frame, result)
         else:
             names, t0, statistic = self._statistic(FUN)
         with progress_bar("bootstrap", progress) as bar:

@@ -86,7 +86,7 @@ class LinearModel:
         )
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
-        """t intervals."""
+        """T intervals."""
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
         half = special.stdtrit(self.fit.df_residual, 0.5 + level / 2) * np.sqrt(
@@ -108,7 +108,7 @@ class LinearModel:
         return pd.Series(found, index=rows.index, name="predict")
 
     def tidy(self) -> pd.DataFrame:
-        """broom's columns."""
+        """Broom's columns."""
         table = self.tests().reset_index(names="term")
         return table.rename(
             columns={

@@ -21,7 +21,6 @@ from lmerbridge.model.names import caller_name
 if TYPE_CHECKING:
     from lmerbridge.inference.anova import Fitted
     from lmerbridge.model.marginal import MarginalMeans
-    from lmerbridge.model.regression import LinearModel
 
 __all__ = ["Testing"]
 
@@ -207,9 +206,7 @@ class Testing(ModelBase):
 
         names, conditions, method = parse_specs(specs, by)
         denominator = self.denominator(self._ddf(ddf))
-        grid = marginal_means(
-            self.frame, denominator, names, conditions, at, weights, level, type
-        )
+        grid = marginal_means(self.frame, denominator, names, conditions, at, weights, level, type)
         means = MarginalMeans(grid)
         return means.contrasts(method) if method is not None else means
 

@@ -108,6 +108,7 @@ def tidy(
     effects: str | Sequence[str] = ("ran_pars", "fixed"),
     conf_int: bool = False,
     conf_level: float = 0.95,
+    tests: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per estimate; columns that do not apply are left out.
 
@@ -116,7 +117,10 @@ def tidy(
     effects : str or sequence of str
         Of ``fixed``, ``ran_pars``, ``ran_vals``, ``ran_coefs``.
     conf_int : bool
-        Add Wald intervals (normal) for the fixed effects and the conditional modes.
+        Add Wald intervals for the fixed effects and the conditional modes: by t where there are
+        ``tests``, else normal.
+    tests : DataFrame, optional
+        t tests of the fixed effects, with lmerTest's columns; adds ``df`` and ``p_value``.
 
     Raises
     ------
@@ -133,11 +137,23 @@ def tidy(
     if not 0 < conf_level < 1:
         raise DataError(f"conf_level must be between 0 and 1, not {conf_level}")
     order = [name for name in ("fixed", "ran_pars", "ran_vals", "ran_coefs") if name in wanted]
-    table = pd.concat([_TABLES[name](result) for name in order], ignore_index=True)
+    parts = [_TABLES[name](result) for name in order]
+    if tests is not None and "fixed" in order:
+        fixed = parts[order.index("fixed")]
+        fixed["std_error"] = tests["Std. Error"].to_numpy()
+        fixed["statistic"] = tests["t value"].to_numpy()
+        fixed["df"] = tests["df"].to_numpy()
+        fixed["p_value"] = tests["Pr(>|t|)"].to_numpy()
+    table = pd.concat(parts, ignore_index=True)
     if conf_int and "std_error" in table:
-        from scipy.special import ndtri
+        from scipy.special import ndtri, stdtrit
 
-        half = float(ndtri(0.5 + conf_level / 2)) * table["std_error"]
+        quantile = np.full(len(table), float(ndtri(0.5 + conf_level / 2)))
+        if "df" in table:
+            df = table["df"].to_numpy(float)
+            known = np.isfinite(df)
+            quantile[known] = stdtrit(df[known], 0.5 + conf_level / 2)
+        half = quantile * table["std_error"]
         table["conf_low"] = table["estimate"] - half
         table["conf_high"] = table["estimate"] + half
     return table[[c for c in _ORDER if c in table]]

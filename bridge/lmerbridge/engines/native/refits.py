@@ -105,9 +105,7 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
     )
 
 
-def refit_products(
-    c: CrossProducts, REML: bool, start: Array
-) -> tuple[Evaluation | None, bool]:
+def refit_products(c: CrossProducts, REML: bool, start: Array) -> tuple[Evaluation | None, bool]:
     """The fit to cross-products as they are, from theta ``start``; and whether it is certified."""
     from lmerbridge.likelihood import evaluate
 

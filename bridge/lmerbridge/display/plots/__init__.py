@@ -1,0 +1,27 @@
+"""Plots of fitted models with matplotlib. Each returns Axes (one, or an array) and shows nothing.
+
+>>> import lmerbridge as lb
+>>> m = lb.lmer("Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"))
+>>> lb.plots.caterpillar(m)[0].figure.savefig("effects.png")  # doctest: +SKIP
+"""
+
+from lmerbridge.display.plots.effects import effects
+from lmerbridge.display.plots.estimates import estimates
+from lmerbridge.display.plots.pooling import pooling, shrinkage
+from lmerbridge.display.plots.profiles import profile_pairs, profile_zeta
+from lmerbridge.display.plots.random_effects import caterpillar, qq_random
+from lmerbridge.display.plots.residuals import qq_residuals, residuals_fitted, scale_location
+
+__all__ = [
+    "caterpillar",
+    "effects",
+    "estimates",
+    "pooling",
+    "profile_pairs",
+    "profile_zeta",
+    "qq_random",
+    "qq_residuals",
+    "residuals_fitted",
+    "scale_location",
+    "shrinkage",
+]

@@ -1,0 +1,74 @@
+"""Axes to draw on: a new figure that no window shows, or what the caller has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["AxesArray", "axes_of", "crowded", "grid_of_axes", "smooth"]
+
+AxesArray: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
+
+
+def axes_of(ax: Axes | None, **figure: Any) -> Axes:
+    """``ax``, or the axes of a new figure.
+
+    Raises
+    ------
+    DataError
+        matplotlib is not installed.
+    """
+    if ax is not None:
+        return ax
+    made: Axes = grid_of_axes(1, 1, **figure)[0]
+    return made
+
+
+def grid_of_axes(count: int, columns: int, **figure: Any) -> AxesArray:
+    """``count`` axes of a new figure in rows of ``columns``, shape (count,).
+
+    Raises
+    ------
+    DataError
+        matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise DataError(
+            "plots need matplotlib, which is not installed: pip install matplotlib"
+        ) from error
+    columns = max(1, min(columns, count))
+    rows = -(-count // columns)
+    share = {k: figure.pop(k) for k in ("sharex", "sharey") if k in figure}
+    made = Figure(layout="constrained", **figure).subplots(rows, columns, squeeze=False, **share)
+    flat: AxesArray = np.asarray(made, dtype=object).ravel()
+    for spare in flat[count:]:
+        spare.set_axis_off()
+    return flat[:count]
+
+
+def crowded(points: int) -> dict[str, Any]:
+    """Markers for so many points: the more, the smaller and fainter."""
+    return {
+        "markersize": float(np.clip(60 / np.sqrt(max(points, 1)), 1.5, 5)),
+        "alpha": float(np.clip(20 / np.sqrt(max(points, 1)), 0.15, 0.8)),
+    }
+
+
+def smooth(x: Any, y: Any, share: float = 2 / 3) -> tuple[Any, Any]:
+    """A local regression through the points (Cleveland's lowess), on up to 2,000 of them."""
+    from statsmodels.nonparametric.smoothers_lowess import lowess
+
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if len(x) > 2000:
+        chosen = np.random.default_rng(0).choice(len(x), 2000, replace=False)
+        x, y = x[chosen], y[chosen]
+    found = lowess(y, x, frac=share, return_sorted=True)
+    return found[:, 0], found[:, 1]

@@ -1,0 +1,122 @@
+"""A predictor's effect over the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmerbridge.design.columns import Factor, Logical, Numeric, as_factor, take
+from lmerbridge.display.plots.canvas import axes_of, crowded
+from lmerbridge.errors import DataError, near_match
+from lmerbridge.inference.degrees import of_fit
+from lmerbridge.inference.means import marginal_means
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["effects"]
+
+POINTS = 60
+COLOURS = 10
+
+
+def effects(
+    m: Any,
+    x: str,
+    by: str | None = None,
+    level: float = 0.95,
+    ddf: str = "Satterthwaite",
+    data: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Marginal means along ``x`` (a numeric predictor or a factor) with confidence intervals, over
+    the data.
+
+    Parameters
+    ----------
+    by : str, optional
+        A factor: a line or a point for each level.
+    """
+    frame = m.frame
+    if x not in frame.raw:
+        raise DataError(f"no predictor {x!r}{near_match(x, frame.raw)}")
+    column = take(frame.raw[x], frame.kept)
+    names = [x] if by is None else [x, by]
+    categorical = isinstance(column, (Factor, Logical))
+    at: dict[str, Any] = {}
+    values: Any = None
+    if isinstance(column, Numeric):
+        values = column.floats
+        at[x] = np.linspace(values.min(), values.max(), POINTS)
+    denominator = of_fit(frame, m.result, ddf)
+    table = marginal_means(frame, denominator, names, (), at, level=level).table()
+    low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
+    ax = axes_of(ax, figsize=(6.5, 4.2))
+    groups: list[Any] = [None] if by is None else list(dict.fromkeys(table[by]))
+    if len(groups) > COLOURS:
+        raise DataError(f"by={by!r} has {len(groups)} levels; at most {COLOURS} can be told apart")
+    codes = None if by is None else as_factor(take(frame.raw[by], frame.kept))
+    for k, group in enumerate(groups):
+        part = table if group is None else table[table[by] == group]
+        color = f"C{k}"
+        rows: Any = slice(None)
+        if codes is not None:
+            rows = codes.codes == codes.levels.index(str(group))
+        shift = 0.0 if len(groups) == 1 else 0.5 * (k / (len(groups) - 1) - 0.5)
+        label = None if group is None else str(group)
+        if categorical:
+            factor = as_factor(column)
+            levels = list(dict.fromkeys(part[x]))
+            where = np.array([levels.index(v) for v in part[x]]) + shift
+            if data:
+                position = {level_: i for i, level_ in enumerate(levels)}
+                drawn = np.array([position.get(v, -1) for v in factor.levels])[factor.codes[rows]]
+                jitter = np.random.default_rng(0).uniform(-0.08, 0.08, len(drawn))
+                ax.plot(
+                    drawn + shift + jitter,
+                    frame.y[rows],
+                    "o",
+                    color=color,
+                    markeredgewidth=0,
+                    **_faint(len(drawn)),
+                )
+            mean = part["emmean"].to_numpy()
+            ax.errorbar(
+                where,
+                mean,
+                yerr=[mean - part[low].to_numpy(), part[high].to_numpy() - mean],
+                fmt="s",
+                color=color,
+                markeredgecolor="white",
+                capsize=3,
+                label=label,
+                zorder=3,
+            )
+            ax.set_xticks(
+                range(len(levels)),
+                [str(v) for v in levels],
+                rotation=30 if max(len(str(v)) for v in levels) * len(levels) > 60 else 0,
+            )
+        else:
+            if data:
+                ax.plot(
+                    values[rows],
+                    frame.y[rows],
+                    "o",
+                    color=color,
+                    markeredgewidth=0,
+                    **_faint(len(frame.y[rows])),
+                )
+            ax.plot(part[x], part["emmean"], color=color, label=label)
+            ax.fill_between(part[x], part[low], part[high], color=color, alpha=0.2, linewidth=0)
+    ax.set_xlabel(x)
+    ax.set_ylabel(frame.formula.response_label)
+    if by is not None:
+        ax.legend(title=by, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _faint(points: int) -> dict[str, Any]:
+    style = crowded(points)
+    return {**style, "alpha": 0.5 * style["alpha"]}

@@ -1,0 +1,191 @@
+"""Plots: what they draw, that they show nothing, and that they stay readable."""
+
+import io
+import subprocess
+import sys
+
+import after
+import numpy as np
+import pandas as pd
+import pytest
+from after import fitted
+
+import lmerbridge as lb
+
+matplotlib = pytest.importorskip("matplotlib")
+
+
+def drawn(axes):
+    """Renders the figure; returns its first axes."""
+    first = np.ravel(np.asarray(axes, dtype=object))[0]
+    first.figure.savefig(io.BytesIO())
+    return first
+
+
+def test_residuals_are_drawn():
+    m = fitted("sleep")
+    ax = drawn(lb.plots.residuals_fitted(m))
+    x, y = ax.lines[1].get_data()
+    np.testing.assert_allclose(x, m.fitted())
+    np.testing.assert_allclose(y, m.residuals())
+    ax = drawn(lb.plots.scale_location(m))
+    np.testing.assert_allclose(ax.lines[0].get_ydata() ** 2, np.abs(m.residuals("scaled")))
+    ax = drawn(lb.plots.qq_residuals(m))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.sort(m.residuals("scaled")))
+
+
+def test_own_axes_are_used():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    assert lb.plots.residuals_fitted(fitted("sleep"), ax=ax) is ax
+
+
+def test_random_effects_are_drawn_sorted():
+    m = fitted("sleep")
+    axes = lb.plots.caterpillar(m)
+    assert [ax.get_title() for ax in axes] == ["(Intercept)", "Days"]
+    drawn(axes)
+    modes = axes[0].lines[1].get_xdata()
+    assert (np.diff(modes) > 0).all()
+    labels = [t.get_text() for t in axes[0].get_yticklabels()]
+    table = m.ranef().query("term == '(Intercept)'").sort_values("condval")
+    assert labels == list(table["grp"])
+    segments = axes[0].collections[0].get_segments()
+    half = np.array([(s[1][0] - s[0][0]) / 2 for s in segments])
+    np.testing.assert_allclose(half, 1.959964 * table["condsd"], rtol=1e-6)
+    drawn(lb.plots.qq_random(m))
+    with pytest.raises(lb.DataError, match="no grouping factor"):
+        lb.plots.caterpillar(m, "Day")
+
+
+def test_effects_are_marginal_means():
+    m = fitted("chick")
+    ax = drawn(lb.plots.effects(m, "Time", by="Diet"))
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 60]
+    assert len(lines) == 4
+    ends = m.emmeans(["Diet", "Time"], at={"Time": [0, 21]}, ddf="Satterthwaite").table
+    for k, line in enumerate(lines):
+        own = ends[ends["Diet"] == str(k + 1)]["emmean"].to_numpy()
+        np.testing.assert_allclose(line.get_ydata()[[0, -1]], own)
+    drawn(lb.plots.effects(fitted("oats"), "N", by="V"))
+    with pytest.raises(lb.DataError, match="no predictor"):
+        lb.plots.effects(m, "Tim")
+
+
+def test_pooling_and_shrinkage():
+    m = fitted("sleep")
+    axes = lb.plots.pooling(m)
+    assert len(axes) == 18
+    drawn(axes)
+    table = m.pooling().set_index(["group", "term"])
+    group = axes[0].get_title()
+    by_label = {line.get_label(): line for line in axes[0].lines}
+    for kind, label in (("none", "no pooling"), ("partial", "partial pooling")):
+        x, y = by_label[label].get_data()
+        slope = (y[-1] - y[0]) / (x[-1] - x[0])
+        assert slope == pytest.approx(table.loc[(group, "Days"), kind])
+    ax = drawn(lb.plots.shrinkage(m))
+    assert len(ax.collections[0].get_segments()) == 18
+    drawn(lb.plots.shrinkage(fitted("dyestuff")))
+    with pytest.raises(lb.DataError, match="no numeric predictor"):
+        lb.plots.pooling(fitted("dyestuff"))
+
+
+def test_profiles_are_drawn():
+    profile = fitted("sleep-zcp").profile()
+    axes = lb.plots.profile_zeta(profile)
+    assert len(axes) == 5
+    drawn(axes)
+    pairs = lb.plots.profile_pairs(profile)
+    assert pairs.shape == (5, 5)
+    drawn(pairs)
+    # on a contour the deviance is chi-squared's quantile higher
+    from lmerbridge.display.plots.profiles import _Plane
+
+    x, y = _Plane(profile, "(Intercept)", "Days").contour(1.5)
+    m = fitted("sleep-zcp")
+    d = after.data_of("sleep")
+    ml = m.update(REML=False)
+    from lmerbridge.likelihood import criterion, cross_products
+
+    for i in (20, 75, 130):
+        frame = m.frame
+        from dataclasses import replace
+
+        moved = replace(
+            frame,
+            y=frame.y - x[i] - y[i] * d["Days"].to_numpy(),
+            X=np.empty((180, 0)),
+            x_names=(),
+            x_assign=(),
+        )
+        c = cross_products(moved)
+        from scipy import optimize
+
+        found = optimize.minimize(
+            lambda t, c=c: criterion(c, np.abs(t), False),
+            m.getME("theta").to_numpy(),
+            method="Nelder-Mead",
+            options={"xatol": 1e-8, "fatol": 1e-8},
+        )
+        assert np.sqrt(found.fun - ml.deviance()) == pytest.approx(1.5, abs=0.03)
+
+
+def test_models_side_by_side():
+    models = {
+        "mixed": fitted("sleep"),
+        "plain": lb.lm("Reaction ~ Days", after.data_of("sleep")),
+    }
+    axes = lb.plots.estimates(models)
+    assert [ax.get_title() for ax in axes] == ["(Intercept)", "Days"]
+    drawn(axes)
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["mixed", "plain"]
+
+
+@pytest.fixture(scope="module")
+def many():
+    d = pd.DataFrame({"g": np.repeat(np.arange(3000), 4)})
+    d["x"] = np.random.default_rng(1).normal(size=12000)
+    y = lb.simulate_design("y ~ x + (x | g)", d, [1, 0.5], [0.7, 0.1, 0.4], 1.0, seed=1)
+    return lb.lmer("y ~ x + (x | g)", d.assign(y=y["sim_1"]), engine="native")
+
+
+def test_three_thousand_groups(many):
+    ax = drawn(lb.plots.caterpillar(many))
+    assert len(ax.get_yticklabels()) == 0
+    assert "3000 levels" in ax.get_ylabel()
+    panels = lb.plots.pooling(many)
+    assert len(panels) == 24
+    figure = drawn(panels).figure
+    assert "24 of 3000" in figure.get_supxlabel()
+    ax = drawn(lb.plots.shrinkage(many))
+    assert ax.lines[0].get_alpha() < 0.7
+
+
+@pytest.mark.parametrize("name", ["sleep", "ham"])
+def test_nothing_is_cut_off(name):
+    m = fitted(name)
+    for axes in (lb.plots.caterpillar(m), lb.plots.residuals_fitted(m)):
+        ax = drawn(axes)
+        figure = ax.figure
+        box = figure.bbox
+        for label in [*ax.get_yticklabels(), *ax.get_xticklabels(), ax.xaxis.label, ax.yaxis.label]:
+            if label.get_text() and label.get_visible():
+                extent = label.get_window_extent()
+                assert extent.x0 >= box.x0 - 1
+                assert extent.x1 <= box.x1 + 1
+                assert extent.y0 >= box.y0 - 1
+                assert extent.y1 <= box.y1 + 1
+
+
+def test_no_window_and_no_state_of_pyplot():
+    code = (
+        "import sys, lmerbridge as lb\n"
+        "m = lb.lmer('Reaction ~ Days + (Days | Subject)', lb.datasets.load('sleepstudy'),"
+        " engine='native')\n"
+        "lb.plots.caterpillar(m)\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
