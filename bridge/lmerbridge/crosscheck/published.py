@@ -69,9 +69,9 @@ class PublishedValue:
     place : str
         Which table or sentence.
     source : str
-        A case; ``lm:DATA:FORMULA`` or ``lmList:DATA:FORMULA``; ``t:DATA``, the paired test;
-        ``data:DATA``; ``plain:CASE`` for what statsmodels prints by itself; empty for what is no
-        model's.
+        A case; ``lm:DATA:FORMULA`` or ``lmList:DATA:FORMULA``; ``lrt:DATA:FORMULA``, the
+        test of its random effects; ``t:DATA``, the paired test; ``data:DATA``; ``plain:CASE``
+        for what statsmodels prints by itself; empty for what is no model's.
     quantity, key : str
         Of the fit.
     printed : str
@@ -288,6 +288,17 @@ def of_pairs(data: str) -> dict[Key, float]:
     return {(name, ""): float(value) for name, value in values.items()}
 
 
+@functools.cache
+def of_comparison(data: str, formula: str) -> dict[Key, float]:
+    """The likelihood-ratio test of a mixed model against its regression without random effects."""
+    from lmerbridge.model import lm, lmer
+
+    frame = _as_in_the_document(data)
+    fixed = formula.split(" + (")[0]
+    table = lmer(formula, frame, engine="native").anova(lm(fixed, frame))
+    return {(str(name), ""): float(table[name].iloc[1]) for name in table}
+
+
 @dataclass(frozen=True)
 class Published:
     """One printed number by one engine.
@@ -376,6 +387,8 @@ def _without_mixed(kind: str, data: str, formula: str) -> dict[Key, float]:
         return of_regression(data, formula)
     if kind == "lmList":
         return by_subject(data, formula)
+    if kind == "lrt":
+        return of_comparison(data, formula)
     return of_data(data) if kind == "data" else of_pairs(data)
 
 
@@ -397,7 +410,7 @@ def _one(
         ]
     key = (value.quantity, value.key)
     kind, _, rest = value.source.partition(":")
-    if kind in ("lm", "lmList", "data", "t"):
+    if kind in ("lm", "lmList", "lrt", "data", "t"):
         data, _, formula = rest.partition(":")
         if not datasets.is_local(data):
             return [Published(value, "", "not run", text=f"{data} is not on this machine")]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from lmerbridge.errors import LmerBridgeError
@@ -127,41 +125,21 @@ class Diagnosing(ModelBase):
         return row
 
     def _native_fits(self) -> list[dict[str, Any]]:
-        from lmerbridge.design import theta_lower
-        from lmerbridge.engines.native.engine import SETTINGS, Objective, mapped
-        from lmerbridge.engines.optimum import attempts
-        from lmerbridge.likelihood import cross_products, evaluate
+        from lmerbridge.engines.native.all_fit import all_fits
 
-        frame, REML = self.frame, self.result.call.REML
-        c = cross_products(frame)
-        sizes = [len(b.names) for b in frame.random]
-        diagonal = theta_lower(sizes) == 0
-        objective = Objective(c.in_own_units(), REML)
-        rows = []
-        began = time.perf_counter()
-        tried = attempts(
-            objective.value, objective.gradient, diagonal, SETTINGS, objective.information
-        )
-        seconds = (time.perf_counter() - began) / len(tried)
-        for name, attempt in tried.items():
-            x = np.where(diagonal & (attempt.x <= SETTINGS.at_floor), 0.0, attempt.x)
-            found = evaluate(c, mapped(x, sizes, c.maps), REML)
-            if found is None:
-                continue
-            slope = np.abs(objective.gradient(attempt.x)[~(diagonal & (x == 0))])
-            rows.append(
-                self._row(
-                    "native",
-                    name,
-                    found,
-                    seconds,
-                    criterion=found.criterion,
-                    converged=bool(slope.max(initial=0.0) < 2e-3),
-                    singular=bool(np.any(found.theta[diagonal] < 1e-4)),
-                    message=f"{attempt.evaluations} evaluations",
-                )
+        return [
+            self._row(
+                "native",
+                fit.optimizer,
+                fit.found,
+                fit.seconds,
+                criterion=fit.found.criterion,
+                converged=fit.converged,
+                singular=fit.singular,
+                message=f"{fit.evaluations} evaluations",
             )
-        return rows
+            for fit in all_fits(self.frame, self.result.call.REML)
+        ]
 
     def _lme4_fit(self, optimizer: str) -> dict[str, Any]:
         import warnings

@@ -1,0 +1,64 @@
+"""A model by every optimizer that the native engine has, each by itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame, theta_lower
+from lmerbridge.engines.assemble import SINGULAR
+from lmerbridge.engines.native.engine import SETTINGS, Objective, mapped
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import Evaluation
+
+__all__ = ["OptimizerFit", "all_fits"]
+
+STEEP = 2e-3  # lme4's tolerance for a component of the gradient
+
+
+@dataclass(frozen=True)
+class OptimizerFit:
+    """Where one optimizer ended, in the user's units."""
+
+    optimizer: str
+    found: Evaluation
+    converged: bool
+    singular: bool
+    evaluations: int
+    seconds: float
+
+
+def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
+    """The fits, in the order in which the engine tries the optimizers."""
+    from lmerbridge.engines.optimum import attempts
+    from lmerbridge.likelihood import cross_products, evaluate
+
+    c = cross_products(frame)
+    sizes = [len(b.names) for b in frame.random]
+    diagonal = theta_lower(sizes) == 0
+    objective = Objective(c.in_own_units(), REML)
+    began = time.perf_counter()
+    tried = attempts(objective.value, objective.gradient, diagonal, SETTINGS, objective.information)
+    seconds = (time.perf_counter() - began) / len(tried)
+    fits = []
+    for name, attempt in tried.items():
+        x = np.where(diagonal & (attempt.x <= SETTINGS.at_floor), 0.0, attempt.x)
+        found = evaluate(c, mapped(x, sizes, c.maps), REML)
+        if found is None:
+            continue
+        slope = np.abs(objective.gradient(attempt.x)[~(diagonal & (x == 0))])
+        fits.append(
+            OptimizerFit(
+                name,
+                found,
+                bool(slope.max(initial=0.0) < STEEP),
+                bool(np.any(found.theta[diagonal] < SINGULAR)),
+                attempt.evaluations,
+                seconds,
+            )
+        )
+    return fits
