@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHON R
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel bench benchmark exactness datasets golden schema clean
+.PHONY: help setup reference test lint types wheel bench benchmark exactness after functions datasets golden schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -40,6 +40,12 @@ benchmark: setup ## time the engines on the same models (needs R; some minutes)
 exactness: setup ## how far the native engine is from polished lme4, model by model (no R needed)
 	@$(BIN)/python benchmarks/exactness.py
 
+after: setup ## time what comes after the fit against R (needs R; a minute)
+	@$(BIN)/python -W ignore benchmarks/after_fit.py
+
+functions: setup ## docs/functions.md: what comes after the fit, compared with R's answers
+	@$(BIN)/python -W ignore benchmarks/functions.py
+
 datasets: setup ## make the data sets again (needs R) and compare with what is here
 	@$(BIN)/python datasets/make.py --check
 
@@ -47,6 +53,7 @@ golden: setup ## make the golden values again from R (LMERBRIDGE_DATA: folder wi
 	@Rscript --vanilla reference/golden.R reference datasets "$$LMERBRIDGE_DATA"
 	@Rscript --vanilla reference/further/models.R reference/further
 	@Rscript --vanilla reference/golden.R reference/further
+	@Rscript --vanilla reference/inference/inference.R
 	@Rscript --vanilla tests/stored/model_matrices.R tests/stored
 
 schema: setup ## write the JSON Schema of FitResult from the dataclasses

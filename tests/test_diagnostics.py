@@ -32,7 +32,7 @@ def test_deletion_of_groups_is_r_s(name):
         R = np.array([[after.number(v) for v in c] for c in value[key]["values"]]).T
         scale = np.abs(R).max()
         # R refits by an optimizer that stops early: it warns so of "logged" itself
-        assert np.abs(ours.loc[rows].to_numpy() - R).max() < 1e-3 * scale
+        assert np.abs(ours.loc[rows].to_numpy() - R).max() < 2e-3 * scale
     R = np.array([after.number(v) for v in value["cooks"]["values"]])
     assert np.abs(found.cooks_distance().loc[rows].to_numpy() - R).max() < 1e-3 * R.max()
 

@@ -5,11 +5,24 @@ suppressMessages({library(lme4); library(lmerTest); library(emmeans)})
 options(contrasts = c("contr.treatment", "contr.poly"), width = 80)
 emm_options(lmerTest.limit = 1e5, pbkrtest.limit = 1e5)
 arguments <- commandArgs(TRUE)
-folders <- c("datasets", "reference/further/data")
+folders <- c("datasets", "reference/further/data", "reference/inference")
 # read_toml() and load_data() are those of golden.R
 source_lines <- readLines("reference/golden.R")
 from <- grep("^read_toml", source_lines); to <- grep("^numbers <- ", source_lines) - 1
 eval(parse(text = source_lines[from:to]))
+
+# Two factors with very unequal cells, and random effects of one of them.
+made <- "reference/inference/unbalanced.csv"
+if (!file.exists(made)) {
+  set.seed(20)
+  n <- 400
+  d <- data.frame(a = sample(c("p", "p", "q", "r", "s"), n, TRUE),
+                  b = sample(c("u", "v", "v", "w"), n, TRUE), g = sample(1:25, n, TRUE),
+                  x = round(rnorm(n), 3))
+  d$y <- round(rnorm(25)[d$g] + (d$b == "v") * rnorm(25)[d$g] + 0.3 * d$x * (d$a == "q") +
+                 rnorm(n), 4)
+  write.csv(d, made, row.names = FALSE)
+}
 
 plain <- function(x) {
   if (is.null(x)) return(NULL)

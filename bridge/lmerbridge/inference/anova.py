@@ -117,8 +117,8 @@ def contest(
         sigma2 = result.estimates.sigma**2
         return pd.DataFrame(
             {
-                "Sum Sq": [test.F * test.ndf * sigma2],
-                "Mean Sq": [test.F * sigma2],
+                "Sum Sq": [test.wald * test.ndf * sigma2],
+                "Mean Sq": [test.wald * sigma2],
                 "NumDF": [test.ndf],
                 "DenDF": [test.ddf],
                 "F value": [test.F],
@@ -157,8 +157,8 @@ def _f_table(
     sigma2 = result.estimates.sigma**2
     return pd.DataFrame(
         {
-            "Sum Sq": [t.F * t.ndf * sigma2 for t in tests.values()],
-            "Mean Sq": [t.F * sigma2 for t in tests.values()],
+            "Sum Sq": [t.wald * t.ndf * sigma2 for t in tests.values()],
+            "Mean Sq": [t.wald * sigma2 for t in tests.values()],
             "NumDF": [t.ndf for t in tests.values()],
             "DenDF": [t.ddf for t in tests.values()],
             "F value": [t.F for t in tests.values()],

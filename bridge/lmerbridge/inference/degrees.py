@@ -37,6 +37,11 @@ class FTest:
     scaling: float = 1.0
 
     @property
+    def wald(self) -> float:
+        """F before Kenward and Roger scale it, of which lmerTest makes its sums of squares."""
+        return self.F / self.scaling
+
+    @property
     def p_value(self) -> float:
         from scipy import special
 

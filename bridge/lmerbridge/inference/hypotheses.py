@@ -3,6 +3,12 @@
 SAS Institute, "The four types of estimable functions": type I is sequential; type II is each term
 after all that do not contain it; type III does not depend on the numbers of observations in the
 cells, and is what a term's coefficients say when every factor is coded by sums to zero.
+
+The rows of an L matter beyond the space that they span: Satterthwaite's degrees of freedom of an F
+test come from contrasts that are made orthogonal by the eigenvectors of L vcov L', which depend on
+the rows' scale. They are lmerTest's here, found from its results: Doolittle's, with 1 at the term's
+own column (types I and II), single coefficients where no term contains this one (type II), and the
+reduced row echelon form (type III).
 """
 
 from __future__ import annotations
@@ -93,6 +99,26 @@ def _summed(frame: ModelFrame) -> tuple[Array, tuple[int, ...]]:
     return B, coded.assign
 
 
+def _echelon(L: Array) -> Array:
+    """The reduced row echelon form, by Gauss and Jordan with pivoting."""
+    rows = L.copy()
+    size = float(np.abs(L).max())
+    done = 0
+    for column in range(L.shape[1]):
+        if done == len(rows):
+            break
+        pivot = done + int(np.argmax(np.abs(rows[done:, column])))
+        if abs(rows[pivot, column]) < 1e-9 * size:
+            continue
+        rows[[done, pivot]] = rows[[pivot, done]]
+        rows[done] /= rows[done, column]
+        others = np.arange(len(rows)) != done
+        rows[others] -= np.outer(rows[others, column], rows[done])
+        done += 1
+    rows[np.abs(rows) < 1e-12] = 0.0
+    return rows[:done]
+
+
 def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
     """Per term of the fixed part its L (df, p).
 
@@ -114,20 +140,24 @@ def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
             return {label: np.eye(frame.X.shape[1])[own] for label, own in columns.items()}
         B, assign = _summed(frame)
         return {
-            label: B[[j for j, number in enumerate(assign) if number == i]]
+            label: _echelon(B[[j for j, number in enumerate(assign) if number == i]])
             for i, label in enumerate(frame.x_terms, 1)
             if label in columns
         }
     everything = list(range(frame.X.shape[1]))
     if kind == 1:
         R = _sequential(frame, everything)
-        return {label: R[own] for label, own in columns.items()}
+        return {label: R[own] / R[own, own][:, None] for label, own in columns.items()}
     found = {}
     for label, own in columns.items():
         above = {j for other in containing(frame, label) for j in columns.get(other, [])}
+        if not above:
+            found[label] = np.eye(frame.X.shape[1])[own]
+            continue
         before = [j for j in everything if j not in above and j not in own]
         R = _sequential(frame, [*before, *own, *sorted(above)])
-        found[label] = R[len(before) : len(before) + len(own)]
+        rows = R[len(before) : len(before) + len(own)]
+        found[label] = rows / rows[np.arange(len(own)), own][:, None]
     return found
 
 
@@ -156,4 +186,4 @@ def restriction(larger: ModelFrame, smaller: ModelFrame) -> Array:
         raise DataError("the smaller model's fixed effects are not among the larger one's")
     if not keep.any():
         raise DataError("the models have the same fixed effects: there is nothing to test")
-    return np.asarray(rows[keep] @ R)
+    return _echelon(np.asarray(rows[keep] @ R))
