@@ -22,6 +22,8 @@ if (!file.exists(made)) {
   d$y <- round(rnorm(25)[d$g] + (d$b == "v") * rnorm(25)[d$g] + 0.3 * d$x * (d$a == "q") +
                  rnorm(n), 4)
   write.csv(d, made, row.names = FALSE)
+  empty <- (d$a == "s" & d$b == "w") | (d$a == "p" & d$b == "u")
+  write.csv(d[!empty, ], "reference/inference/empty.csv", row.names = FALSE)
 }
 
 plain <- function(x) {

@@ -59,7 +59,8 @@ class NewBlock:
 class NewRows:
     """Matrices of new rows; ``X`` (n, p) and ``offset`` (n,) are NaN where a variable is missing.
 
-    ``weights`` (n,) are ``None`` where the model or the new data have none.
+    ``weights`` (n,) are ``None`` where the model or the new data have none. ``beyond`` (n, k) is 0
+    where the row can be estimated, whatever columns of X were dropped; k is their number.
     """
 
     X: Array
@@ -67,6 +68,7 @@ class NewRows:
     weights: Array | None
     random: tuple[NewBlock, ...]
     index: pd.Index[Any] | None
+    beyond: Array
 
     def __len__(self) -> int:
         return len(self.X)
@@ -215,11 +217,13 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
 
     p = len(frame.x_names)
     X, offset = np.empty((0, p)), None
+    beyond = np.empty((0, len(frame.x_dropped)))
     has_offset = bool(terms.offsets) or given_offset is not None
     if rows:
         own = {deparse(v): variables[deparse(v)] for v in terms.variables}
         full = model_matrix(terms, own, rows, frame.contrasts)
         dropped = set(frame.x_dropped)
+        beyond = full.values @ _undetermined(frame)
         X = full.values[:, [j for j, name in enumerate(full.names) if name not in dropped]]
         if has_offset:
             sides = [*terms.offsets, *([] if given_offset is None else [given_offset])]
@@ -247,7 +251,24 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
         _weights(frame, table),
         tuple(blocks),
         index,
+        padded(beyond),
     )
+
+
+def _undetermined(frame: ModelFrame) -> Array:
+    """Directions (columns, k) of all fixed effects, those dropped too, that the data of the fit do
+    not determine: the null space of its whole model matrix.
+    """
+    terms = frame.formula.terms(frame.dot_columns)
+    own = {deparse(v): frame.variables[deparse(v)] for v in terms.variables}
+    full = model_matrix(terms, own, frame.nobs, frame.contrasts)
+    if not frame.x_dropped:
+        return np.empty((len(full.names), 0))
+    scale = np.sqrt(np.mean(full.values**2, axis=0))
+    scale = np.where(scale > 0, scale, 1.0)
+    _, _, rows = np.linalg.svd(np.linalg.qr(full.values / scale, mode="r"))
+    found: Array = rows[len(frame.x_names) :].T / scale[:, None]
+    return np.asarray(found / np.abs(found).max(axis=0))
 
 
 def _weights(frame: ModelFrame, table: Table) -> Array | None:

@@ -38,7 +38,9 @@ def _p_value(p: float) -> str:
     return "<.0001" if p < 5e-5 else f"{float(round_r(p, 4)):.4f}"
 
 
-def _cells(table: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]], list[bool]]:
+def _cells(
+    table: pd.DataFrame, estimate: str, digits: int
+) -> tuple[list[str], list[list[str]], list[bool]]:
     """Headers, columns of cells, and which are left-justified."""
     headers, columns, left = [], [], []
     for name in table.columns:
@@ -54,6 +56,10 @@ def _cells(table: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]]
             cells, flush = _numbers(round_r(values.to_numpy(float), 2), 3), False
         else:
             cells, flush = _numbers(values, digits), False
+            if name == estimate:
+                cells = [
+                    "nonEst" if math.isnan(v) else c for v, c in zip(values, cells, strict=True)
+                ]
         headers.append(str(name))
         columns.append(cells)
         left.append(flush)
@@ -119,7 +125,7 @@ def grid_text(grid: Grid) -> str:
     )
     digits = _digits(table[name].to_numpy(float), table["SE"].to_numpy(float))
     shown = table.drop(columns=list(grid.by))
-    headers, columns, left = _cells(shown, digits)
+    headers, columns, left = _cells(shown, str(name), digits)
     widths = [
         max(len(h), *(len(c) for c in cells)) for h, cells in zip(headers, columns, strict=True)
     ]

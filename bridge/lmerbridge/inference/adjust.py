@@ -20,14 +20,17 @@ MANY = 1e6  # degrees of freedom that are as good as infinitely many
 POINTS = 17  # 2^17 quasi-random ones
 
 
-def p_adjust(p: Array, method: str) -> Array:
+def p_adjust(p: Array, method: str, count: int | None = None) -> Array:
     """R's ``p.adjust``: Bonferroni; Holm 1979; Hochberg 1988; Hommel 1988; Benjamini & Hochberg
-    1995; Benjamini & Yekutieli 2001.
+    1995; Benjamini & Yekutieli 2001. ``count`` tests in all, where some gave no p-value.
     """
     p = np.asarray(p, dtype=np.float64)
-    n = len(p)
-    if method == "none" or n < 2:
+    n = len(p) if count is None else count
+    if method == "none" or n < 2 or len(p) == 0:
         return p.copy()
+    if len(p) < n:  # what is missing comes last in the order
+        whole = np.concatenate([p, np.ones(n - len(p))])
+        return p_adjust(whole, method)[: len(p)]
     if method == "bonferroni":
         return np.minimum(1.0, n * p)
     up = np.argsort(p, kind="stable")
@@ -132,7 +135,13 @@ def _largest(correlation: Array, df: float) -> Array:
 
 
 def adjusted_p(
-    t: Array, df: Array, method: str, family: int, rank: int, correlation: Array
+    t: Array,
+    df: Array,
+    method: str,
+    family: int,
+    rank: int,
+    correlation: Array,
+    count: int | None = None,
 ) -> Array:
     """Adjusted two-sided p-values of the t ratios.
 
@@ -145,8 +154,17 @@ def adjusted_p(
     correlation : array (n, n)
         Of the estimates.
     """
+    known = np.isfinite(t)
+    if not known.all():  # of functions that cannot be estimated
+        found = np.full(len(t), np.nan)
+        if known.any():
+            part = correlation[np.ix_(known, known)]
+            found[known] = adjusted_p(
+                t[known], df[known], method, family, rank, part, count or len(t)
+            )
+        return found
     p = two_sided(t, df)
-    n = len(t)
+    n = len(t) if count is None else count
     if n < 2 and method != "scheffe":
         return p
     if method == "tukey":
@@ -165,16 +183,31 @@ def adjusted_p(
         return np.array(
             [_outside(abs(float(a)), correlation, float(b)) for a, b in zip(t, df, strict=True)]
         )
-    return p_adjust(p, method)
+    return p_adjust(p, method, n)
 
 
 def critical_values(
-    level: float, df: Array, method: str, family: int, rank: int, correlation: Array
+    level: float,
+    df: Array,
+    method: str,
+    family: int,
+    rank: int,
+    correlation: Array,
+    count: int | None = None,
 ) -> Array:
     """By how many standard errors the adjusted confidence limits lie off the estimates; stepwise
     methods have none of their own and take Bonferroni's.
     """
-    n = len(df)
+    known_df = ~np.isnan(df)
+    if not known_df.all():
+        found = np.full(len(df), np.nan)
+        if known_df.any():
+            part = correlation[np.ix_(known_df, known_df)]
+            found[known_df] = critical_values(
+                level, df[known_df], method, family, rank, part, count or len(df)
+            )
+        return found
+    n = len(df) if count is None else count
     alpha = 1 - level
     finite = np.isfinite(df)
     safe = np.where(finite, df, 1.0)

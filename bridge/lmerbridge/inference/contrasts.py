@@ -177,6 +177,7 @@ def contrast_grid(
     parts: list[pd.DataFrame] = []
     rows: list[Array] = []
     offsets: list[Array] = []
+    lost: list[Array] = []
     default, size = "none", 0
     for family in grid.families():
         names = _names_of(grid, family)
@@ -197,6 +198,7 @@ def contrast_grid(
         C = np.array(coefficients, dtype=np.float64).reshape(len(labels), len(family))
         rows.append(C @ grid.L[family])
         offsets.append(C @ grid.offset[family])
+        lost.append(C @ grid.beyond[family])
         part = pd.DataFrame({"contrast": labels})
         for column in grid.by:
             part[column] = grid.labels[column].iloc[family[0]]
@@ -213,6 +215,7 @@ def contrast_grid(
         labels=labels_table,
         L=np.concatenate(rows),
         offset=np.concatenate(offsets),
+        beyond=np.concatenate(lost),
         estimate="estimate",
         infer="test",
         adjust=chosen,

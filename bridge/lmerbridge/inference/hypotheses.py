@@ -2,7 +2,8 @@
 
 SAS Institute, "The four types of estimable functions": type I is sequential; type II is each term
 after all that do not contain it; type III does not depend on the numbers of observations in the
-cells, and is what a term's coefficients say when every factor is coded by sums to zero.
+cells: where none is empty it is what a term's coefficients say when every factor is coded by sums
+to zero.
 
 The rows of an L matter beyond the space that they span: Satterthwaite's degrees of freedom of an F
 test come from contrasts that are made orthogonal by the eigenvectors of L vcov L', which depend on
@@ -13,16 +14,15 @@ reduced row echelon form (type III).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame, triangle
-from lmerbridge.design.columns import Numeric
-from lmerbridge.design.contrasts import Contrast
-from lmerbridge.design.matrix import model_matrix
+from lmerbridge.design.columns import Factor, Numeric, as_factor, take
 from lmerbridge.design.rows import chunks
-from lmerbridge.errors import DataError, UnsupportedModelError
+from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.formula.terms import Terms
 
@@ -32,6 +32,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 TYPES = {1: "I", 2: "II", 3: "III"}
 SAME = 1e-6
+INDEPENDENT = 1e-9  # of the largest singular value
 
 
 def fixed_terms(frame: ModelFrame) -> Terms:
@@ -75,28 +76,67 @@ def _sequential(frame: ModelFrame, order: list[int]) -> Array:
     return np.asarray(found)
 
 
-def _summed(frame: ModelFrame) -> tuple[Array, tuple[int, ...]]:
-    """B with ``X_s B = X``, X_s coded by sums to zero, and X_s's columns by term."""
+def _indicators(frame: ModelFrame, rows: slice) -> tuple[Array, list[int]]:
+    """The fixed part with every factor by indicators of all its levels, and each column's term."""
     terms = fixed_terms(frame)
-    variables = {deparse(v): frame.variables[deparse(v)] for v in terms.variables}
-    coding = {
-        label: Contrast("contr.sum")
-        for label, column in variables.items()
-        if not isinstance(column, Numeric)
-    }
-    coded = model_matrix(terms, variables, frame.nobs, coding)
-    if coded.values.shape[1] != frame.X.shape[1]:
-        raise UnsupportedModelError(
-            "type III hypotheses need every combination of factor levels in the data; here "
-            f"{', '.join(frame.x_dropped)} cannot be estimated. Types 1 and 2 can be tested"
-        )
-    B, *_ = np.linalg.lstsq(coded.values, frame.X, rcond=None)
-    if not np.allclose(coded.values @ B, frame.X, atol=SAME * max(1.0, np.abs(frame.X).max())):
-        raise UnsupportedModelError(
-            "type III hypotheses: coded by sums to zero this is another model; use type 1 or 2"
-        )
-    B[np.abs(B) < 1e-10 * np.abs(B).max()] = 0.0
-    return B, coded.assign
+    count = len(frame.y[rows])
+    blocks: list[Array] = [np.ones((count, 1))] if terms.intercept else []
+    assign = [0] * len(blocks)
+    for number, term in enumerate(terms.terms, 1):
+        block = np.ones((count, 1))
+        for v in term:
+            column = take(
+                frame.variables[deparse(terms.variables[v])], np.arange(len(frame.y))[rows]
+            )
+            if isinstance(column, Numeric):
+                own = column.floats.reshape(count, -1)
+            else:
+                factor = column if isinstance(column, Factor) else as_factor(column)
+                own = np.eye(len(factor.levels))[factor.codes]
+            block = (own[:, :, None] * block[:, None, :]).reshape(count, -1)
+        blocks.append(block)
+        assign += [number] * block.shape[1]
+    return np.concatenate(blocks, axis=1), assign
+
+
+def _null_space(matrix: Array) -> Array:
+    """Rows c (k, r) with c @ matrix = 0, orthonormal."""
+    U, values, _ = np.linalg.svd(matrix)
+    rank = int(np.sum(values > INDEPENDENT * values.max(initial=0.0))) if values.size else 0
+    return np.asarray(U[:, rank:].T)
+
+
+def _marginal(frame: ModelFrame) -> dict[str, Array]:
+    """Type III: of the estimable functions that involve only a term and those that contain it, the
+    ones that are orthogonal to those of the containing terms alone (SAS's definition, in the space
+    of indicators of all levels). Empty cells need no rule of their own.
+    """
+    assign: list[int] = []
+
+    def parts() -> Iterator[Array]:
+        for rows in chunks(frame.nobs):
+            whole, own = _indicators(frame, rows)
+            assign[:] = own
+            yield np.column_stack([whole, frame.X[rows]])
+
+    R = triangle(parts())
+    term_of = np.array(assign)
+    wide = len(assign)
+    U, values, _ = np.linalg.svd(R[:, :wide], full_matrices=False)
+    rank = int(np.sum(values > INDEPENDENT * values[0]))
+    basis = (U[:, :rank] / values[:rank]).T
+    functions, mapped = basis @ R[:, :wide], basis @ R[:, wide:]
+    numbers = {label: i for i, label in enumerate(frame.x_terms, 1)}
+    found = {}
+    for label in term_columns(frame):
+        mine = [numbers[label], *(numbers[other] for other in containing(frame, label))]
+        only = _null_space(functions[:, ~np.isin(term_of, mine)])
+        A, B = only @ functions, only @ mapped
+        others = _null_space(A[:, term_of == numbers[label]]) @ A
+        chosen = _null_space(A @ others.T) if len(others) else np.eye(len(A))
+        _, sizes, rows = np.linalg.svd(chosen @ B, full_matrices=False)
+        found[label] = _echelon(rows[sizes > INDEPENDENT * sizes.max(initial=0.0)])
+    return found
 
 
 def _echelon(L: Array) -> Array:
@@ -126,8 +166,6 @@ def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
     ------
     DataError
         Unknown type.
-    UnsupportedModelError
-        Type III of a design with empty cells.
     """
     names = {"I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
     kind = names.get(str(type).upper())
@@ -135,15 +173,7 @@ def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
         raise DataError(f"type must be 1, 2 or 3, not {type!r}")
     columns = term_columns(frame)
     if kind == 3:
-        if not any(len(f) for f, _ in _parts(frame)):
-            # without factors there is nothing to code
-            return {label: np.eye(frame.X.shape[1])[own] for label, own in columns.items()}
-        B, assign = _summed(frame)
-        return {
-            label: _echelon(B[[j for j, number in enumerate(assign) if number == i]])
-            for i, label in enumerate(frame.x_terms, 1)
-            if label in columns
-        }
+        return _marginal(frame)
     everything = list(range(frame.X.shape[1]))
     if kind == 1:
         R = _sequential(frame, everything)

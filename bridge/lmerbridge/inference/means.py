@@ -64,6 +64,8 @@ class Grid:
     labels : DataFrame
         A row per function: levels (categorical) and values of predictors, or the contrast.
     L : array (rows, p); offset : array (rows,)
+    beyond : array (rows, k)
+        0 where the row can be estimated (:class:`lmerbridge.design.newdata.NewRows`).
     by : tuple of str
         The label columns that separate families of tests.
     estimate : str
@@ -81,6 +83,7 @@ class Grid:
     labels: pd.DataFrame
     L: Array
     offset: Array
+    beyond: Array
     by: tuple[str, ...]
     estimate: str
     denominator: Denominator
@@ -95,6 +98,11 @@ class Grid:
     contrast: bool = False
 
     @property
+    def estimable(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which rows the data determine."""
+        return np.asarray(np.all(np.abs(self.beyond) < 1e-6, axis=1))
+
+    @property
     def numbers(self) -> tuple[Array, Array, Array]:
         """Estimates, standard errors and degrees of freedom."""
         estimates = self.L @ self.denominator.beta + self.offset
@@ -103,7 +111,11 @@ class Grid:
         good = variances > 1e-14 * max(float(variances.max(initial=0.0)), 1e-300)
         if good.any():
             df[good] = self.denominator.of_rows(self.L[good])
-        return estimates, np.sqrt(np.maximum(variances, 0.0)), df
+        errors = np.sqrt(np.maximum(variances, 0.0))
+        lost = ~self.estimable
+        for values in (estimates, errors, df):
+            values[lost] = np.nan
+        return estimates, errors, df
 
     def families(self) -> list[Rows]:
         """Row numbers of each family of tests."""
@@ -126,7 +138,7 @@ class Grid:
             shown_errors = errors * np.abs(back.slope(estimates))
             name = "ratio" if self.contrast else "response"
         found[name], found["SE"], found["df"] = shown, shown_errors, df
-        asymptotic = bool(np.all(np.isinf(df)))
+        asymptotic = not bool(np.any(np.isfinite(df)))
         if self.infer in ("ci", "both"):
             half = np.empty(len(df))
             for rows in self.families():
@@ -250,8 +262,10 @@ def _axes(frame: ModelFrame, at: Mapping[str, Any]) -> list[_Axis]:
     return found
 
 
-def _rows(frame: ModelFrame, axes: Sequence[_Axis], grid: pd.DataFrame) -> tuple[Array, Array]:
-    """X and offset on a grid whose columns are the axes' values."""
+def _rows(
+    frame: ModelFrame, axes: Sequence[_Axis], grid: pd.DataFrame
+) -> tuple[Array, Array, Array]:
+    """X, offset and what is not determined on a grid whose columns are the axes' values."""
     data = grid.copy()
     for axis in axes:
         fitted = frame.raw[axis.name]
@@ -263,7 +277,7 @@ def _rows(frame: ModelFrame, axes: Sequence[_Axis], grid: pd.DataFrame) -> tuple
         data[frame.offset_name] = 0.0
     found = new_rows(frame, data, random=False)
     offset = np.zeros(len(data)) if found.offset is None else found.offset
-    return found.X, offset
+    return found.X, offset, found.beyond
 
 
 def _combinations(axes: Sequence[_Axis]) -> pd.DataFrame:
@@ -342,7 +356,7 @@ def marginal_means(
     wanted = [known[n] for n in names] + [known[n] for n in by]
     rest = [axis for axis in axes if axis.name not in (*names, *by)]
     full = _combinations([*wanted, *rest])
-    X, offset = _rows(frame, axes, full)
+    X, offset, beyond = _rows(frame, axes, full)
     size = math.prod(len(axis.values) for axis in wanted)
     share = np.ones(1)
     for axis in rest:  # the first fastest
@@ -354,12 +368,14 @@ def marginal_means(
         share = (own[:, None] * share[None, :]).ravel()
     L = np.einsum("s,swp->wp", share, X.reshape(len(share), size, -1))
     offsets = share @ offset.reshape(len(share), size)
+    lost = np.einsum("s,swk->wk", share, beyond.reshape(len(share), size, -1))
     labels = _labelled(full.iloc[:size][[axis.name for axis in wanted]], wanted)
     averaged = tuple(axis.name for axis in rest if axis.classifies and len(axis.values) > 1)
     return Grid(
         labels,
         L,
         offsets,
+        lost,
         tuple(by),
         "emmean",
         denominator,
@@ -442,6 +458,7 @@ def trends(
         labels=labels,
         L=L,
         offset=np.zeros(len(L)),
+        beyond=(up.beyond - down.beyond) / step,
         estimate=f"{var}.trend",
         notes=(),
         link=None,

@@ -34,6 +34,7 @@ def as_rows(frame: ModelFrame) -> NewRows:
         frame.weights,
         tuple(NewBlock(b.columns, b.codes, none, (), none - 1) for b in frame.random),
         frame.index,
+        np.zeros((frame.nobs, len(frame.x_dropped))),
     )
 
 
