@@ -404,6 +404,15 @@ TAIL = """
   `dunnett`.
 - **R2 and ICC.** performance 0.10 leaves the slopes out of `(x || g)`, and gives none for a singular
   fit; here both have their values.
+- **Predictors in small or large units.** lmerTest's type I to III hypotheses and pbkrtest's degrees of
+  freedom go wrong where a predictor is of the order of 1e-3 or less (its square with it): R gives
+  1,597 degrees of freedom and F = 1.52 where, with the same predictor divided by its standard
+  deviation, it gives 10.6 and 1.60. Here both give the latter
+  (`tests/test_tests_of_effects.py::test_units_do_not_matter`).
+- **Slopes of curves.** emtrends takes the difference quotient from the point upwards, here it is
+  around the point, which is exact for a parabola (2,336 where R says 2,332).
+- **Nested fixed factors.** emmeans finds by itself that `k` of `f/k` is nested and labels the means so;
+  here the grid is crossed, and the numbers are the same.
 - **drop1 with missing values.** R stops where a dropped term would bring rows back; here the rows
   stay those of the model.
 - **`I(x - mean(x))` on new data.** R takes the new data's mean, here the fit's is kept, as R itself

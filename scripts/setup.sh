@@ -58,7 +58,7 @@ fi
 
 packages_there() {
   command -v Rscript >/dev/null 2>&1 && Rscript --vanilla -e \
-    'q(status = !all(c("lme4", "lmerTest", "pbkrtest", "emmeans") %in% rownames(installed.packages())))' \
+    'q(status = !all(c("lme4", "lmerTest", "pbkrtest", "emmeans", "jsonlite") %in% rownames(installed.packages())))' \
     >/dev/null 2>&1
 }
 
@@ -66,7 +66,7 @@ if [ ! -e $VENV/.setup-r ] || ! command -v Rscript >/dev/null 2>&1; then
   rm -f $VENV/.setup-r
   if ! packages_there; then
     say "installing R with lme4, lmerTest, pbkrtest and emmeans from the system's packages"
-    apt r-base-core r-cran-lme4 r-cran-lmertest r-cran-pbkrtest r-cran-emmeans || true
+    apt r-base-core r-cran-lme4 r-cran-lmertest r-cran-pbkrtest r-cran-emmeans r-cran-jsonlite || true
     # to compare with; everything works without it
     apt r-cran-glmmtmb || true
   fi

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
+import subprocess
 import tomllib
 import warnings
 from dataclasses import replace
@@ -24,10 +26,53 @@ FOLDER = data_folder("reference") / "inference"
 CASES = {c["name"]: c for c in tomllib.loads((FOLDER / "models.toml").read_text("utf-8"))["case"]}
 
 
+MADE = {}  # further cases, and the folders that hold their data and R's answers
+
+
+def ask_r(cases, data, folder):
+    """Ask R about new models, which are then cases like the others.
+
+    Parameters
+    ----------
+    cases : list of dict
+        As in ``models.toml``, with JSON's values.
+    data : dict of str to DataFrame
+        Numbers, and categories with their levels.
+    """
+    from lmerbridge.rlang import find_r
+
+    (folder / "golden").mkdir()
+    lines = []
+    for case in cases:
+        lines += ["[[case]]", *(f"{k} = {json.dumps(v)}" for k, v in case.items()), ""]
+        CASES[case["name"]] = case
+        MADE[case["name"]] = folder
+    (folder / "models.toml").write_text("\n".join(lines), "utf-8")
+    for name, frame in data.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        sidecar = []
+        for column in frame.select_dtypes("category"):
+            levels = [str(v) for v in frame[column].cat.categories]
+            sidecar += [f'[columns."{column}"]', f"levels = {json.dumps(levels)}", ""]
+        (folder / f"{name}.toml").write_text("\n".join(sidecar), "utf-8")
+    script = FOLDER / "inference.R"
+    rscript = Path(find_r().home) / "bin" / "Rscript"
+    done = subprocess.run(
+        [str(rscript), "--vanilla", str(script)],
+        env={**os.environ, "LMERBRIDGE_MODELS": str(folder / "models.toml")},
+        capture_output=True,
+        text=True,
+        cwd=FOLDER.parent.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @functools.cache
 def answers(name):
     """What R said of a model, by question."""
-    record = json.loads((FOLDER / "golden" / f"{name}.json").read_text("utf-8"))
+    folder = MADE.get(name, FOLDER)
+    record = json.loads((folder / "golden" / f"{name}.json").read_text("utf-8"))
     assert record["made_by"]["lme4"]
     return record["answers"]
 
@@ -36,7 +81,7 @@ def answers(name):
 def data_of(name):
     case = CASES[name]
     further = data_folder("reference") / "further" / "data" / f"{case['data']}.csv"
-    made = FOLDER / f"{case['data']}.csv"
+    made = MADE.get(name, FOLDER) / f"{case['data']}.csv"
     if made.is_file():
         further = made
     if further.is_file():

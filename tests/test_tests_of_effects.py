@@ -197,3 +197,61 @@ def test_balanced_designs_give_whole_numbers(name):
         for df, whole in zip(found, exact, strict=False):
             if whole is not None:
                 assert abs(df - whole) < close * whole
+
+
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize("scale", [1e-3, 1e4])
+def test_units_do_not_matter(scale):
+    import lmerbridge as lb
+
+    d = after.data_of("unbalanced")
+    formula = "y ~ b + x + I(x^2) + (0 + x | g)"
+    control = lb.lmerControl(check_scaleX="ignore")
+    one = lb.lmer(formula, d, engine="native")
+    two = lb.lmer(formula, d.assign(x=d["x"] * scale), engine="native", control=control)
+    for kind in (1, 2, 3):
+        for ddf in ("Satterthwaite", "Kenward-Roger"):
+            a, b = one.anova(type=kind, ddf=ddf), two.anova(type=kind, ddf=ddf)
+            np.testing.assert_allclose(a["F value"], b["F value"], rtol=1e-4)
+            np.testing.assert_allclose(a["DenDF"], b["DenDF"], rtol=1e-3)
+
+
+def test_rows_and_names_do_not_matter():
+    """Another order of rows, other names of levels, another origin of the response."""
+    import lmerbridge as lb
+
+    d = after.data_of("unbalanced")
+    one = lb.lmer("y ~ a * b + x + (1 | g)", d, engine="native")
+    changed = d.sample(frac=1, random_state=1).assign(y=lambda d: 5 * d["y"] + 100)
+    names = {level: f"level {level}" for level in d["a"].cat.categories}
+    changed["a"] = changed["a"].cat.rename_categories(names)
+    changed["g"] = changed["g"].cat.rename_categories(lambda v: f"g{v}")
+    two = lb.lmer("y ~ a * b + x + (1 | g)", changed, engine="native")
+    for ddf in ("Satterthwaite", "Kenward-Roger"):
+        a, b = one.anova(ddf=ddf), two.anova(ddf=ddf)
+        np.testing.assert_allclose(a["F value"], b["F value"], rtol=1e-6)
+        np.testing.assert_allclose(a["DenDF"], b["DenDF"], rtol=1e-6)
+    p, q = one.emmeans("a").pairs().table, two.emmeans("a").pairs().table
+    np.testing.assert_allclose(5 * p["estimate"], q["estimate"], rtol=1e-6)
+    np.testing.assert_allclose(p["p.value"], q["p.value"], rtol=1e-5)
+    assert q["contrast"].iloc[0] == "level p - level q"
+    order = one.frame.index.get_indexer(changed.index)
+    np.testing.assert_allclose(
+        one.hatvalues().to_numpy()[order], two.hatvalues().to_numpy(), rtol=1e-6
+    )
+
+
+def test_the_user_s_data_is_not_changed():
+    d = after.data_of("unbalanced").copy()
+    kept = d.copy(deep=True)
+    import lmerbridge as lb
+
+    m = lb.lmer("y ~ a + poly(x, 2) + (1 | g)", d, engine="native")
+    m.predict(d, se_fit=True)
+    m.emmeans("a")
+    m.confint(parm="beta_")
+    m.influence("g")
+    m.simulate(2, seed=1, newdata=d)
+    m.anova()
+    m.pooling()
+    assert d.equals(kept)

@@ -1,13 +1,18 @@
 # Makes golden/*.json: what R says after the fit of each model of models.toml, by lme4, lmerTest,
 # pbkrtest, emmeans, performance and car.
 # Usage: Rscript reference/inference/inference.R [CASE ...]      (from the root of the project)
+# LMERBRIDGE_MODELS names another file of models, whose data and answers are then in its folder, as
+# the tests do for models that are made anew.
+# where the package is not installed, its questions are answered by a failure
 suppressMessages({library(lme4); library(lmerTest); library(emmeans)})
 options(contrasts = c("contr.treatment", "contr.poly"), width = 80)
 emm_options(lmerTest.limit = 1e5, pbkrtest.limit = 1e5)
 arguments <- commandArgs(TRUE)
-folders <- c("datasets", "reference/further/data", "reference/inference")
-# read_toml() and load_data() are those of golden.R
-source_lines <- readLines("reference/golden.R")
+models <- Sys.getenv("LMERBRIDGE_MODELS", "reference/inference/models.toml")
+folders <- c("datasets", "reference/further/data", dirname(models))
+# read_toml() and load_data() are those of golden.R, one folder up
+here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)))
+source_lines <- readLines(file.path(here, "..", "golden.R"))
 from <- grep("^read_toml", source_lines); to <- grep("^numbers <- ", source_lines) - 1
 eval(parse(text = source_lines[from:to]))
 
@@ -65,7 +70,7 @@ unclass_summary <- function(x) {
   x
 }
 
-for (block in read_toml("reference/inference/models.toml")) {
+for (block in read_toml(models)) {
   case <- block$values
   if (length(arguments) && !case$name %in% arguments) next
   cat(case$name, "")
@@ -239,6 +244,6 @@ for (block in read_toml("reference/inference/models.toml")) {
   if (length(failed)) cat("\n  failed:", paste(names(failed), collapse = ", "), "\n")
   write(jsonlite::toJSON(list(made_by = as.list(made), answers = answers), auto_unbox = TRUE,
                          digits = I(15), null = "null", na = "string"),
-        file.path("reference/inference/golden", paste0(case$name, ".json")))
+        file.path(dirname(models), "golden", paste0(case$name, ".json")))
 }
 cat("\n")

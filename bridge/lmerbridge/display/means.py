@@ -29,17 +29,17 @@ def _numbers(values: Any, digits: int) -> list[str]:
     known = [float(v) for v in values if not math.isnan(v)]
     zapped = zapsmall(known, 7)
     texts = iter(format_numbers(zapped, digits))
-    return ["NA" if math.isnan(v) else next(texts) for v in values]
+    return ["" if math.isnan(v) else next(texts) for v in values]
 
 
 def _p_value(p: float) -> str:
     if math.isnan(p):
-        return "NA"
+        return ""
     return "<.0001" if p < 5e-5 else f"{float(round_r(p, 4)):.4f}"
 
 
 def _cells(
-    table: pd.DataFrame, estimate: str, digits: int
+    table: pd.DataFrame, estimate: str, estimable: Any, digits: int
 ) -> tuple[list[str], list[list[str]], list[bool]]:
     """Headers, columns of cells, and which are left-justified."""
     headers, columns, left = [], [], []
@@ -48,7 +48,7 @@ def _cells(
         if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype.kind in "OTU":
             cells, flush = [str(v) for v in values], True
         elif name in ("t.ratio", "z.ratio", "F.ratio"):
-            cells = ["NA" if math.isnan(v) else f"{float(round_r(v, 3)):.3f}" for v in values]
+            cells = ["" if math.isnan(v) else f"{float(round_r(v, 3)):.3f}" for v in values]
             flush = False
         elif name == "p.value":
             cells, flush = [_p_value(float(v)) for v in values], False
@@ -56,10 +56,9 @@ def _cells(
             cells, flush = _numbers(round_r(values.to_numpy(float), 2), 3), False
         else:
             cells, flush = _numbers(values, digits), False
-            if name == estimate:
-                cells = [
-                    "nonEst" if math.isnan(v) else c for v, c in zip(values, cells, strict=True)
-                ]
+        # what cannot be estimated, and what is 0 with a standard error of 0
+        gone = "nonEst" if name == estimate else "NA"
+        cells = [c or (gone if lost else "NaN") for c, lost in zip(cells, ~estimable, strict=True)]
         headers.append(str(name))
         columns.append(cells)
         left.append(flush)
@@ -125,7 +124,7 @@ def grid_text(grid: Grid) -> str:
     )
     digits = _digits(table[name].to_numpy(float), table["SE"].to_numpy(float))
     shown = table.drop(columns=list(grid.by))
-    headers, columns, left = _cells(shown, str(name), digits)
+    headers, columns, left = _cells(shown, str(name), grid.estimable, digits)
     widths = [
         max(len(h), *(len(c) for c in cells)) for h, cells in zip(headers, columns, strict=True)
     ]

@@ -8,8 +8,8 @@ to zero.
 The rows of an L matter beyond the space that they span: Satterthwaite's degrees of freedom of an F
 test come from contrasts that are made orthogonal by the eigenvectors of L vcov L', which depend on
 the rows' scale. They are lmerTest's here, found from its results: Doolittle's, with 1 at the term's
-own column (types I and II), single coefficients where no term contains this one (type II), and the
-reduced row echelon form (type III).
+own column (types I and II), single coefficients where no term contains this one (types II and III),
+and the reduced row echelon form (type III).
 """
 
 from __future__ import annotations
@@ -60,11 +60,20 @@ def _parts(frame: ModelFrame) -> list[tuple[frozenset[int], frozenset[int]]]:
 
 
 def containing(frame: ModelFrame, label: str) -> list[str]:
-    """The terms that contain ``label``: the same continuous variables, and more factors."""
+    """The terms that contain ``label``: the same continuous variables, and more factors. As in
+    lmerTest, a term without the margin that it would have then (``x:f`` without ``f``) is not
+    counted: its coefficients beside ``x`` are differences from one level, not from an average.
+    """
     parts = dict(zip(frame.x_terms, _parts(frame), strict=True))
+    present = {f | n for f, n in parts.values()} | {frozenset()}
     factors, numbers = parts[label]
     return [
-        other for other, (f, n) in parts.items() if other != label and n == numbers and factors < f
+        other
+        for other, (f, n) in parts.items()
+        if other != label
+        and n == numbers
+        and factors < f
+        and all((f | n) - {v} in present for v in factors | numbers)
     ]
 
 
@@ -128,7 +137,10 @@ def _marginal(frame: ModelFrame) -> dict[str, Array]:
     functions, mapped = basis @ R[:, :wide], basis @ R[:, wide:]
     numbers = {label: i for i, label in enumerate(frame.x_terms, 1)}
     found = {}
-    for label in term_columns(frame):
+    for label, columns in term_columns(frame).items():
+        if not containing(frame, label):
+            found[label] = np.eye(len(frame.x_names))[columns]
+            continue
         mine = [numbers[label], *(numbers[other] for other in containing(frame, label))]
         only = _null_space(functions[:, ~np.isin(term_of, mine)])
         A, B = only @ functions, only @ mapped

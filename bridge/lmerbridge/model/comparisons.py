@@ -110,7 +110,8 @@ def without_random_terms(model: Any, reduce: bool) -> TestTable:
             bars = [*everything[:i], *([] if left is None else [left]), *everything[i + 1 :]]
             bars = list(dict.fromkeys(bars))
             parameters, logLik = _fit_without(model, bars)
-            lrt = max(0.0, 2 * (criterion.logLik - logLik))
+            # negative where what is left is another model, no smaller one: (1 | g) of (0 + x | g)
+            lrt = 2 * (criterion.logLik - logLik)
             df = criterion.parameters - parameters
             rows[label] = (
                 parameters,
