@@ -65,7 +65,7 @@ def containing(frame: ModelFrame, label: str) -> list[str]:
     counted: its coefficients beside ``x`` are differences from one level, not from an average.
     """
     parts = dict(zip(frame.x_terms, _parts(frame), strict=True))
-    present = {f | n for f, n in parts.values()} | {frozenset()}
+    present: set[frozenset[int]] = {f | n for f, n in parts.values()} | {frozenset()}
     factors, numbers = parts[label]
     return [
         other
