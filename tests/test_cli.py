@@ -275,3 +275,35 @@ def test_check_refuses_wrong_use(run, models, arguments, words):
     assert status == 2
     assert words in err
     assert "Traceback" not in err
+
+
+def test_degrees_of_freedom_on_the_command_line(run):
+    code, out, _ = run(
+        "fit",
+        "Reaction ~ Days + (1 | Subject)",
+        "sleepstudy",
+        "--engine",
+        "native",
+        "--ddf",
+        "Kenward-Roger",
+    )
+    assert code == 0
+    assert "t-tests use Kenward-Roger's method" in out
+    code, out, _ = run(
+        "fit",
+        "Reaction ~ Days + (1 | Subject)",
+        "sleepstudy",
+        "--engine",
+        "native",
+        "--ddf",
+        "Satterthwaite",
+        "--tidy",
+        "csv",
+    )
+    assert code == 0
+    assert "p_value" in out.splitlines()[0]
+    code, _, err = run(
+        "fit", "Reaction ~ Days + (1 | Subject)", "sleepstudy", "--engine", "native", "--ddf", "KR"
+    )
+    assert code == 2
+    assert "unknown ddf" in err

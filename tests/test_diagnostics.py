@@ -245,6 +245,8 @@ def test_comparison_with_r_s_text(sleepstudy):
         (m4.KRmodcomp(m0), "kr_modcomp"),
     ):
         after.assert_same_text(str(found), after.text("sleep", question), 1e-5)
+    with pytest.warns(lb.FitMessage, match="refitting model"):
+        m4.anova(m0)
     assert m4.anova(m0).notes == ("refitting model(s) with ML (instead of REML)",)
     other = lb.lmer(
         "Y ~ Days + (1 | Subject)", sleepstudy.assign(Y=sleepstudy["Reaction"] + 1), engine="native"

@@ -9,7 +9,8 @@
     ├── UnsupportedModelError   (also NotImplementedError)  this engine does not fit that model
     └── FitFailedError          (also RuntimeError)         the engine tried and could not fit
 
-    FitWarning (UserWarning)    what lme4 would say as a warning or a message
+    FitWarning (UserWarning)    what lme4 would say of a fit as a warning or a message
+    FitMessage (UserWarning)    what R says in a message beside the result of a function
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "EngineUnavailableError",
     "FitFailedError",
+    "FitMessage",
     "FitWarning",
     "FormulaError",
     "LmerBridgeError",
@@ -81,6 +83,10 @@ class UnsupportedModelError(LmerBridgeError, NotImplementedError):
 
 class FitFailedError(LmerBridgeError, RuntimeError):
     """The engine accepted the model and could not fit it."""
+
+
+class FitMessage(UserWarning):
+    """What R says in a message: models are fitted again by ML, results may be misleading."""
 
 
 class FitWarning(UserWarning):

@@ -59,6 +59,10 @@ def fit(
     subset: Annotated[str | None, typer.Option(help="Rows to use: 'x > 0'.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole result as JSON.")] = False,
     tidy: Annotated[TidyFormat | None, typer.Option(help="Estimates as csv or json.")] = None,
+    ddf: Annotated[
+        str | None,
+        typer.Option(help="Degrees of freedom and p-values: Satterthwaite or Kenward-Roger."),
+    ] = None,
     correlation: Annotated[
         bool, typer.Option("--correlation", help="Show correlations of more than 12 fixed effects.")
     ] = False,
@@ -87,11 +91,11 @@ def fit(
     if json:
         typer.echo(model.to_json(indent=2))
     elif tidy is TidyFormat.csv:
-        typer.echo(model.tidy().to_csv(index=False), nl=False)
+        typer.echo(model.tidy(ddf=ddf).to_csv(index=False), nl=False)
     elif tidy is TidyFormat.json:
-        typer.echo(model.tidy().to_json(orient="records"))
+        typer.echo(model.tidy(ddf=ddf).to_json(orient="records"))
     else:
-        typer.echo(str(model.summary(correlation=True if correlation else None)))
+        typer.echo(str(model.summary(correlation=True if correlation else None, ddf=ddf)))
     for warning in caught:
         if issubclass(warning.category, FitWarning):
             typer.echo(f"note: {warning.message}", err=True)

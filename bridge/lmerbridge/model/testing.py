@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from lmerbridge.display.anova import table_of_tests
 from lmerbridge.display.summary import Summary, Tests
 from lmerbridge.display.table import RTable
-from lmerbridge.errors import DataError
+from lmerbridge.errors import DataError, FitMessage
 from lmerbridge.inference import anova as tables
 from lmerbridge.inference import degrees
 from lmerbridge.inference.hypotheses import restriction
@@ -87,7 +88,10 @@ class Testing(ModelBase):
             if not names:
                 for number, model in enumerate((self, *others), 1):
                     names.append(caller_name(model, 2) or f"MODEL{number}")
-            return _compare((self, *others), names, refit)
+            compared = _compare((self, *others), names, refit)
+            for note in compared.notes:
+                warnings.warn(note, FitMessage, stacklevel=2)
+            return compared
         if ddf == "lme4":
             return table_of_tests(tables.anova_sequential(self.frame, self.result))
         found = tables.anova_of_terms(self.frame, self.result, self.denominator(ddf), type)
@@ -208,6 +212,8 @@ class Testing(ModelBase):
         denominator = self.denominator(self._ddf(ddf))
         grid = marginal_means(self.frame, denominator, names, conditions, at, weights, level, type)
         means = MarginalMeans(grid)
+        for note in grid.notes:
+            warnings.warn(note, FitMessage, stacklevel=2)
         return means.contrasts(method) if method is not None else means
 
     def emtrends(
