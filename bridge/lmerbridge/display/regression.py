@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.display.coefmat import coefmat_lines, format_p
@@ -40,6 +39,8 @@ def lm_text(frame: ModelFrame, fit: Regression) -> str:
 
 def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> str:
     """What R prints for ``summary`` of a regression."""
+    from scipy import special
+
     weights = frame.weights
     residuals = fit.residuals if weights is None else fit.residuals * np.sqrt(weights)
     kind = "Residuals:" if weights is None else "Weighted Residuals:"

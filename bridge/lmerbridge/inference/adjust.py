@@ -6,7 +6,6 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import special
 
 from lmerbridge.errors import DataError, near_match
 
@@ -73,6 +72,8 @@ def _hommel(p: Array) -> Array:
 
 def two_sided(t: Array, df: Array) -> Array:
     """P(|T| > |t|); the normal distribution where df is infinite."""
+    from scipy import special
+
     finite = np.isfinite(df)
     return np.where(
         finite,
@@ -120,6 +121,7 @@ def _outside(t: float, correlation: Array, df: float) -> float:
 
 def _largest(correlation: Array, df: float) -> Array:
     """Max |T_i| on quasi-random points, for singular correlation matrices too."""
+    from scipy import special
     from scipy.stats import qmc
 
     values, vectors = np.linalg.eigh(correlation)
@@ -154,6 +156,8 @@ def adjusted_p(
     correlation : array (n, n)
         Of the estimates.
     """
+    from scipy import special
+
     known = np.isfinite(t)
     if not known.all():  # of functions that cannot be estimated
         found = np.full(len(t), np.nan)
@@ -198,6 +202,8 @@ def critical_values(
     """By how many standard errors the adjusted confidence limits lie off the estimates; stepwise
     methods have none of their own and take Bonferroni's.
     """
+    from scipy import special
+
     known_df = ~np.isnan(df)
     if not known_df.all():
         found = np.full(len(df), np.nan)

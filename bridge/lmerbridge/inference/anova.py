@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import DataError
@@ -51,11 +50,15 @@ class TestTable:
 
 def chi_squared(statistic: float, df: float) -> float:
     """Upper tail of the chi-squared distribution; NaN without degrees of freedom."""
+    from scipy import special
+
     return float(special.chdtrc(df, statistic)) if df > 0 else math.nan
 
 
 def t_tests(L: Array, beta: Array, denominator: Denominator) -> pd.DataFrame:
     """A t test for each row of L: Estimate, Std. Error, df, t value, Pr(>|t|)."""
+    from scipy import special
+
     estimate = L @ beta
     errors = np.sqrt(np.einsum("rp,pq,rq->r", L, denominator.vcov, L))
     df = denominator.of_rows(L)
@@ -104,6 +107,8 @@ def contest(
     """Tests of L beta = rhs: one F test (lmerTest's columns), or a t test per row with its
     confidence interval.
     """
+    from scipy import special
+
     beta = result.estimates.beta
     shift = np.broadcast_to(np.asarray(rhs, dtype=np.float64), (len(L),))
     if joint:

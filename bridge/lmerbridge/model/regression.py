@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.columns import as_factor, drop_unused_levels, read_table, take
@@ -77,6 +76,8 @@ class LinearModel:
 
     def tests(self) -> pd.DataFrame:
         """Estimate, Std. Error, t value, Pr(>|t|)."""
+        from scipy import special
+
         errors = self.fit.sigma * np.sqrt(np.diag(self.fit.unscaled))
         t = self.fit.beta / errors
         p = 2 * special.stdtr(self.fit.df_residual, -np.abs(t))
@@ -87,6 +88,8 @@ class LinearModel:
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """T intervals."""
+        from scipy import special
+
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
         half = special.stdtrit(self.fit.df_residual, 0.5 + level / 2) * np.sqrt(
