@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -13,6 +16,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from lmerbridge.cli import main
 from lmerbridge.engines import load_engine
 
 # examples vary from run to run, except in CI, which must fail for a change and not for chance
@@ -37,6 +41,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _no_engine_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LMERBRIDGE_ENGINE", raising=False)
+
+
+@pytest.fixture
+def r_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R in this process, for tests that look into it."""
+    if importlib.util.find_spec("rpy2") is None:
+        pytest.skip("rpy2 is not installed here; R is used without it")
+    monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", "rpy2")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command line in this process; gives (status, stdout, stderr)."""
+
+    def call(*arguments: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lmerbridge", *arguments])
+        try:
+            main()
+            status: Any = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
 
 
 @pytest.fixture

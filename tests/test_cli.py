@@ -7,27 +7,9 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
-from lmerbridge.cli import main
 from lmerbridge.files import data_folder
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command line in this process; gives (status, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lmerbridge", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture

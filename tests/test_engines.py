@@ -167,6 +167,7 @@ EXAMPLES = {
     Feature.SEVERAL_CORRELATED: ("y ~ x + (x | g) + (0 + z + w | g)", {}),
     Feature.START: ("y ~ x + (1 | g)", {"start": [1.0]}),
     Feature.SETTINGS: ("y ~ x + (1 | g)", {"control": lmerControl(optimizer="bobyqa")}),
+    Feature.TIMEOUT: ("y ~ x + (1 | g)", {"timeout": 60}),
 }
 
 
@@ -178,10 +179,13 @@ def test_every_feature_has_an_example():
 def test_features_are_recognized(feature, simulated):
     formula, arguments = EXAMPLES[feature]
     spec = FitSpec(
-        REML=arguments.get("REML", True), start=tuple(arguments.get("start", ())) or None
+        REML=arguments.get("REML", True),
+        start=tuple(arguments.get("start", ())) or None,
+        timeout=arguments.get("timeout"),
     )
+    of_spec = ("REML", "start", "timeout")
     frame = build_frame(
-        formula, simulated, **{k: v for k, v in arguments.items() if k not in ("REML", "start")}
+        formula, simulated, **{k: v for k, v in arguments.items() if k not in of_spec}
     )
     assert feature in features_of(frame, spec)
     plain = build_frame("y ~ x + (1 | g)", simulated)

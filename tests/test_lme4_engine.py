@@ -17,7 +17,7 @@ from lmerbridge.crosscheck import compare, golden, load_cases, of_golden, of_res
 from lmerbridge.display import model_text, summary_text, variance_text
 from lmerbridge.engines.lme4 import raw_columns
 from lmerbridge.errors import FitFailedError
-from lmerbridge.rlang import RFactor, r_session
+from lmerbridge.rlang import RFactor, in_process, r_session
 
 pytestmark = [pytest.mark.r, pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")]
 CASES = [c for c in load_cases() if c.error is None]
@@ -27,12 +27,8 @@ def r(code):
     """Evaluate R code in the embedded R, from outside of our own functions."""
     import rpy2.rinterface as ri
 
+    in_process()
     return ri.evalr(code)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _started():
-    r_session()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
@@ -222,11 +218,13 @@ class TestManners:
         m = lb.lmer("y ~ x + (1 | g)", d, engine="lme4")
         assert m.ranef().grp.tolist() == order
 
+    @pytest.mark.usefixtures("r_here")
     def test_nothing_is_left_in_the_global_environment(self, sleepstudy):
         before = list(r("ls(globalenv(), all.names = TRUE)"))
         lb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, engine="lme4")
         assert list(r("ls(globalenv(), all.names = TRUE)")) == before
 
+    @pytest.mark.usefixtures("r_here")
     def test_the_users_r_is_left_alone(self, sleepstudy):
         r('options(contrasts = c("contr.sum", "contr.helmert"), digits = 11)')
         r("set.seed(7)")
@@ -245,6 +243,7 @@ class TestManners:
             r('options(contrasts = c("contr.treatment", "contr.poly"), digits = 7)')
             r("rm(.Random.seed, envir = globalenv())")
 
+    @pytest.mark.usefixtures("r_here")
     def test_what_the_user_defines_in_r_does_not_matter(self, sleepstudy):
         want = lb.lmer("log(Reaction) ~ Days + (1 | Subject)", sleepstudy, engine="lme4").fixef()
         r("log <- function(x) stop('not this one'); Days <- 3")
@@ -283,8 +282,9 @@ class TestManners:
             )
         lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4")
 
+    @pytest.mark.usefixtures("r_here")
     def test_interrupts_still_reach_python(self):
-        r_session()
+        in_process()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -301,6 +301,7 @@ class TestManners:
         assert found[0] == pytest.approx(30.991, abs=1e-3)
 
 
+@pytest.mark.usefixtures("r_here")
 def test_a_million_rows_cross_quickly_and_exactly():
     n = 1_000_000
     rng = np.random.default_rng(0)
@@ -309,7 +310,7 @@ def test_a_million_rows_cross_quickly_and_exactly():
         "x": rng.integers(0, 100, n).astype(np.int32),
         "g": RFactor(rng.integers(0, 10_000, n), tuple(f"l{i}" for i in range(10_000))),
     }
-    session = r_session()
+    session = in_process()
     sent = session._to_r(columns)
     back = session._from_r(sent)
     np.testing.assert_array_equal(back["y"], columns["y"])
@@ -337,6 +338,7 @@ def test_refit_where_the_formula_has_a_dot(simulated):
     np.testing.assert_allclose(again.fixef(), 2 * m.fixef(), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("r_here")
 def test_criterion_of_the_other_kind_is_r_s(sleepstudy):
     # measured in R 4.2.2: deviance(m, REML = FALSE) and REMLcrit of the ML fit
     reml = lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4", weights=None)
@@ -361,11 +363,12 @@ def test_criterion_of_the_other_kind_is_r_s(sleepstudy):
         assert reml.deviance() == reml.REMLcrit()
 
 
+@pytest.mark.usefixtures("r_here")
 def test_getme_is_r_s(simulated):
     m = lb.lmer("y ~ x + (x | g) + (1 | h)", simulated, engine="lme4")
     import rpy2.rinterface as ri
 
-    session = r_session()
+    session = in_process()
     environment = ri.baseenv["new.env"]()
     environment["d"] = session._to_r({**raw_columns(m.frame)})
     environment["m"] = ri.baseenv["eval"](

@@ -122,10 +122,24 @@ def engines() -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Whether each engine works here, what is wrong, and the command that mends it."""
-    from lmerbridge.cli.doctor import report
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Run what can be mended by pip.")] = False,
+) -> None:
+    """Whether each engine works here, by which way R is reached and why, what is wrong, and the
+    command that mends it.
+    """
+    from lmerbridge.cli.doctor import mend, report
 
+    if fix:
+        done = mend(typer.echo)
+        if not done:
+            typer.echo("nothing here can be mended by pip")
+        for mended in done:
+            typer.echo(
+                f"{mended.requirement}: "
+                + ("installed" if mended.problem is None else f"failed: {mended.problem}")
+            )
+        typer.echo()
     text, well = report()
     typer.echo(text)
     if not well:

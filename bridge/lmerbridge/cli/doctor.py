@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import platform
+import shlex
+import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from lmerbridge.engines import AUTO_ORDER, engine_names, is_rival, load_engine, status_of
 from lmerbridge.errors import LmerBridgeError
 
-__all__ = ["report"]
+__all__ = ["Mended", "mend", "pip_fixes", "report"]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What pip was asked for, and what it said if it failed."""
+
+    requirement: str
+    problem: str | None
+
+
+def pip_fixes() -> list[str]:
+    """What pip could install to mend something here: the rpy2 that fits this R, statsmodels."""
+    from lmerbridge.rlang import RInstallation, find_r, rpy2_problem
+
+    r = find_r(())
+    problem = rpy2_problem(r) if isinstance(r, RInstallation) else None
+    states = [status_of(name) for name in engine_names() if not is_rival(name)]
+    fixes = [problem.fix if problem else None, *(s.fix for s in states if not s.available)]
+    found = [shlex.split(fix)[2:] for fix in fixes if fix and fix.startswith("pip install ")]
+    return list(dict.fromkeys(requirement for parts in found for requirement in parts))
+
+
+def mend(say: Callable[[str], None] = lambda _: None) -> list[Mended]:
+    """Install what pip can mend, into the environment of this Python."""
+    done = []
+    for requirement in pip_fixes():
+        command = [sys.executable, "-m", "pip", "install", requirement]
+        say(f"running: {shlex.join(command)}")
+        # rpy2 is built against R where it is compiled; in this mode it needs no compiler
+        environment = {"RPY2_CFFI_MODE": "ABI", **os.environ}
+        ran = subprocess.run(  # noqa: S603 - a fixed program on requirements of ours
+            command, capture_output=True, text=True, check=False, env=environment
+        )
+        lines = (ran.stderr or ran.stdout).strip().splitlines()
+        failed = lines[-1] if lines else f"pip ended with status {ran.returncode}"
+        done.append(Mended(requirement, failed if ran.returncode else None))
+    from lmerbridge.rlang import restart
+
+    importlib.invalidate_caches()
+    restart()
+    return done
 
 
 def _imports(name: str) -> str | None:

@@ -137,13 +137,29 @@ def as_factor(column: Column) -> Factor:
 
 
 def _from_strings(values: Sequence[Any], name: str) -> Factor:
-    codes, levels = pd.factorize(np.asarray(values, dtype=object), sort=True)
+    try:
+        codes, levels = pd.factorize(_objects(values), sort=True)
+    except (TypeError, ValueError):  # what cannot be sorted or hashed
+        raise _not_text(values, name) from None
     if not all(isinstance(level, str) for level in levels):
-        kinds = sorted({type(level).__name__ for level in levels})
-        raise DataError(
-            f"column {name!r} mixes values of type {', '.join(kinds)}: convert it to one type"
-        )
+        raise _not_text(values, name)
     return Factor(codes.astype(np.int64), tuple(levels))
+
+
+def _not_text(values: Sequence[Any], name: str) -> DataError:
+    kinds = {type(value).__name__ for value in values if value is not None}
+    has = "mixes" if len(kinds) > 1 else "has"
+    return DataError(
+        f"column {name!r} {has} values of type {', '.join(sorted(kinds))}: convert it to "
+        "numbers or to texts"
+    )
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """The values as they are, also where they are sequences themselves."""
+    found = np.empty(len(values), dtype=object)
+    found[:] = list(values)
+    return found
 
 
 def _from_pandas(series: pd.Series[Any], name: str) -> Column:

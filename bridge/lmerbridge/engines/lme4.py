@@ -11,6 +11,7 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import Column, Factor, Logical, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
+from lmerbridge.engines.r_names import aliases, with_names
 from lmerbridge.errors import EngineUnavailableError, FitFailedError
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import names_in
@@ -24,16 +25,16 @@ from lmerbridge.result import (
 )
 from lmerbridge.rlang import (
     RFactor,
-    RInstallation,
     RLogical,
-    Session,
-    find_r,
+    in_process,
+    package_fix,
+    package_state,
+    prestart,
     r_session,
-    rpy2_problem,
-    rpy2_version,
+    r_versions,
 )
 
-__all__ = ["Lme4Engine", "raw_columns"]
+__all__ = ["Lme4Engine", "call_arguments", "r_object", "raw_columns"]
 
 _INT32 = 2**31 - 1
 
@@ -90,62 +91,24 @@ class Lme4Engine:
     summary = "lme4 in R: the reference; every linear mixed model of the formula language"
     unsupported: Mapping[Feature, str] = {}
 
-    def __init__(self) -> None:
-        self._seen: tuple[Session, dict[str, Any]] | None = None
+    def begin(self) -> None:
+        """Start R in the background."""
+        prestart()
 
     def status(self) -> Status:
-        """Whether R, lme4 and rpy2 are here and fit each other; R is not started.
-
-        Once R has answered in this process, that is the answer.
+        """Whether R and lme4 are here, and the way to them works; what was found is remembered
+        while R runs.
         """
-        if self._seen is not None:
-            versions = self._seen[1]
-            packages = {k: str(v) for k, v in versions["packages"].items()}
-            details = {"R": f"{versions['R']} at {versions['home']}", **packages}
-            return Status(True, packages["lme4"], details=details)
         try:
-            r = find_r()
-            if not isinstance(r, RInstallation):
-                return Status(False, None, r.what, r.fix)
-            details = {
-                "R": f"{r.version} at {r.home}",
-                **r.packages,
-                "rpy2": rpy2_version() or "not installed",
-            }
-            if "lme4" not in r.packages:
-                return Status(
-                    False,
-                    None,
-                    f"R {r.version} has no package lme4",
-                    "sudo apt-get install --no-install-recommends r-cran-lme4 "
-                    "(or, in R: install.packages('lme4'))",
-                    details,
-                )
-            problem = rpy2_problem(r)
-            if problem is not None:
-                return Status(False, r.packages["lme4"], problem.what, problem.fix, details)
-            return Status(True, r.packages["lme4"], details=details)
+            state = package_state("lme4")
         except Exception as error:
             return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
+        return Status(
+            state.problem is None, state.version, state.problem, state.fix, state.details or None
+        )
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None
-
-    def _versions(self) -> dict[str, Any]:
-        session = r_session()
-        if self._seen is not None and self._seen[0] is session:
-            return self._seen[1]
-        reply = session.call("versions", {})
-        if reply.failure is not None:
-            raise EngineUnavailableError(f"R does not answer: {reply.failure.text}")
-        versions: dict[str, Any] = reply.value
-        if "lme4" not in (versions["packages"] or {}):
-            raise EngineUnavailableError(
-                f"R {versions['R']} has no package lme4; mend it with: sudo apt-get install "
-                "--no-install-recommends r-cran-lme4 (or, in R: install.packages('lme4'))"
-            )
-        self._seen = (session, versions)
-        return versions
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         """Fit in R.
@@ -154,38 +117,61 @@ class Lme4Engine:
         ------
         EngineUnavailableError, FitFailedError
         """
-        versions = self._versions()
-        arguments: dict[str, Any] = {
-            "formula": str(frame.fitted_formula),
-            "columns": raw_columns(frame),
-            "rows": frame.total_rows,
-            "REML": spec.REML,
-            "weights": frame.raw_weights,
-            "offset": frame.raw_offset,
-            "subset": frame.raw_subset,
-            "na_action": frame.na_action,
-            "contrasts": _contrasts_to_r(frame),
-            "start": None if spec.start is None else np.array(spec.start),
-            "control": _control_to_r(frame),
-        }
-        reply = r_session().call("fit", arguments)
+        versions = r_versions()
+        if "lme4" not in (versions["packages"] or {}):
+            raise EngineUnavailableError(
+                f"R {versions['R']} has no package lme4; mend it with: {package_fix('lme4')}"
+            )
+        try:
+            reply = r_session().call("fit", call_arguments(frame, spec), spec.timeout)
+        except FitFailedError as error:
+            raise FitFailedError(f"lme4 could not fit {frame.formula}: {error}") from error
         if reply.failure is not None:
-            said = "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
-            raise FitFailedError(f"lme4 could not fit {frame.formula}: {reply.failure.text}{said}")
+            said = reply.failure.text + "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
+            said = with_names(said, aliases(frame.raw))
+            raise FitFailedError(f"lme4 could not fit {frame.formula}: {said}")
         return _result(frame, spec, reply.value, versions, reply.said)
 
 
-def _contrasts_to_r(frame: ModelFrame) -> dict[str, Any] | None:
+def r_object(frame: ModelFrame, spec: FitSpec) -> Any:
+    """lme4's own object of this model, fitted by R in this process; an object of rpy2's.
+
+    Raises
+    ------
+    EngineUnavailableError, FitFailedError
+    """
+    return in_process().object("fitted_model", call_arguments(frame, spec))
+
+
+def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
+    """What ``fit`` of ``lmerbridge.R`` is asked with."""
+    other = aliases(frame.raw)
+    return {
+        "formula": str(frame.fitted_formula.with_names(other)),
+        "columns": {other.get(k, k): v for k, v in raw_columns(frame).items()},
+        "rows": frame.total_rows,
+        "REML": spec.REML,
+        "weights": frame.raw_weights,
+        "offset": frame.raw_offset,
+        "subset": frame.raw_subset,
+        "na_action": frame.na_action,
+        "contrasts": _contrasts_to_r(frame, other),
+        "start": None if spec.start is None else np.array(spec.start),
+        "control": _control_to_r(frame),
+    }
+
+
+def _contrasts_to_r(frame: ModelFrame, other: Mapping[str, str]) -> dict[str, Any] | None:
     sent: dict[str, Any] = {}
     for name, contrast in frame.asked_contrasts.items():
         if name not in frame.contrasts:
             continue
         if contrast.matrix is None and contrast.base == 1 and contrast.how_many is None:
-            sent[name] = contrast.name
+            sent[other.get(name, name)] = contrast.name
         else:
             column = frame.variables[name]
             levels = column.levels if isinstance(column, Factor) else ("FALSE", "TRUE")
-            sent[name] = contrast_matrix(contrast, levels)[0]
+            sent[other.get(name, name)] = contrast_matrix(contrast, levels)[0]
     return sent or None
 
 
@@ -201,6 +187,30 @@ def _control_to_r(frame: ModelFrame) -> dict[str, Any]:
     }
 
 
+def _same_model(frame: ModelFrame, value: Mapping[str, Any]) -> None:
+    """Refuse to report the fit of another model than that of the model frame.
+
+    Raises
+    ------
+    FitFailedError
+    """
+    names = _strings(value["names"])
+    found = [(t["group"], _strings(t["names"]), _strings(t["levels"])) for t in value["terms"]]
+    wanted = [(b.group, b.names, b.levels) for b in frame.random]
+    if aliases(frame.raw):  # R has other names for some columns: how many, and the levels
+        same = len(names) == len(frame.x_names) and [(len(f[1]), f[2]) for f in found] == [
+            (len(w[1]), w[2]) for w in wanted
+        ]
+    else:
+        same = (names, found) == (frame.x_names, wanted)
+    if not same:
+        raise FitFailedError(
+            "lme4 built another model than this model frame; please report it. "
+            f"lme4: {names}, {[f[:2] for f in found]}; "
+            f"here: {frame.x_names}, {[w[:2] for w in wanted]}"
+        )
+
+
 def _result(
     frame: ModelFrame,
     spec: FitSpec,
@@ -208,28 +218,21 @@ def _result(
     versions: Mapping[str, Any],
     said: Any,
 ) -> FitResult:
-    names = _strings(value["names"])
-    blocks = [(b.group, b.names, b.levels) for b in frame.random]
-    found = [(t["group"], _strings(t["names"]), _strings(t["levels"])) for t in value["terms"]]
-    if names != frame.x_names or blocks != found:
-        raise FitFailedError(
-            "lme4 built another model than this model frame; please report it. "
-            f"lme4: {names}, {[f[:2] for f in found]}; "
-            f"here: {frame.x_names}, {[b[:2] for b in blocks]}"
-        )
+    _same_model(frame, value)
+    names = frame.x_names
     p = len(names)
     missing: dict[str, str] = {}
     if value["conditional_reason"] is not None:
         missing["conditional variances"] = str(value["conditional_reason"])
     random = []
-    for term in value["terms"]:
+    for block, term in zip(frame.random, value["terms"], strict=True):
         k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
         variances = term["variances"]
         random.append(
             RandomEffects(
-                label=term["label"],
-                group=term["group"],
-                names=_strings(term["names"]),
+                label=block.label,
+                group=block.group,
+                names=block.names,
                 covariance=_matrix(term["covariance"], k),
                 deviations=_vector(term["deviations"]),
                 correlation=_matrix(term["correlation"], k),

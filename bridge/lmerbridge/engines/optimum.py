@@ -259,13 +259,16 @@ def _optimizers(
 
     def directions(x: Vector) -> Vector:
         wide = [(floor if d else -1e3, 1e3) for d in diagonal]
-        found = optimize.minimize(
-            objective.value,
-            x,
-            method="Powell",
-            bounds=wide,
-            options={"xtol": 1e-6, "ftol": 1e-11, "maxiter": 20},
-        )
+        try:
+            found = optimize.minimize(
+                objective.value,
+                x,
+                method="Powell",
+                bounds=wide,
+                options={"xtol": 1e-6, "ftol": 1e-11, "maxiter": 20},
+            )
+        except ValueError:  # scipy's line search, where no value is finite
+            return x
         return np.asarray(found.x)
 
     found: dict[str, Callable[[Vector], Vector]] = {}

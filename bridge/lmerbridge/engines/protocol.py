@@ -43,13 +43,15 @@ class Feature(Enum):
     SEVERAL_CORRELATED = "more than one term of correlated random effects"
     START = "start="
     SETTINGS = "an optimizer's settings in control="
+    TIMEOUT = "timeout="
 
 
 @dataclass(frozen=True)
 class FitSpec:
     """How to fit: everything of the call that is not in the model frame.
 
-    ``cold``: no engine may start from what another one found.
+    ``cold``: no engine may start from what another one found. ``timeout``: seconds after which
+    the fit is given up.
     """
 
     REML: bool = True
@@ -57,6 +59,7 @@ class FitSpec:
     family: str = "gaussian"
     link: str = "identity"
     cold: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.START)
     if frame.control.engine_settings:
         found.add(Feature.SETTINGS)
+    if spec.timeout is not None:
+        found.add(Feature.TIMEOUT)
     outermost = frame.random[-1]
     if len(frame.groups) > 1:
         found.add(Feature.SEVERAL_FACTORS)

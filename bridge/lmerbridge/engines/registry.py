@@ -19,6 +19,7 @@ __all__ = [
     "fit",
     "is_rival",
     "load_engine",
+    "prepare",
     "refusal",
     "register_engine",
 ]
@@ -151,6 +152,17 @@ def _fit_named(name: str, frame: ModelFrame, spec: FitSpec) -> FitResult:
         mend = f"; mend it with: {state.fix}" if state.fix else ""
         raise EngineUnavailableError(f"engine {name!r} is not available: {state.problem}{mend}")
     return engine.fit(frame, spec)
+
+
+def prepare(engine: str) -> None:
+    """Let the engine that will fit begin to start, while the model frame is made."""
+    if engine == "auto":
+        engine = os.environ.get("LMERBRIDGE_ENGINE", "auto") or "auto"
+    name = AUTO_ORDER[0] if engine == "auto" else engine
+    if name in _BUILT_IN and name not in _registered:
+        begin = getattr(load_engine(name), "begin", None)
+        if begin is not None:
+            begin()
 
 
 def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:

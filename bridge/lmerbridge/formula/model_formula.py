@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lmerbridge.errors import FormulaError
@@ -17,6 +17,7 @@ from lmerbridge.formula.syntax import (
     deparse,
     deparse_lines,
     names_in,
+    renamed,
     substitute_dot,
 )
 from lmerbridge.formula.terms import Terms, expand_terms, is_offset
@@ -94,6 +95,10 @@ class Formula:
         """The same formula for the column ``name`` as it stands."""
         assert isinstance(self.expanded, Binary)
         return replace(self, response=Name(name), expanded=replace(self.expanded, left=Name(name)))
+
+    def with_names(self, names: Mapping[str, str]) -> Formula:
+        """The same formula with other names for some columns."""
+        return replace(self, expanded=renamed(self.expanded, names)) if names else self
 
     def with_columns(self, columns: Iterable[str]) -> Formula:
         """The same formula with ``.`` written out as the sum of ``columns``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,6 +25,7 @@ __all__ = [
     "format_number",
     "names_in",
     "quote_name",
+    "renamed",
     "substitute_dot",
 ]
 
@@ -244,25 +245,38 @@ def names_in(node: Node) -> Iterator[Name]:
 
 def substitute_dot(node: Node, replacement: Node) -> Node:
     """``node`` with ``(replacement)`` for every ``.``."""
+    return substituted(node, lambda name: Paren(replacement) if name.id == "." else name)
+
+
+def renamed(node: Node, names: Mapping[str, str]) -> Node:
+    """``node`` with other names for some variables."""
+    return substituted(node, lambda name: Name(names.get(name.id, name.id), name.position))
+
+
+def substituted(node: Node, of: Callable[[Name], Node]) -> Node:
+    """``node`` with ``of(name)`` for every variable."""
     match node:
-        case Name(id="."):
-            return Paren(replacement)
+        case Name():
+            return of(node)
         case Paren():
-            return Paren(substitute_dot(node.inner, replacement), node.position)
+            return Paren(substituted(node.inner, of), node.position)
         case Unary():
-            return Unary(node.operator, substitute_dot(node.operand, replacement), node.position)
+            return Unary(node.operator, substituted(node.operand, of), node.position)
         case Binary():
             return Binary(
                 node.operator,
-                substitute_dot(node.left, replacement),
-                substitute_dot(node.right, replacement),
+                substituted(node.left, of),
+                substituted(node.right, of),
                 node.position,
             )
         case Call():
             return Call(
                 node.function,
                 tuple(
-                    Argument(a.name, substitute_dot(a.value, replacement)) for a in node.arguments
+                    a
+                    if i > 0 and _names_contrasts(node.function, a)
+                    else Argument(a.name, substituted(a.value, of))
+                    for i, a in enumerate(node.arguments)
                 ),
                 node.position,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from lmerbridge.design import Control, ModelFrame, build_frame
 from lmerbridge.design.columns import read_table
-from lmerbridge.engines import FitSpec
+from lmerbridge.engines import FitSpec, prepare
 from lmerbridge.engines import fit as fit_engine
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.formula import Formula
@@ -52,8 +53,24 @@ def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
     return theta
 
 
+def _seconds(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    try:
+        seconds = float(timeout)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise DataError(f"timeout must be a positive number of seconds, not {timeout!r}")
+    return seconds
+
+
 def fit_frame(
-    frame: ModelFrame, REML: bool = True, start: Any = None, engine: str = "auto"
+    frame: ModelFrame,
+    REML: bool = True,
+    start: Any = None,
+    engine: str = "auto",
+    timeout: float | None = None,
 ) -> Model:
     """Fit a model frame, and warn of what lme4 would warn of."""
     # without fixed effects there is nothing to restrict: lme4 fits by ML
@@ -61,6 +78,7 @@ def fit_frame(
         REML=bool(REML) and frame.X.shape[1] > 0,
         start=_theta_start(start, frame),
         cold=isinstance(start, str) and start == "cold",
+        timeout=_seconds(timeout),
     )
     for note in frame.notes:
         warnings.warn(note.text, FitWarning, stacklevel=3)
@@ -83,6 +101,7 @@ def lmer(
     start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
     control: Control | None = None,
     *,
+    timeout: float | None = None,
     _data_name: str | None = None,
 ) -> Model:
     """Fit a linear mixed model, as lme4's ``lmer`` does.
@@ -114,6 +133,10 @@ def lmer(
         starts from the native engine's optimum.
     control : Control, optional
         From :func:`lmerbridge.lmerControl`.
+    timeout : float, optional
+        Seconds after which the fit is given up with a ``FitFailedError``. R is then ended, and
+        the next fit starts another; the native engine stops after the evaluation it is at; the
+        others refuse.
 
     Returns
     -------
@@ -127,6 +150,8 @@ def lmer(
     """
     if control is not None and not isinstance(control, Control):
         raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
+    _seconds(timeout)
+    prepare(engine)
     frame = build_frame(
         formula,
         data,
@@ -138,7 +163,7 @@ def lmer(
         control=control,
         data_name=_data_name if _data_name is not None else data_name(data, 2),
     )
-    model = fit_frame(frame, REML, start, engine)
+    model = fit_frame(frame, REML, start, engine, timeout)
     inputs = {
         "formula": formula,
         "data": data,
@@ -151,6 +176,7 @@ def lmer(
         "contrasts": contrasts,
         "start": start,
         "control": control,
+        "timeout": timeout,
     }
     return Model(model.result, frame, inputs)
 
@@ -221,5 +247,6 @@ def from_json(text: str, data: Any = None) -> Model:
         "contrasts": contrasts,
         "start": call.start,
         "control": None,
+        "timeout": None,
     }
     return Model(result, frame, inputs)

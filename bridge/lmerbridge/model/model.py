@@ -254,8 +254,28 @@ class Model(Prediction, Testing, Diagnosing):
         inputs = self._inputs()
         frame = self.frame.with_response(newresp)
         return replace(
-            fit_frame(frame, inputs["REML"], inputs["start"], inputs["engine"]), inputs=inputs
+            fit_frame(frame, inputs["REML"], inputs["start"], inputs["engine"], inputs["timeout"]),
+            inputs=inputs,
         )
+
+    @property
+    def r_object(self) -> Any:
+        """The model as lme4's object in R, for rpy2: fitted there once more, by R in this process,
+        which is started for it.
+
+        >>> m.r_object                                            # doctest: +SKIP
+        <rpy2.rinterface.SexpS4 ...>
+
+        Raises
+        ------
+        EngineUnavailableError
+            rpy2 or R is missing, or they do not fit each other.
+        FitFailedError
+        """
+        from lmerbridge.engines import FitSpec
+        from lmerbridge.engines.lme4 import r_object
+
+        return r_object(self.frame, FitSpec(self.result.call.REML, self.result.call.start))
 
     def refit_many(self, responses: Any) -> Refits:
         """Fit the same model to many responses, fast: simulation, bootstrap, power.

@@ -1,9 +1,5 @@
 """The only place that knows R: finding it, talking to it, what crosses to it."""
 
-from __future__ import annotations
-
-import threading
-
 from lmerbridge.rlang.discover import (
     RInstallation,
     RpyProblem,
@@ -11,11 +7,28 @@ from lmerbridge.rlang.discover import (
     rpy2_problem,
     rpy2_requirement,
     rpy2_version,
+    rscript_path,
+)
+from lmerbridge.rlang.fake import FakeSession
+from lmerbridge.rlang.installed import PackageState, package_fix, package_state, r_versions
+from lmerbridge.rlang.transports import (
+    TRANSPORTS,
+    Choice,
+    chosen,
+    in_process,
+    prestart,
+    r_session,
+    restart,
+    use,
 )
 from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, RLogical, Session
 
 __all__ = [
+    "TRANSPORTS",
+    "Choice",
     "Condition",
+    "FakeSession",
+    "PackageState",
     "RFactor",
     "RFailure",
     "RInstallation",
@@ -23,28 +36,18 @@ __all__ = [
     "Reply",
     "RpyProblem",
     "Session",
+    "chosen",
     "find_r",
+    "in_process",
+    "package_fix",
+    "package_state",
+    "prestart",
     "r_session",
+    "r_versions",
+    "restart",
     "rpy2_problem",
     "rpy2_requirement",
     "rpy2_version",
+    "rscript_path",
+    "use",
 ]
-
-_session: Session | None = None
-_starting = threading.Lock()
-
-
-def r_session() -> Session:
-    """The running R, started on first use.
-
-    Raises
-    ------
-    EngineUnavailableError
-    """
-    global _session
-    with _starting:
-        if _session is None:
-            from lmerbridge.rlang.rpy2_session import Rpy2Session
-
-            _session = Rpy2Session()
-        return _session

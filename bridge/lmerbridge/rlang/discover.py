@@ -8,12 +8,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["RInstallation", "RpyProblem", "find_r", "rpy2_problem", "rpy2_requirement"]
+__all__ = [
+    "RInstallation",
+    "RpyProblem",
+    "find_r",
+    "rpy2_problem",
+    "rpy2_requirement",
+    "rpy2_version",
+    "rscript_path",
+]
 
+ROOT = Path("/")
 R_PACKAGES = ("lme4", "lmerTest", "pbkrtest", "emmeans", "nlme", "glmmTMB")
 _PROBE = (
     'cat("R", paste(R.version$major, R.version$minor, sep="."), R.home(), sep="\\t"); cat("\\n");'
@@ -43,15 +53,70 @@ class RpyProblem:
     fix: str
 
 
-def _rscript() -> tuple[str | None, str | None]:
-    """Path of ``Rscript`` and, if ``R_HOME`` is set but wrong, what is wrong with it."""
+def _usual_places() -> list[Path]:
+    """Where R is put on this kind of system, the newest version first."""
+    name = "Rscript.exe" if os.name == "nt" or sys.platform == "win32" else "Rscript"
+    if sys.platform == "win32":
+        folders = {
+            "ProgramFiles": "R",
+            "ProgramW6432": "R",
+            "ProgramFiles(x86)": "R",
+            "LOCALAPPDATA": "Programs/R",
+        }
+        roots = [Path(os.environ[v]) / r for v, r in folders.items() if os.environ.get(v)]
+        found = [p for r in roots for b in ("x64/", "") for p in r.glob(f"R-*/bin/{b}{name}")]
+        return sorted(found, key=lambda p: _numbers(str(p)), reverse=True)
+    if sys.platform == "darwin":
+        framework = ROOT / "Library/Frameworks/R.framework"
+        places = [framework / "Resources/bin" / name]
+        places += sorted(framework.glob(f"Versions/*/Resources/bin/{name}"), reverse=True)
+        return [*places, ROOT / "opt/homebrew/bin" / name, ROOT / "usr/local/bin" / name]
+    places = [ROOT / "usr/bin" / name, ROOT / "usr/local/bin" / name, ROOT / "usr/lib/R/bin" / name]
+    versions = (ROOT / "opt/R").glob(f"*/bin/{name}")
+    return [*places, *sorted(versions, key=lambda p: _numbers(str(p)), reverse=True)]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def _registered() -> list[Path]:
+    """Where Windows' registry says that R is."""
+    if sys.platform != "win32":
+        return []
+    try:
+        import winreg
+    except ImportError:
+        return []
+    found = []
+    for hive in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
+        for key in (r"Software\R-core\R", r"Software\R-core\R64"):
+            try:
+                with winreg.OpenKey(hive, key) as opened:
+                    home, _ = winreg.QueryValueEx(opened, "InstallPath")
+            except OSError:
+                continue
+            found.append(Path(home) / "bin" / "Rscript.exe")
+    return found
+
+
+def rscript_path() -> tuple[str | None, str | None]:
+    """Path of ``Rscript`` and, if ``R_HOME`` is set but wrong, what is wrong with it: by R_HOME,
+    the path, the registry, then the usual places.
+    """
     home = os.environ.get("R_HOME")
     if home:
         script = Path(home) / "bin" / ("Rscript.exe" if os.name == "nt" else "Rscript")
         if script.is_file():
             return str(script), None
         return None, f"R_HOME is {home!r}, but there is no R ({script} does not exist)"
-    return shutil.which("Rscript"), None
+    on_path = shutil.which("Rscript")
+    if on_path is not None:
+        return on_path, None
+    for place in (*_registered(), *_usual_places()):
+        if place.is_file():
+            return str(place), None
+    return None, None
 
 
 def find_r(
@@ -59,20 +124,20 @@ def find_r(
 ) -> RInstallation | RpyProblem:
     """The R that would be used, or what keeps it from being found.
 
-    Looks at ``R_HOME``, then at ``Rscript`` on the path. Starts ``Rscript`` once.
+    Starts ``Rscript`` once.
     """
-    script, wrong = _rscript()
+    script, wrong = rscript_path()
     if wrong:
         return RpyProblem(wrong, "unset R_HOME")
     if script is None:
         return RpyProblem(
-            "R is not installed (no Rscript on the path, R_HOME not set)",
+            "R is not installed (no Rscript on the path or where R usually is, R_HOME not set)",
             "sudo apt-get install --no-install-recommends r-base-core r-cran-lme4",
         )
     environment = {k: v for k, v in os.environ.items() if k not in ("R_HOME", "LD_LIBRARY_PATH")}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program on fixed arguments
-            [script, "--vanilla", "-e", _PROBE, *packages],
+            [script, "--no-init-file", "--no-site-file", "-e", _PROBE, *packages],
             capture_output=True,
             text=True,
             timeout=timeout,

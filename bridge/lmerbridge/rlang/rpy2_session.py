@@ -17,9 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.errors import EngineUnavailableError, LmerBridgeError
+from lmerbridge.errors import (
+    EngineUnavailableError,
+    FitFailedError,
+    LmerBridgeError,
+    UnsupportedModelError,
+)
+from lmerbridge.rlang.blobs import Ledger, resolved
 from lmerbridge.rlang.discover import RInstallation, find_r, rpy2_problem
-from lmerbridge.rlang.values import Condition, Reply, RFactor, RFailure, RLogical, Value
+from lmerbridge.rlang.values import (
+    Reply,
+    RFactor,
+    RFailure,
+    RLogical,
+    Value,
+    refuse_nul,
+    reply_of,
+)
 
 __all__ = ["Rpy2Session"]
 
@@ -105,6 +119,9 @@ class Rpy2Session:
             except Exception as error:
                 raise EngineUnavailableError(f"R does not start: {error}") from error
             self._run = self._load()
+            self._bound = self._ri.baseenv["new.env"](parent=self._ri.baseenv["emptyenv"]())
+        self._kept: dict[str, Any] = {}
+        self._ledger = Ledger()
 
     def _load(self) -> Callable[..., Any]:
         ri = self._ri
@@ -114,28 +131,76 @@ class Rpy2Session:
         functions = base["new.env"](parent=base)
         functions["functions"] = functions
         base["eval"](ri.parse(text), functions)
+        self._functions = functions
         run: Callable[..., Any] = functions["run"]
         return run
 
-    def call(self, function: str, arguments: Mapping[str, Value]) -> Reply:
-        """Run ``function`` of ``lmerbridge.R``; see :class:`lmerbridge.rlang.values.Session`."""
+    def call(
+        self, function: str, arguments: Mapping[str, Value], timeout: float | None = None
+    ) -> Reply:
+        """Run ``function`` of ``lmerbridge.R``; see :class:`lmerbridge.rlang.values.Session`.
+
+        Raises
+        ------
+        UnsupportedModelError
+            A timeout: what runs in this process cannot be ended.
+        """
+        if timeout is not None:
+            raise UnsupportedModelError(
+                "timeout= needs R in a process of its own: LMERBRIDGE_R_TRANSPORT=rpy2-worker or "
+                "rscript (it is rpy2, in this process)"
+            )
+        refuse_nul(dict(arguments))
+        with _LOCK:
+            try:
+                return self.call_named(function, self._ledger.prepared(dict(arguments)))
+            except BaseException:  # what has arrived is not known
+                self._ledger = Ledger()
+                self._kept.clear()
+                raise
+
+    def call_named(self, function: str, named: Value) -> Reply:
+        """The same with large arrays named (:mod:`lmerbridge.rlang.blobs`)."""
         with _LOCK, self._quiet():
             try:
-                answer = self._run(self._ri.StrSexpVector([function]), self._to_r(dict(arguments)))
+                arguments = resolved(named, self._kept, self._to_keep)
+                self._drop_forgotten()
+                answer = self._run(self._ri.StrSexpVector([function]), self._to_r(arguments))
             except LmerBridgeError:
                 raise
             except Exception as error:  # an R error outside tryCatch, such as an interrupt
                 return Reply(None, RFailure(str(error).strip(), function), (), ())
             reply = self._from_r(answer)
-        failure = reply["failure"]
-        said = reply["said"]
-        output = reply["output"]
-        return Reply(
-            reply["value"],
-            None if failure is None else RFailure(failure["text"], failure["call"]),
-            tuple(Condition(s["kind"], s["text"].rstrip("\n")) for s in said or []),
-            tuple([output] if isinstance(output, str) else output or ()),
-        )
+        return reply_of(reply)
+
+    def object(self, function: str, arguments: Mapping[str, Value]) -> Any:
+        """What ``function`` of ``lmerbridge.R`` returns, as rpy2's object.
+
+        Raises
+        ------
+        FitFailedError
+            An error in R.
+        """
+        refuse_nul(dict(arguments))
+        with _LOCK, self._quiet():
+            try:
+                return self._functions[function](
+                    **{name: self._to_r(value) for name, value in arguments.items()}
+                )
+            except Exception as error:
+                raise FitFailedError(f"R: {str(error).strip()}") from error
+
+    def _to_keep(self, value: Value) -> Any:
+        """In R, and bound there, so that R does not change it in place."""
+        vector = self._to_r(value)
+        self._bound[f"v{id(vector)}"] = vector
+        return vector
+
+    def _drop_forgotten(self) -> None:
+        known = {f"v{id(vector)}" for vector in self._kept.values()}
+        for name in list(self._bound.keys()):
+            if name not in known:
+                self._ri.baseenv["rm"](list=self._ri.StrSexpVector([name]), envir=self._bound)
 
     def close(self) -> None:
         """R cannot be ended and started again in one process; nothing is done."""
@@ -157,6 +222,8 @@ class Rpy2Session:
 
     def _to_r(self, value: Value) -> Any:
         ri = self._ri
+        if isinstance(value, ri.sexp.Sexp):
+            return value
         if value is None:
             return ri.NULL
         if isinstance(value, (bool, np.bool_)):

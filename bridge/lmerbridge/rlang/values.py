@@ -14,7 +14,19 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-__all__ = ["Condition", "RFactor", "RFailure", "RLogical", "Reply", "Session"]
+from lmerbridge.errors import UnsupportedModelError
+
+__all__ = [
+    "Condition",
+    "PooledSession",
+    "RFactor",
+    "RFailure",
+    "RLogical",
+    "Reply",
+    "Session",
+    "refuse_nul",
+    "reply_of",
+]
 
 
 @dataclass(frozen=True)
@@ -62,16 +74,78 @@ class Reply:
     output: tuple[str, ...]
 
 
+def reply_of(answer: Any) -> Reply:
+    """What ``run`` of ``lmerbridge.R`` returned, as a :class:`Reply`.
+
+    Raises
+    ------
+    KeyError, TypeError, AttributeError
+        It is something else.
+    """
+    failure, said, output = answer["failure"], answer["said"], answer["output"]
+    return Reply(
+        answer["value"],
+        None if failure is None else RFailure(failure["text"], failure["call"]),
+        tuple(Condition(s["kind"], s["text"].rstrip("\n")) for s in said or []),
+        tuple([output] if isinstance(output, str) else output or ()),
+    )
+
+
 class Session(Protocol):
     """A running R: the one thing a transport has to provide.
 
     ``call`` runs a function of ``lmerbridge.R`` with named arguments. It raises
-    ``EngineUnavailableError`` if R cannot be reached; an error inside R is a
-    :class:`Reply` with ``failure``.
+    ``EngineUnavailableError`` if R cannot be reached, ``FitFailedError`` if R ends meanwhile or
+    takes longer than ``timeout`` seconds; an error inside R is a :class:`Reply` with ``failure``.
     """
 
     name: str
 
-    def call(self, function: str, arguments: Mapping[str, Value]) -> Reply: ...
+    def call(
+        self, function: str, arguments: Mapping[str, Value], timeout: float | None = None
+    ) -> Reply: ...
 
     def close(self) -> None: ...
+
+
+class PooledSession(Session, Protocol):
+    """A session that is a process, which may end."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def number(self) -> int:
+        """Process id."""
+        ...
+
+    def start(self) -> None:
+        """Wait until it answers."""
+        ...
+
+    def let_go(self) -> None:
+        """Forget the process without ending it."""
+
+
+def refuse_nul(value: Value) -> None:
+    """R's texts end at a NUL, so that two levels could become one: refused before anything is sent.
+
+    Raises
+    ------
+    UnsupportedModelError
+    """
+    if isinstance(value, str):
+        if "\0" in value:
+            raise UnsupportedModelError(
+                f"R cannot hold the text {value!r}, which has a NUL character; engine='native' can"
+            )
+    elif isinstance(value, RFactor):
+        if "\0" in "".join(value.levels):
+            refuse_nul(next(level for level in value.levels if "\0" in level))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            refuse_nul(key)
+            refuse_nul(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            refuse_nul(item)

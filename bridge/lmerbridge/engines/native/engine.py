@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,10 @@ class NativeEngine:
             if spec.start is None
             else mapped(np.array(spec.start), sizes, [np.linalg.inv(M) for M in maps])
         )
-        objective = Objective(scaled, spec.REML)
+        end = math.inf if spec.timeout is None else began + spec.timeout
+        objective = Objective(scaled, spec.REML, end)
         if start is None and len(scaled.factors) > 1:
-            start = _start(scaled, spec.REML)
+            start = _start(scaled, spec.REML, end)
         optimum = minimize(
             objective.value, objective.gradient, diagonal, SETTINGS, start, objective.information
         )
@@ -116,8 +118,9 @@ def mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
 class Objective:
     """The criterion with its derivatives; all come of one factorization, which is kept."""
 
-    def __init__(self, products: CrossProducts, REML: bool):
-        self._products, self._REML = products, REML
+    def __init__(self, products: CrossProducts, REML: bool, end: float = math.inf):
+        """``end``: when to give up, on the clock of ``time.perf_counter``."""
+        self._products, self._REML, self._end = products, REML, end
         self._key = b""
         self._last: Derivatives | None = None
 
@@ -126,6 +129,8 @@ class Objective:
 
         key = x.tobytes()
         if self._last is None or key != self._key:
+            if time.perf_counter() > self._end:
+                raise FitFailedError("the fit took longer than timeout= allows")
             self._key, self._last = key, derivatives(self._products, x, self._REML)
         return self._last
 
@@ -139,7 +144,7 @@ class Objective:
         return self._at(x).information
 
 
-def _start(products: CrossProducts, REML: bool) -> Any:
+def _start(products: CrossProducts, REML: bool, end: float) -> Any:
     """A start from the models with one factor each, which cost little."""
     from lmerbridge.engines.optimum import roughly
 
@@ -149,7 +154,7 @@ def _start(products: CrossProducts, REML: bool) -> Any:
     for index in range(len(products.factors)):
         own = [i for i, term in enumerate(products.terms) if term.factor == index]
         diagonal = theta_lower([sizes[i] for i in own]) == 0
-        objective = Objective(products.alone(index), REML)
+        objective = Objective(products.alone(index), REML, end)
         found = roughly(
             objective.value, objective.gradient, objective.information, diagonal, SETTINGS
         )

@@ -32,6 +32,7 @@ class GPBoostEngine:
         Feature.CORRELATED: "gpboost has independent random effects",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def status(self) -> Status:

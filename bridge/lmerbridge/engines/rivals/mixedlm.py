@@ -28,6 +28,7 @@ class MixedlmEngine:
     unsupported: Mapping[Feature, str] = {
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def status(self) -> Status:

@@ -118,6 +118,7 @@ class GlmmEngine(_Package):
         Feature.OFFSET: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
@@ -176,6 +177,7 @@ class LmePythonEngine(_Package):
         Feature.WEIGHTS: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
@@ -239,6 +241,7 @@ class InterlaceEngine(_Package):
         Feature.WEIGHTS: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:

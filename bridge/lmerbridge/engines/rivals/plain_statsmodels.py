@@ -30,6 +30,7 @@ class PlainStatsmodelsEngine:
         Feature.OFFSET: "MixedLM has no offset",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def status(self) -> Status:

@@ -13,29 +13,17 @@ from lmerbridge.engines.protocol import Feature, FitSpec, Status
 from lmerbridge.engines.rivals.report import Said, as_result
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
-from lmerbridge.rlang import RInstallation, find_r, r_session, rpy2_problem
+from lmerbridge.rlang import package_state, r_session
 
 __all__ = ["GlmmTMBEngine", "NlmeEngine"]
 
 
 def _status(package: str) -> Status:
     try:
-        r = find_r()
-        if not isinstance(r, RInstallation):
-            return Status(False, None, r.what, r.fix)
-        if package not in r.packages:
-            return Status(
-                False,
-                None,
-                f"R {r.version} has no package {package}",
-                f"sudo apt-get install --no-install-recommends r-cran-{package.lower()}",
-            )
-        problem = rpy2_problem(r)
-        if problem is not None:
-            return Status(False, r.packages[package], problem.what, problem.fix)
-        return Status(True, r.packages[package])
+        state = package_state(package)
     except Exception as error:
         return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
+    return Status(state.problem is None, state.version, state.problem, state.fix)
 
 
 def _fit(
@@ -59,6 +47,7 @@ def _fit(
             "REML": spec.REML,
             "weights": frame.weights,
         },
+        spec.timeout,
     )
     if reply.failure is not None:
         raise FitFailedError(f"{engine} could not fit {frame.formula}: {reply.failure.text}")

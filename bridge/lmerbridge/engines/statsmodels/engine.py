@@ -73,6 +73,7 @@ class StatsmodelsEngine:
         Feature.SEVERAL_CORRELATED: "MixedLM has one term of correlated effects",
         Feature.START: "this engine chooses its own starting values",
         Feature.SETTINGS: "this engine chooses its own optimizers",
+        Feature.TIMEOUT: "its fit cannot be ended from here",
     }
 
     def status(self) -> Status:

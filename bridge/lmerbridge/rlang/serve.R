@@ -1,0 +1,130 @@
+# How an R process of its own is asked: values come and go in binary over a socket of this machine,
+# by base R alone. What it is asked to do is in lmerbridge.R. The format is that of rcodec.py.
+local({
+  where <- Sys.getenv("LMERBRIDGE_R_FILES")
+  port <- as.integer(Sys.getenv("LMERBRIDGE_R_PORT"))
+  token <- Sys.getenv("LMERBRIDGE_R_TOKEN")
+  scratch <- Sys.getenv("LMERBRIDGE_R_SCRATCH")
+  Sys.unsetenv(c("LMERBRIDGE_R_FILES", "LMERBRIDGE_R_PORT", "LMERBRIDGE_R_TOKEN",
+                 "LMERBRIDGE_R_SCRATCH"))
+  # enclosed by base, so that nothing the user defines in R can stand in for our names
+  functions <- new.env(parent = baseenv())
+  functions$functions <- functions
+  eval(parse(file.path(where, "lmerbridge.R"), encoding = "UTF-8", keep.source = FALSE), functions)
+  kept <- new.env(parent = emptyenv())
+
+  line <- socketConnection("127.0.0.1", port, blocking = TRUE, open = "r+b", timeout = 31536000L)
+  writeBin(charToRaw(token), line)
+
+  whole <- function() readBin(line, "integer", 1L, 4L, endian = "little")
+  strings <- function(n) {
+    found <- if (n) readBin(line, "character", n) else character()
+    Encoding(found) <- "UTF-8"
+    found
+  }
+  get_value <- function() {
+    tag <- whole()
+    if (!length(tag)) return(stop("end"))
+    switch(as.character(tag),
+      "0" = NULL,
+      "1" = get_vector("logical"),
+      "2" = get_vector("integer"),
+      "3" = get_vector("double"),
+      "4" = {
+        n <- whole()
+        missing <- whole()
+        found <- strings(n)
+        if (missing) found[readBin(line, "integer", missing, 4L, endian = "little")] <- NA
+        found
+      },
+      "5" = {
+        n <- whole()
+        named <- whole()
+        labels <- if (named) strings(n)
+        found <- vector("list", n)
+        for (i in seq_len(n)) {
+          value <- get_value()
+          if (!is.null(value)) found[[i]] <- value
+        }
+        if (named) names(found) <- labels
+        found
+      },
+      "6" = {
+        ordered <- whole()
+        levels <- strings(whole())
+        codes <- readBin(line, "integer", whole(), 4L, endian = "little")
+        structure(codes, levels = levels, class = c(if (ordered) "ordered", "factor"))
+      },
+      "7" = get(strings(1L), envir = kept, inherits = FALSE),
+      "8" = {
+        key <- strings(1L)
+        value <- get_value()
+        assign(key, value, envir = kept)
+        value
+      },
+      "9" = {
+        rm(list = strings(whole()), envir = kept)
+        get_value()
+      },
+      stop("unknown tag ", tag))
+  }
+  get_vector <- function(kind) {
+    n <- whole()
+    dims <- whole()
+    dim <- if (dims) readBin(line, "integer", dims, 4L, endian = "little")
+    found <- switch(kind,
+      logical = as.logical(readBin(line, "integer", n, 4L, endian = "little")),
+      integer = readBin(line, "integer", n, 4L, endian = "little"),
+      double = readBin(line, "double", n, 8L, endian = "little"))
+    if (length(found) != n) stop("end")
+    if (!is.null(dim)) dim(found) <- dim
+    found
+  }
+  # a reply is written at once: many small writes would each wait for the other side
+  pieces <- list()
+  put <- function(bytes) pieces[[length(pieces) + 1L]] <<- bytes
+  put_whole <- function(x) put(writeBin(as.integer(x), raw(), 4L, endian = "little"))
+  put_strings <- function(x) if (length(x)) put(writeBin(x, raw(), useBytes = TRUE))
+  put_value <- function(x) {
+    if (is.null(x)) return(put_whole(0L))
+    if (is.character(x)) {
+      x <- enc2utf8(x)
+      missing <- which(is.na(x))
+      x[missing] <- ""
+      put_whole(c(4L, length(x), length(missing)))
+      put_strings(x)
+      if (length(missing)) put_whole(missing)
+      return(invisible())
+    }
+    if (is.list(x)) {
+      labels <- names(x)
+      put_whole(c(5L, length(x), !is.null(labels)))
+      if (!is.null(labels)) put_strings(enc2utf8(labels))
+      for (value in unname(unclass(x))) put_value(value)
+      return(invisible())
+    }
+    tag <- switch(typeof(x), logical = 1L, integer = 2L, double = 3L,
+                  stop("cannot send ", typeof(x)))
+    put_whole(c(tag, length(x), length(dim(x)), dim(x)))
+    put(if (tag == 3L) writeBin(as.vector(x), raw(), 8L, endian = "little") else
+      writeBin(as.integer(x), raw(), 4L, endian = "little"))
+  }
+
+  # what will be needed is loaded before it is asked for
+  try(suppressPackageStartupMessages(loadNamespace("lme4")), silent = TRUE)
+  repeat {
+    # what has come in is one call: its function and its arguments
+    name <- tryCatch(get_value(), error = function(e) NULL)
+    if (is.null(name)) break
+    arguments <- get_value()
+    reply <- functions$run(name, arguments)
+    put_whole(1279414092L)  # a mark, so that garbage is known for what it is
+    put_value(reply)
+    writeBin(unlist(pieces), line)
+    flush(line)
+    pieces <- list()
+    rm(arguments, reply)
+  }
+  close(line)
+  unlink(scratch, recursive = TRUE)
+})
