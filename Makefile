@@ -1,11 +1,12 @@
-# `make help` lists the targets. R=no leaves R out; PYTHON=... names another Python.
+# `make help` lists the targets. R=no leaves R out, RPY2=no rpy2; PYTHON=... names another Python.
 PYTHON ?= python3
 R ?= yes
+RPY2 ?= yes
 BIN := .venv/bin
-export PYTHON R
+export PYTHON R RPY2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel bench benchmark exactness after functions datasets golden schema clean
+.PHONY: help setup reference test lint types wheel bench faults fuzz benchmark exactness after functions datasets golden schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -31,8 +32,14 @@ types: setup ## mypy (strict) and pyright
 wheel: setup ## build the wheel and run the tests against it in an environment of its own
 	@sh scripts/test_wheel.sh
 
-bench: setup ## time fits and data transfer (needs R)
-	@$(BIN)/python benchmarks/bridge.py
+bench: setup ## time the ways to R: first fit, what the bridge adds, the pool (needs R; minutes)
+	@$(BIN)/python benchmarks/bridge.py $(ARGS)
+
+faults: setup ## 1,000 fits from 8 threads while R is killed 20 times (needs R; a minute)
+	@$(BIN)/python benchmarks/faults.py $(ARGS)
+
+fuzz: setup ## hostile names, levels, formulas and values on every engine (minutes)
+	@$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 benchmark: setup ## time the engines on the same models (needs R; some minutes)
 	@$(BIN)/python benchmarks/engines.py

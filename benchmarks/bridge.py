@@ -5,21 +5,26 @@ Each figure is the median of several runs on this machine, with the fastest and 
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import typer
 from tabulate import tabulate
 
 import lmerbridge as lb
 from lmerbridge.design import build_frame
-from lmerbridge.engines.lme4 import raw_columns
-from lmerbridge.rlang import RFactor, r_session
+from lmerbridge.engines import FitSpec
+from lmerbridge.engines.lme4 import call_arguments
+from lmerbridge.rlang import Reply, Session, r_session, restart, use
 
 ROWS: list[list[str]] = []
 
@@ -51,71 +56,147 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def main() -> None:
-    warnings.simplefilter("ignore", lb.FitWarning)
-    row("start Python", timed(python("pass"), 5))
-    row("start Python, import lmerbridge", timed(python("import lmerbridge"), 5))
-    row(
-        "start Python, first lme4 fit",
-        timed(
-            python(
-                "import lmerbridge as lb\n"
-                "lb.lmer('Reaction ~ Days + (Days | Subject)', lb.datasets.load('sleepstudy'),"
-                " engine='lme4')"
-            ),
-            3,
-        ),
-        "imports, starts R, loads lme4",
-    )
+FIRST = """
+import os, sys, time, warnings
+import lmerbridge as lb
+data = lb.datasets.load("sleepstudy")
+began = time.perf_counter()
+lb.lmer("Reaction ~ Days + (Days | Subject)", data, engine="lme4")
+print(time.perf_counter() - began)
+"""
 
-    session = r_session()
-    n = 1_000_000
-    rng = np.random.default_rng(1)
-    columns = {
-        "y": rng.normal(size=n),
-        "x": rng.normal(size=n),
-        "g": RFactor(rng.integers(0, 10_000, n), tuple(map(str, range(10_000)))),
-    }
-    row(
-        "1,000,000 rows by 3 columns into R",
-        timed(lambda: session._to_r(columns), 7),
-        "two of numbers, a factor of 10,000 levels",
-    )
 
-    sleepstudy = lb.datasets.load("sleepstudy")
-    formula = "Reaction ~ Days + (Days | Subject)"
-    inside: list[float] = []
+class Spy:
+    """A session that notes what R says of its own time."""
 
-    def fit() -> None:
-        inside.append(lb.lmer(formula, sleepstudy, engine="lme4").result.provenance.seconds)
+    def __init__(self, session: Session):
+        self.session, self.name = session, session.name
+        self.lmer: list[float] = []
+        self.all: list[float] = []
 
-    fit()
-    inside.clear()
-    whole = row("sleepstudy, lb.lmer(engine='lme4')", timed(fit, 15))
-    own = row("  of it lmer() in R", inside)
+    def call(self, function: str, arguments: Any, timeout: float | None = None) -> Reply:
+        reply = self.session.call(function, arguments, timeout)
+        if function == "fit":
+            self.lmer.append(reply.value["seconds"])
+            self.all.append(reply.value["seconds_in_all"])
+        return reply
+
+    def close(self) -> None:
+        self.session.close()
+
+
+def transport(name: str, big: pd.DataFrame, times: int) -> None:
+    """Everything of one transport."""
+    os.environ["LMERBRIDGE_R_TRANSPORT"] = name
+    restart()
+    first = []
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST], check=True, capture_output=True, text=True
+        )
+        first.append(float(done.stdout))
+    row(f"{name}: first lb.lmer() of a process", first, "starts R, loads lme4, fits sleepstudy")
+    spy = Spy(r_session())
+    before = use(spy)
+    try:
+        compared(name, spy, "sleepstudy", "Reaction ~ Days + (Days | Subject)", None, 30)
+        rows = f"{len(big):,} rows"
+        compared(name, spy, rows, "y ~ x + (x | g)", big, times)
+    finally:
+        use(before)
+
+
+def compared(
+    name: str, spy: Spy, what: str, formula: str, data: pd.DataFrame | None, times: int
+) -> None:
+    """lb.lmer() against what R says that it took."""
+    table = lb.datasets.load("sleepstudy") if data is None else data
+
+    def fit() -> object:
+        return lb.lmer(formula, table, engine="lme4")
+
+    lb.lmer("Reaction ~ 1 + (1 | Subject)", lb.datasets.load("sleepstudy"), engine="lme4")
+    spy.lmer.clear()
+    spy.all.clear()
+    seconds = timed(fit, times)
+    whole = row(f"{name}: {what}", seconds)
+    own = row("  of it R, all that is asked of it", spy.all, "lmer() and what results are made of")
+    alone = row("  of that lmer()", spy.lmer)
+    adds = statistics.median(a - b for a, b in zip(seconds, spy.all, strict=True))
     ROWS.append(
         [
             "  the bridge adds",
-            f"{1000 * (whole - own):,.1f}",
+            f"{1000 * adds:,.1f}",
             "",
             "",
-            "extraction of all results and conditional variances included",
+            f"{100 * adds / own:.1f} % of R's time; {100 * (whole - alone) / alone:.1f} % of lmer()'s",
         ]
     )
-    row(
-        "sleepstudy, lb.lmer(engine='statsmodels')",
-        timed(lambda: lb.lmer(formula, sleepstudy, engine="statsmodels"), 7),
-    )
-    m = lb.lmer(formula, sleepstudy, engine="lme4")
-    row("summary() text", timed(lambda: str(m.summary()), 15))
 
-    big = pd.DataFrame({"y": columns["y"], "x": columns["x"], "g": np.asarray(columns["g"].codes)})
+
+def pool(name: str, data: pd.DataFrame) -> None:
+    """The same fits by one R process, and by one for each core."""
+    cores = os.cpu_count() or 1
+    for workers in sorted({1, cores}):
+        os.environ["LMERBRIDGE_R_WORKERS"] = str(workers)
+        restart()
+        with ThreadPoolExecutor(workers) as threads:
+
+            def fit(_: object) -> object:
+                return lb.lmer("y ~ x + (x | g)", data, engine="lme4")
+
+            list(threads.map(fit, range(workers)))
+            began = time.perf_counter()
+            list(threads.map(fit, range(8 * cores)))
+            seconds = time.perf_counter() - began
+        ROWS.append(
+            [
+                f"{name}: {8 * cores} fits of {len(data):,} rows, {workers} R processes",
+                f"{1000 * seconds:,.1f}",
+                "",
+                "",
+                f"on {cores} cores",
+            ]
+        )
+    os.environ.pop("LMERBRIDGE_R_WORKERS")
+
+
+def simulated(n: int) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    groups = n // 100
+    g, x = rng.integers(0, groups, n), rng.normal(size=n)
+    y = 1 + 0.5 * x + rng.normal(size=groups)[g] + 0.3 * rng.normal(size=groups)[g] * x
+    return pd.DataFrame({"y": y + rng.normal(size=n), "x": x, "g": g})
+
+
+def main(rows: int = 1_000_000, times: int = 3) -> None:
+    """Time both transports that are a process of their own."""
+    warnings.simplefilter("ignore", lb.FitWarning)
+    row("start Python", timed(python("pass"), 5))
+    row("start Python, import lmerbridge", timed(python("import lmerbridge"), 5))
+    big = simulated(rows)
     row(
-        "model frame of 1,000,000 rows, y ~ x + (x | g)",
+        f"model frame of {rows:,} rows, y ~ x + (x | g)",
         timed(lambda: build_frame("y ~ x + (x | g)", big), 3),
     )
-    frame = build_frame("y ~ x + (x | g)", big)
-    row("its columns into R", timed(lambda: session._to_r(raw_columns(frame)), 5))
+    for name in ("rpy2-worker", "rscript"):
+        transport(name, big, times)
+        arguments = call_arguments(build_frame("y ~ x + (x | g)", big), FitSpec())
+        restart()
+        session = r_session()
+        session.call("versions", {})
+        row(
+            f"{name}: its columns into R",
+            timed(lambda s=session, a=arguments: s.call("length", {"x": a["columns"]}), 1),
+        )
+        row(
+            "  where they are already",
+            timed(lambda s=session, a=arguments: s.call("length", {"x": a["columns"]}), 5),
+        )
+        pool(name, simulated(20_000))
+    sleepstudy = lb.datasets.load("sleepstudy")
+    m = lb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, engine="lme4")
+    row("summary() text", timed(lambda: str(m.summary()), 15))
     print(
         tabulate(
             ROWS,
@@ -127,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

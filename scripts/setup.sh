@@ -76,10 +76,13 @@ from lmerbridge.rlang import RInstallation, find_r, rpy2_problem, rpy2_requireme
 r = find_r(())
 if isinstance(r, RInstallation) and rpy2_problem(r) is not None:
     print(rpy2_requirement(r.number))')
-    if [ -n "$requirement" ]; then
+    if [ "${RPY2:-yes}" = no ]; then
+      say "leaving rpy2 out: R is used through Rscript"
+    elif [ -n "$requirement" ]; then
       say "installing $requirement, which fits $(Rscript --version 2>&1)"
       # ABI mode needs neither a compiler nor R's development files
-      RPY2_CFFI_MODE=ABI $VENV/bin/pip install --quiet --disable-pip-version-check "$requirement"
+      RPY2_CFFI_MODE=ABI $VENV/bin/pip install --quiet --disable-pip-version-check "$requirement" ||
+        say "rpy2 could not be installed: R is used through Rscript"
     fi
     touch $VENV/.setup-r
   else
