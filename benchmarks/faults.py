@@ -50,9 +50,15 @@ def children() -> int:
     return count
 
 
+def folders() -> set[Path]:
+    """What R processes of ours have among the temporary files."""
+    return set(Path(tempfile.gettempdir()).glob("lmerbridge-*"))
+
+
 def run(transport: str, fits: int, threads: int, kills: int, seed: int) -> bool:
     os.environ["LMERBRIDGE_R_TRANSPORT"] = transport
     restart()
+    there = folders()
     chance = random.Random(seed)
     data = {name: lb.datasets.load(name) for name, _ in MODELS}
     want = [
@@ -118,7 +124,7 @@ def run(transport: str, fits: int, threads: int, kills: int, seed: int) -> bool:
     killer.join()
     seconds = time.perf_counter() - began
     restart()
-    left = children(), len(list(Path(tempfile.gettempdir()).glob("lmerbridge-*")))
+    left = children(), len(folders() - there)
     print(f"  {sum(killed.values())} kills: {dict(killed)}; {fits / seconds:.0f} fits per second")
     for outcome, count in outcomes.most_common():
         print(f"  {count:5} {outcome}")

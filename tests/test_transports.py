@@ -798,10 +798,15 @@ class TestPrograms:
         assert not Path(f"/proc/{out.split()[-1]}").exists()
         assert folders() == set()
 
-    def test_r_ends_when_python_is_killed(self, name, own_folder):
+    @pytest.mark.parametrize("busy", [False, True])
+    def test_r_ends_when_python_is_killed(self, name, own_folder, busy):
         needs(name)
         running = program(
-            "print(*r_session().processes(), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)",
+            "print(*r_session().processes(), flush=True)\n"
+            "call = lambda: r_session().call('Sys.sleep', {'time': 1.0})\n"
+            + ("threading.Thread(target=call).start()\n" if busy else "")
+            + "threading.Event().wait(0.3)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)",
             LMERBRIDGE_R_TRANSPORT=name,
         )
         out, _ = running.communicate(timeout=60)

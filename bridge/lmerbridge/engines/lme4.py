@@ -140,7 +140,7 @@ def r_object(frame: ModelFrame, spec: FitSpec) -> Any:
     ------
     EngineUnavailableError, FitFailedError
     """
-    return in_process().object("fitted_model", call_arguments(frame, spec))
+    return in_process().object("fitted_object", call_arguments(frame, spec))
 
 
 def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:

@@ -27,6 +27,7 @@ __all__ = ["START", "Child", "GoneError"]
 START = 60.0  # seconds that a process may take to connect
 STALL = 30.0  # seconds that a message may pause
 POLL = 0.02
+LONGEST = 1 << 28  # bytes of a text
 
 
 class GoneError(FitFailedError):
@@ -203,6 +204,8 @@ class Child:
                 raise self.gone() from error
             if not part:
                 raise self.gone()
+            if len(rest) > LONGEST:
+                raise ValueError("a text without end")
             pieces = part.split(b"\0", count - len(found))
             complete = pieces[:-1]
             if len(complete) == count - len(found):

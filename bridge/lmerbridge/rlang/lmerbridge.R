@@ -115,6 +115,9 @@ fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = 
   eval(as.call(call), environment)
 }
 
+# The same for those who want the object; what R says of the fit is in the result.
+fitted_object <- function(...) suppressMessages(suppressWarnings(fitted_model(...)))
+
 describe <- function(m, conditional = TRUE) {
   get <- function(name) lme4::getME(m, name)
   cnms <- get("cnms")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmerbridge.errors import EngineUnavailableError, FitFailedError
+from lmerbridge.errors import EngineUnavailableError
 from lmerbridge.rlang import rcodec
 from lmerbridge.rlang.blobs import Ledger
 from lmerbridge.rlang.child import START, Child, GoneError
@@ -90,7 +90,11 @@ class _ProcessSession:
         """
         refuse_nul(dict(arguments))
         self.start()
-        pieces = self._request(function, self.ledger.prepared(dict(arguments)))
+        try:
+            pieces = self._request(function, self.ledger.prepared(dict(arguments)))
+        except BaseException:
+            self.kill()  # the ledger says that it knows what was never sent
+            raise
         end = None if timeout is None else time.monotonic() + timeout
         try:
             self.child.send(pieces, end)
@@ -191,13 +195,7 @@ class RscriptSession(_ProcessSession):
         super().__init__(Child(command, environment, "R"))
 
     def _request(self, function: str, arguments: Value) -> list[Any]:
-        try:
-            return [*rcodec.encode(function), *rcodec.encode(arguments)]
-        except FitFailedError:
-            raise
-        except Exception:
-            self.kill()  # the ledger says that it knows what was never sent
-            raise
+        return [*rcodec.encode(function), *rcodec.encode(arguments)]
 
     def _reply(self) -> Reply:
         answer = rcodec.decode(self.child.read, self.child.texts, self.child.flowing)

@@ -13,7 +13,15 @@ local({
   eval(parse(file.path(where, "lmerbridge.R"), encoding = "UTF-8", keep.source = FALSE), functions)
   kept <- new.env(parent = emptyenv())
 
-  line <- socketConnection("127.0.0.1", port, blocking = TRUE, open = "r+b", timeout = 31536000L)
+  # whatever ends this, the temporary files go
+  give_up <- function(e) {
+    unlink(scratch, recursive = TRUE)
+    quit("no", status = 1L)
+  }
+  line <- tryCatch(
+    suppressWarnings(socketConnection("127.0.0.1", port, blocking = TRUE, open = "r+b",
+                                      timeout = 31536000L)),
+    error = give_up)
   writeBin(charToRaw(token), line)
 
   whole <- function() readBin(line, "integer", 1L, 4L, endian = "little")
@@ -116,11 +124,11 @@ local({
     # what has come in is one call: its function and its arguments
     name <- tryCatch(get_value(), error = function(e) NULL)
     if (is.null(name)) break
-    arguments <- get_value()
+    arguments <- tryCatch(get_value(), error = give_up)
     reply <- functions$run(name, arguments)
     put_whole(1279414092L)  # a mark, so that garbage is known for what it is
     put_value(reply)
-    writeBin(unlist(pieces), line)
+    tryCatch(writeBin(unlist(pieces), line), error = give_up)
     flush(line)
     pieces <- list()
     rm(arguments, reply)
