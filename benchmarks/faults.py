@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -53,6 +54,15 @@ def children() -> int:
 def folders() -> set[Path]:
     """What R processes of ours have among the temporary files."""
     return set(Path(tempfile.gettempdir()).glob("lmerbridge-*"))
+
+
+def _killed(processes: list[int], how: signal.Signals, chance: random.Random) -> bool:
+    """Whether there was one to kill; it may have ended by itself meanwhile."""
+    try:
+        os.kill(chance.choice(processes), how)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
 
 
 def run(transport: str, fits: int, threads: int, kills: int, seed: int) -> bool:
@@ -102,10 +112,9 @@ def run(transport: str, fits: int, threads: int, kills: int, seed: int) -> bool:
                 time.sleep(0.005)
             time.sleep(chance.random() * 0.05)
             how = chance.choice([signal.SIGKILL, signal.SIGSEGV])
-            processes = session.processes()
-            if processes:
-                os.kill(chance.choice(processes), how)
-                killed[how.name] += 1
+            while not _killed(session.processes(), how, chance):
+                time.sleep(0.005)
+            killed[how.name] += 1
 
     began = time.perf_counter()
     killer = threading.Thread(target=kill)
@@ -143,10 +152,12 @@ def main(
     """Run it through every transport that is a process of its own."""
     warnings.simplefilter("ignore", lb.FitWarning)
     os.environ["LMERBRIDGE_R_WORKERS"] = str(workers)
+    tempfile.tempdir = tempfile.mkdtemp(prefix="faults-")  # what is left there is of this run
     well = True
     for transport in (name for name in TRANSPORTS if name != "rpy2"):
         print(f"{transport}: {fits} fits, {threads} threads, {workers} R processes")
         well &= run(transport, fits, threads, kills, seed)
+    shutil.rmtree(tempfile.tempdir)
     print("all well" if well else "NOT WELL")
     sys.exit(0 if well else 1)
 
