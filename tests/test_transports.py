@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
 import io
+import json
+import mmap
 import multiprocessing
 import os
 import signal
@@ -20,7 +23,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lmerbridge as lb
-from lmerbridge.crosscheck import compare, of_result
 from lmerbridge.design import build_frame
 from lmerbridge.engines import FitSpec, load_engine
 from lmerbridge.engines.lme4 import call_arguments
@@ -30,7 +32,7 @@ from lmerbridge.errors import (
     FitFailedError,
     UnsupportedModelError,
 )
-from lmerbridge.rlang import FakeSession, RFactor, RLogical, r_session, use
+from lmerbridge.rlang import FakeSession, RFactor, RLogical, placement, r_session, restart, use
 from lmerbridge.rlang.blobs import LARGE, Forget, Kept, Known, Ledger, resolved
 from lmerbridge.rlang.child import Child
 from lmerbridge.rlang.pool import Pool, wanted_workers
@@ -253,16 +255,12 @@ WHICH = [
 
 @pytest.mark.r
 @pytest.mark.parametrize("which", WHICH)
-def test_bits(simulated, which, monkeypatch):
-    """R is given the same bytes by every transport, and what it answers arrives as it is: so its
-    results are bit-identical as far as its own are. (lme4's last bits depend on the addresses
-    that its numbers have: the same Rscript, run twice, can give two answers.)
-    """
+def test_bits(simulated, which):
+    """R is given the same bytes by every transport, and what it answers arrives as it is."""
     formula, data, arguments = models(simulated)[which]
     frame = lb.lmer(formula, data, engine="lme4", **arguments).frame
     given = call_arguments(frame, FitSpec(REML=arguments.get("REML", True)))
     answered = r_session("rscript").call("fit", given).value
-    answered["seconds"] = 0.25
     wanted = None
     for name in NAMES[:3]:
         if name == "rscript" or HAS_RPY2:
@@ -289,18 +287,109 @@ def assert_same(found, wanted):
         assert found == wanted
 
 
+def result_of(which, transport, simulated, monkeypatch):
+    """The whole result, but for the time that it took."""
+    formula, data, arguments = models(simulated)[which]
+    monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", transport)
+    found = json.loads(lb.lmer(formula, data, engine="lme4", **arguments).to_json())
+    assert found["provenance"].pop("seconds") > 0
+    return found
+
+
 @pytest.mark.r
 @pytest.mark.parametrize("which", WHICH)
-def test_results_agree(simulated, which, monkeypatch):
-    """The same with the addresses that chance gave: what lme4 itself may differ by."""
-    formula, data, arguments = models(simulated)[which]
+def test_results_are_bit_identical(simulated, which, monkeypatch):
+    """By every transport, each of which has chosen its addresses at random (JSON holds numbers to
+    the bit).
+    """
+    wanted = result_of(which, "rscript", simulated, monkeypatch)
+    for name in NAMES[1:3] if HAS_RPY2 else ():
+        assert result_of(which, name, simulated, monkeypatch) == wanted
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_results_do_not_depend_on_the_process(simulated, name, monkeypatch):
+    """With crossed random effects lme4's last bits do, by where its library lies."""
+    needs(name)
     found = []
-    for name in NAMES[:3]:
-        if name == "rscript" or HAS_RPY2:
-            monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", name)
-            found.append(of_result(lb.lmer(formula, data, engine="lme4", **arguments).result))
-    for other in found[1:]:
-        assert [c for c in compare(found[0], other) if not c.agrees] == []
+    for _ in range(4):
+        restart()
+        found.append(result_of("crossed", name, simulated, monkeypatch))
+    assert found[1:] == found[:-1]
+
+
+class Started:
+    """What was started: its libraries lie at random."""
+
+    def __init__(self, log, highest):
+        self.number, self.log, self.highest = len(log), log, highest
+        log.append("started")
+
+    def kill(self):
+        self.log[self.number] = "killed"
+
+    def close(self):
+        self.log[self.number] += " and closed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's addresses")
+class TestPlacement:
+    def started(self, monkeypatch, *addresses):
+        monkeypatch.setattr(placement, "_highest", lambda number, _: addresses[number])
+        log = []
+        found = placement.started_well_placed(lambda: Started(log, addresses[len(log)]))
+        return found.highest, log
+
+    @pytest.mark.parametrize("good", [0x7F00_A000_1000, 0x7F01_FFFF_F000])
+    def test_the_first_that_lies_well(self, monkeypatch, good):
+        # not enough room below the second: what follows would lie elsewhere
+        bad = (0x7F00_7FFF_F000, 0x7F00_9000_0000)
+        assert self.started(monkeypatch, *bad, good) == (
+            good,
+            ["killed and closed", "killed and closed", "started"],
+        )
+
+    def test_addresses_that_are_not_random(self, monkeypatch):
+        _, log = self.started(monkeypatch, *[0x7F00_0000_0000] * 3)
+        assert log == ["killed and closed", "started"]
+
+    def test_unknown_addresses(self, monkeypatch):
+        assert self.started(monkeypatch, None) == (None, ["started"])
+
+    def test_an_end_of_the_tries(self, monkeypatch):
+        addresses = [0x7F00_0000_0000 + i * 0x1000 for i in range(99)]
+        _, log = self.started(monkeypatch, *addresses)
+        assert log == ["killed and closed"] * placement.TRIES + ["started"]
+
+    def test_in_this_process(self):
+        def mapped():
+            with contextlib.closing(mmap.mmap(-1, 1 << 22, mmap.MAP_PRIVATE)) as found:
+                start = ctypes.c_char.from_buffer(found)
+                address = ctypes.addressof(start)
+                del start
+                return address
+
+        def kept_free():
+            lines = Path("/proc/self/maps").read_text().splitlines()
+            ends = [line.split()[0].split("-") for line in lines if "---p" in line]
+            return sum(int(end, 16) - int(start, 16) for start, end in ends)
+
+        before = kept_free()
+        with placement.lme4_well_placed():
+            assert mapped() & (1 << 31)
+        assert kept_free() < before + (1 << 24)
+
+    @pytest.mark.r
+    @pytest.mark.parametrize("name", list(PROCESSES))
+    def test_r_in_a_process(self, name):
+        needs(name)
+        session = PROCESSES[name]()
+        session.call("versions", {})
+        maps = Path(f"/proc/{session.number}/maps").read_text().splitlines()
+        session.close()
+        (first, *_) = [line for line in maps if line.endswith("/lme4.so")]
+        assert int(first.split("-")[0], 16) & (1 << 31)
 
 
 class TestFake:
@@ -363,6 +452,21 @@ def in_the_middle(session):
     return session.number
 
 
+@contextlib.contextmanager
+def a_signal_soon(calls_go_on):
+    """SIGINT while the body waits, which it must end."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.siginterrupt(signal.SIGINT, not calls_go_on)
+    began = time.monotonic()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        assert time.monotonic() - began < 10
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 @pytest.mark.r
 class TestFaults:
     def test_timeout(self, alone):
@@ -406,11 +510,11 @@ class TestFaults:
         else:
             assert "cannot allocate" in failure.text
 
-    def test_interrupt(self, alone):
-        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            alone.call("Sys.sleep", {"time": 60.0})
+    @pytest.mark.parametrize("calls_go_on", [False, True])
+    def test_interrupt(self, alone, calls_go_on):
+        """Whatever the handler does to a system call: that of polars lets it go on."""
+        with a_signal_soon(calls_go_on):
+            alone.call("Sys.sleep", {"time": 20.0})
         assert not alone.alive
 
 
@@ -506,7 +610,7 @@ def test_garbage_on_the_line(texts, own_folder):
 
 
 def test_a_message_that_stops_in_the_middle(monkeypatch):
-    monkeypatch.setattr("lmerbridge.rlang.child.STALL", 0.3)
+    monkeypatch.setattr("lmerbridge.rlang.line.STALL", 0.3)
     with pytest.raises(FitFailedError, match="stopped in the middle of a message"):
         Impostor(whole(MARK, 3, 1000, 0)).call("list", {"x": 1.0})
 
@@ -631,13 +735,13 @@ class TestLedger:
 def test_data_is_sent_once(alone, simulated, monkeypatch):
     big = simulated.loc[np.repeat(simulated.index, 100)].reset_index(drop=True)
     sizes = []
-    send = alone.child.send
+    send = alone.child.line.send
 
-    def counted(pieces, end):
+    def counted(pieces):
         sizes.append(sum(memoryview(p).nbytes for p in pieces))
-        send(pieces, end)
+        send(pieces)
 
-    monkeypatch.setattr(alone.child, "send", counted)
+    monkeypatch.setattr(alone.child.line, "send", counted)
     for formula in ("y ~ x + (1 | g)", "y ~ x + (x | g)", "y ~ 1 + (1 | g)"):
         frame = build_frame(formula, big)
         assert alone.call("fit", call_arguments(frame, FitSpec())).failure is None
@@ -720,6 +824,19 @@ class TestThreads:
             assert len(pool.processes()) == 3
             assert found <= set(pool.processes())
         finally:
+            pool.close()
+
+    def test_waiting_for_a_process_can_be_interrupted(self):
+        pool = Pool(RscriptSession, 1, "rscript")
+        busy, _ = long_call(pool, 12.0)
+        time.sleep(0.3)
+        try:
+            with a_signal_soon(calls_go_on=True):
+                pool.call("list", {"x": 1.0})
+        finally:
+            for number in pool.processes():
+                os.kill(number, signal.SIGKILL)
+            busy.join()
             pool.close()
 
     def test_a_pool_is_no_larger_than_asked(self):

@@ -154,10 +154,14 @@ def _fit_named(name: str, frame: ModelFrame, spec: FitSpec) -> FitResult:
     return engine.fit(frame, spec)
 
 
+def _wanted(engine: str) -> str:
+    """The engine named, or the default that ``LMERBRIDGE_ENGINE`` sets."""
+    return (os.environ.get("LMERBRIDGE_ENGINE") or "auto") if engine == "auto" else engine
+
+
 def prepare(engine: str) -> None:
     """Let the engine that will fit begin to start, while the model frame is made."""
-    if engine == "auto":
-        engine = os.environ.get("LMERBRIDGE_ENGINE", "auto") or "auto"
+    engine = _wanted(engine)
     name = AUTO_ORDER[0] if engine == "auto" else engine
     if name in _BUILT_IN and name not in _registered:
         begin = getattr(load_engine(name), "begin", None)
@@ -173,8 +177,7 @@ def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:
     EngineUnavailableError, UnsupportedModelError, FitFailedError
         A named engine never falls back to another.
     """
-    if engine == "auto":
-        engine = os.environ.get("LMERBRIDGE_ENGINE", "auto") or "auto"
+    engine = _wanted(engine)
     if engine != "auto":
         return _fit_named(engine, frame, spec)
     skipped: list[Skipped] = []

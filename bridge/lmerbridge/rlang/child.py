@@ -18,16 +18,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lmerbridge.errors import EngineUnavailableError, FitFailedError
+from lmerbridge.rlang.line import Line
 
 __all__ = ["START", "Child", "GoneError"]
 
 START = 60.0  # seconds that a process may take to connect
-STALL = 30.0  # seconds that a message may pause
 POLL = 0.02
-LONGEST = 1 << 28  # bytes of a text
 
 
 class GoneError(FitFailedError):
@@ -51,8 +49,7 @@ class Child:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._scratch = tempfile.mkdtemp(prefix="lmerbridge-")
         self._server = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self._line: socket.socket | None = None
-        self._reader: Any = None
+        self._line: Line | None = None
         port = self._server.getsockname()[1]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed program
@@ -105,10 +102,7 @@ class Child:
                 if self._is_ours(line):
                     break
                 line.close()  # somebody else on this machine
-            line.settimeout(None)
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._line = line
-            self._reader = line.makefile("rb", buffering=1 << 20)
+            self._line = Line(line)
         except BaseException:
             self.kill()
             raise
@@ -126,6 +120,12 @@ class Child:
         return secrets.compare_digest(found, self._token)
 
     @property
+    def line(self) -> Line:
+        """To the process, once it has connected."""
+        assert self._line is not None
+        return self._line
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -133,109 +133,6 @@ class Child:
     def number(self) -> int:
         """Its process id."""
         return self._process.pid
-
-    def send(self, pieces: Sequence[Any], end: float | None) -> None:
-        """Write all pieces.
-
-        Raises
-        ------
-        GoneError
-        TimeoutError
-        """
-        line = self._line
-        assert line is not None
-        self._limit(end)
-        try:
-            small = bytearray()
-            for piece in pieces:
-                view = memoryview(piece).cast("B") if not isinstance(piece, bytes) else piece
-                if len(view) < 1 << 16:
-                    small += view
-                    continue
-                if small:
-                    line.sendall(small)
-                    small = bytearray()
-                line.sendall(view)
-            if small:
-                line.sendall(small)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise self.gone() from error
-
-    def read(self, count: int) -> bytearray:
-        """So many bytes.
-
-        Raises
-        ------
-        GoneError
-        TimeoutError
-        """
-        data = bytearray(count)
-        view, done = memoryview(data), 0
-        while done < count:
-            try:
-                got = self._reader.readinto(view[done:])
-            except TimeoutError:
-                raise
-            except (OSError, ValueError) as error:
-                raise self.gone() from error
-            if not got:
-                raise self.gone()
-            done += got
-        return data
-
-    def texts(self, count: int) -> list[bytes]:
-        """So many texts that end with 0.
-
-        Raises
-        ------
-        GoneError
-        TimeoutError
-        """
-        found: list[bytes] = []
-        rest = b""
-        while len(found) < count:
-            try:
-                part = self._reader.peek(1)
-            except TimeoutError:
-                raise
-            except (OSError, ValueError) as error:
-                raise self.gone() from error
-            if not part:
-                raise self.gone()
-            if len(rest) > LONGEST:
-                raise ValueError("a text without end")
-            pieces = part.split(b"\0", count - len(found))
-            complete = pieces[:-1]
-            if len(complete) == count - len(found):
-                used = sum(len(p) + 1 for p in complete)
-            else:
-                used = len(part)
-            self._reader.read(used)
-            if complete:
-                complete[0] = rest + complete[0]
-                rest = b""
-            found += complete
-            if used == len(part):
-                rest += pieces[-1]
-        return found
-
-    def limit(self, end: float | None) -> None:
-        """Reading and writing from now on is over at ``end`` (of ``time.monotonic``)."""
-        self._limit(end)
-
-    def flowing(self) -> None:
-        """What was begun to be sent must go on: a pause in it from now on is a ``TimeoutError``."""
-        assert self._line is not None
-        self._line.settimeout(STALL)
-
-    def _limit(self, end: float | None) -> None:
-        assert self._line is not None
-        if end is None:
-            self._line.settimeout(None)
-            return
-        self._line.settimeout(max(end - time.monotonic(), 1e-3))
 
     def gone(self) -> GoneError:
         """The error that says how the process ended."""
@@ -297,10 +194,9 @@ class Child:
         self._said.close()
 
     def _close_line(self) -> None:
-        for part in (self._reader, self._line, self._server):
-            if part is not None:
-                with contextlib.suppress(OSError):
-                    part.close()
+        if self._line is not None:
+            self._line.close()
+        self._server.close()
 
     def let_go(self) -> None:
         """Forget it without ending it: what a fork does with its parent's."""

@@ -158,6 +158,7 @@ describe <- function(m, conditional = TRUE) {
   }
   info <- m@optinfo
   components <- get("devcomp")$cmp
+  if (!get("p")) components[["ldRX2"]] <- 0  # lme4 leaves there what was in memory
   REML <- lme4::isREML(m)
   log_likelihood <- stats::logLik(m)
   list(

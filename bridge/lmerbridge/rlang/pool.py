@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from lmerbridge.errors import DataError, EngineUnavailableError
 from lmerbridge.rlang.child import GoneError
+from lmerbridge.rlang.line import MOMENT
 from lmerbridge.rlang.values import PooledSession, Reply, Value
 
 __all__ = ["Pool", "wanted_workers"]
@@ -77,7 +78,8 @@ class Pool:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     raise GoneError("every R process was busy for the whole timeout")
-                self._change.wait(left)
+                # a moment at a time: see line.py
+                self._change.wait(MOMENT if left is None else min(left, MOMENT))
         try:
             session = self._make()
         finally:

@@ -15,6 +15,7 @@ from lmerbridge.rlang import rcodec
 from lmerbridge.rlang.blobs import Ledger
 from lmerbridge.rlang.child import START, Child, GoneError
 from lmerbridge.rlang.discover import rscript_path
+from lmerbridge.rlang.placement import started_well_placed
 from lmerbridge.rlang.values import Reply, Value, refuse_nul, reply_of
 from lmerbridge.rlang.worker import dumped, loaded
 
@@ -30,6 +31,13 @@ def _utf8(environment: dict[str, str]) -> dict[str, str]:
     ):
         environment["LC_ALL"] = "C.UTF-8" if sys.platform != "darwin" else "en_US.UTF-8"
     return environment
+
+
+def _rscript() -> str:
+    script, wrong = rscript_path()
+    if script is None:
+        raise EngineUnavailableError(wrong or "R is not installed (no Rscript found)")
+    return script
 
 
 class _ProcessSession:
@@ -57,11 +65,15 @@ class _ProcessSession:
         if not self._ready:
             try:
                 self.child.connect()
-                self.child.limit(time.monotonic() + START)
+                self.child.line.limit(time.monotonic() + START)
                 self._greet()
-            except (GoneError, TimeoutError, ValueError) as error:
+            except (TimeoutError, ValueError) as error:
                 self.kill()
                 raise EngineUnavailableError(f"{self.child.what} did not start: {error}") from error
+            except OSError as error:
+                raise EngineUnavailableError(
+                    f"{self.child.what} did not start: {self.child.gone()}"
+                ) from error
             except BaseException:
                 self.kill()
                 raise
@@ -97,8 +109,8 @@ class _ProcessSession:
             raise
         end = None if timeout is None else time.monotonic() + timeout
         try:
-            self.child.send(pieces, end)
-            self.child.limit(end)
+            self.child.line.limit(end)
+            self.child.line.send(pieces)
             return self._reply()
         except TimeoutError:
             self.kill()
@@ -110,6 +122,8 @@ class _ProcessSession:
             raise GoneError(
                 f"R did not answer within {timeout:g} s and was ended; the next call starts another"
             ) from None
+        except OSError as error:
+            raise self.child.gone() from error
         except (rcodec.BadReplyError, ValueError, KeyError, TypeError, MemoryError) as error:
             self.kill()
             raise GoneError(
@@ -144,9 +158,7 @@ class WorkerSession(_ProcessSession):
 
     def __init__(self) -> None:
         environment = _utf8(dict(os.environ))
-        script, wrong = rscript_path()
-        if script is None:
-            raise EngineUnavailableError(wrong or "R is not installed (no Rscript found)")
+        script = _rscript()
         # rpy2 asks the R on the path for its home: let that be the R that Rscript belongs to
         environment["PATH"] = os.pathsep.join(
             (str(Path(script).parent), environment.get("PATH", ""))
@@ -157,7 +169,9 @@ class WorkerSession(_ProcessSession):
         if importlib.util.find_spec("_rinterface_cffi_api") is None:
             environment.setdefault("RPY2_CFFI_MODE", "ABI")  # else rpy2 prints that it tries both
         command = [sys.executable, str(FILES / "worker.py")]
-        super().__init__(Child(command, environment, "R's worker process"))
+        super().__init__(
+            started_well_placed(lambda: Child(command, environment, "R's worker process"))
+        )
 
     def _greet(self) -> None:
         problem = self._loaded()
@@ -166,7 +180,8 @@ class WorkerSession(_ProcessSession):
             raise EngineUnavailableError(str(problem))
 
     def _loaded(self) -> Any:
-        return loaded(self.child.read, self.child.flowing)
+        line = self.child.line
+        return loaded(line.read, line.flowing)
 
     def _request(self, function: str, arguments: Value) -> list[Any]:
         return dumped((function, arguments))
@@ -184,21 +199,20 @@ class RscriptSession(_ProcessSession):
     name = "rscript"
 
     def __init__(self) -> None:
-        script, wrong = rscript_path()
-        if script is None:
-            raise EngineUnavailableError(wrong or "R is not installed (no Rscript found)")
+        script = _rscript()
         environment = _utf8(
             {k: v for k, v in os.environ.items() if k not in ("R_HOME", "LD_LIBRARY_PATH")}
         )
         environment["LMERBRIDGE_R_FILES"] = str(FILES)
         command = [script, "--no-init-file", "--no-site-file", str(FILES / "serve.R")]
-        super().__init__(Child(command, environment, "R"))
+        super().__init__(started_well_placed(lambda: Child(command, environment, "R"), "R"))
 
     def _request(self, function: str, arguments: Value) -> list[Any]:
         return [*rcodec.encode(function), *rcodec.encode(arguments)]
 
     def _reply(self) -> Reply:
-        answer = rcodec.decode(self.child.read, self.child.texts, self.child.flowing)
+        line = self.child.line
+        answer = rcodec.decode(line.read, line.texts, line.flowing)
         try:
             return reply_of(answer)
         except AttributeError as error:

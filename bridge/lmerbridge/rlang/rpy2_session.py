@@ -6,6 +6,7 @@ context variables nor anything that other users of rpy2 set can change what R re
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -25,6 +26,7 @@ from lmerbridge.errors import (
 )
 from lmerbridge.rlang.blobs import Ledger, resolved
 from lmerbridge.rlang.discover import RInstallation, find_r, rpy2_problem
+from lmerbridge.rlang.placement import lme4_well_placed
 from lmerbridge.rlang.values import (
     Reply,
     RFactor,
@@ -120,6 +122,8 @@ class Rpy2Session:
                 raise EngineUnavailableError(f"R does not start: {error}") from error
             self._run = self._load()
             self._bound = self._ri.baseenv["new.env"](parent=self._ri.baseenv["emptyenv"]())
+            with lme4_well_placed(), self._quiet(), contextlib.suppress(Exception):
+                self._ri.baseenv["loadNamespace"]("lme4")  # its absence is told by who needs it
         self._kept: dict[str, Any] = {}
         self._ledger = Ledger()
 

@@ -1,0 +1,113 @@
+"""Where in memory lme4's code lies, which decides the last bits of its results.
+
+With several grouping factors, lme4 (1.1-31 at least) takes one of two elimination orders by bit 31
+of the address at which its library was loaded. Linux draws that address anew for every process:
+the same R, run twice, gives answers about 1e-10 apart. For one result from all transports,
+processes and runs the bit is always set here: a process of ours is started again until it is, and
+in this process the addresses without it are kept taken while lme4 is loaded. Where that cannot be
+done, and on other systems, lme4's answer is as good, but its last bits are chance's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+__all__ = ["lme4_well_placed", "started_well_placed"]
+
+BIT = 1 << 31
+BELOW = 1 << 29  # bytes, more than is loaded between the first library and lme4's
+TRIES = 20
+LIBRARY = re.compile(r"/[^/]*\.so[^/]*$")
+PATIENCE = 0.3  # seconds that a script may take to become the program
+ROOM = 1 << 24  # bytes, more than lme4's library has
+
+
+class _Process(Protocol):
+    @property
+    def number(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Started = TypeVar("Started", bound=_Process)
+
+
+def started_well_placed(start: Callable[[], Started], program: str | None = None) -> Started:
+    """A process whose libraries will lie as wanted, if Linux allows it in so many tries.
+
+    Parameters
+    ----------
+    start : callable
+        Starts it.
+    program : str, optional
+        The name of the program that what is started becomes at last, where that is a script.
+    """
+    process = start()
+    if sys.platform != "linux":
+        return process
+    before = None
+    for _ in range(TRIES):
+        highest = _highest(process.number, program)
+        if highest is None or highest == before or (highest - BELOW) & highest & BIT:
+            break
+        process.kill()
+        process.close()
+        process, before = start(), highest
+    return process
+
+
+def _highest(number: int, program: str | None) -> int | None:
+    """The address of the library that the kernel itself loads; others come below it."""
+    folder = Path(f"/proc/{number}")
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if program is None or (folder / "exe").readlink().name == program:
+                lines = (folder / "maps").read_text(errors="replace").splitlines()
+                found = [int(x.split("-", 1)[0], 16) for x in lines if LIBRARY.search(x)]
+                if found:  # else it is only about to become the program
+                    return max(found)
+        except OSError:  # it has ended
+            return None
+        time.sleep(0.001)
+    return None
+
+
+@contextlib.contextmanager
+def lme4_well_placed() -> Iterator[None]:
+    """While R, in this process, loads lme4: takes the addresses that it should not get.
+
+    They are taken without memory, and given back at the end.
+    """
+    taken: mmap.mmap | None = None
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):  # a limit on addresses, say
+            below = _next_free()
+            if not below & BIT:
+                taken = mmap.mmap(
+                    -1, below % BIT + 2 * ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0
+                )
+    try:
+        yield
+    finally:
+        if taken is not None:
+            taken.close()
+
+
+def _next_free() -> int:
+    """Where a library that is loaded now would lie."""
+    with contextlib.closing(mmap.mmap(-1, ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)) as found:
+        start = ctypes.c_char.from_buffer(found)
+        address = ctypes.addressof(start)
+        del start
+    return address
