@@ -100,6 +100,20 @@ class TestColumns:
         build_frame("y ~ x + f + (x || g)", d)
         pd.testing.assert_frame_equal(d, before)
 
+    def test_later_changes_of_the_data_are_not_the_frame_s(self, d):
+        w, kept = np.ones(80), np.ones(80, dtype=bool)
+        d["k"] = np.arange(80)
+        frame = build_frame("y ~ x + k + (x || g)", d, weights=w, subset=kept)
+        before = {k: v.values.copy() for k, v in frame.raw.items() if k in ("y", "x", "k")}
+        d.loc[:, "y"] = 0.0
+        d["x"] *= 3
+        d["k"] += 1
+        w[:], kept[:] = 7, False
+        for name, values in before.items():
+            np.testing.assert_array_equal(frame.raw[name].values, values)
+        assert (frame.raw_weights == 1).all()
+        assert frame.raw_subset.all()
+
 
 class TestRows:
     def test_missing_values_in_any_variable_used(self, d):

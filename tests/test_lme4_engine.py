@@ -1,6 +1,7 @@
 """lme4 through R: its numbers, its arguments, its manners. All tests here need R."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,8 +17,8 @@ import lmerbridge as lb
 from lmerbridge.crosscheck import compare, golden, load_cases, of_golden, of_result
 from lmerbridge.display import model_text, summary_text, variance_text
 from lmerbridge.engines.lme4 import raw_columns
-from lmerbridge.errors import FitFailedError
-from lmerbridge.rlang import RFactor, in_process, r_session
+from lmerbridge.errors import DataError, FitFailedError
+from lmerbridge.rlang import FakeSession, Reply, RFactor, RFailure, in_process, r_session, use
 
 pytestmark = [pytest.mark.r, pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")]
 CASES = [c for c in load_cases() if c.error is None]
@@ -458,3 +459,72 @@ def test_processes_started_later_do_not_inherit_r_s_library_path(sleepstudy):
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+
+
+class TestConditionalVariances:
+    """They take R long in large fits, and are asked for when they are wanted."""
+
+    FORMULA = "Reaction ~ Days + (Days | Subject)"
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """The functions that R was asked to run."""
+        names = []
+
+        class Spy:
+            def call(self, function, arguments, timeout=None):
+                names.append(function)
+                return r_session().call(function, arguments, timeout)
+
+        monkeypatch.setattr("lmerbridge.engines.lme4.r_session", Spy)
+        return names
+
+    def test_once_for_all_terms_and_only_when_wanted(self, asked):
+        d = lb.datasets.load("Penicillin")
+        m = lb.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", d, engine="lme4")
+        print(m.summary(), m.VarCorr(), m.coef())
+        assert list(m.ranef(condVar=False).columns) == ["grpvar", "term", "grp", "condval"]
+        assert asked == ["fit"]
+        assert (m.ranef()["condsd"] > 0).all()
+        m.to_json(), m.ranef()
+        assert asked == ["fit", "conditional_variances"]
+
+    def test_pickles(self, sleepstudy, asked):
+        m = lb.lmer(self.FORMULA, sleepstudy, engine="lme4")
+        other = pickle.loads(pickle.dumps(m.result))
+        one, two = (r.estimates.random[0].variances for r in (m.result, other))
+        assert asked == ["fit", "conditional_variances", "conditional_variances"]
+        np.testing.assert_array_equal(one, two)
+        with pytest.raises(ValueError, match="read-only"):
+            one[0] = 1
+
+    def test_what_r_refuses_is_missing(self, sleepstudy, monkeypatch):
+        m = lb.lmer(self.FORMULA, sleepstudy, engine="lme4")
+        refusal = Reply(None, RFailure("not for this model", "ranef"), (), ())
+        before = use(FakeSession({}))
+        monkeypatch.setattr(FakeSession, "call", lambda *_: refusal)
+        try:
+            assert m.ranef()["condsd"].isna().all()
+            assert m.result.missing == {"conditional variances": "not for this model"}
+            assert of_result(m.result).absent == {"conditional SDs": "not for this model"}
+        finally:
+            use(before)
+
+    def test_a_frame_that_changes_afterwards_is_another(self, sleepstudy):
+        d = sleepstudy.copy()
+        m = lb.lmer(self.FORMULA, d, engine="lme4")
+        d.loc[:, "Reaction"] = 0.0
+        d["Days"] *= 2
+        wanted = lb.lmer(self.FORMULA, sleepstudy, engine="lme4").ranef()
+        pd.testing.assert_frame_equal(m.ranef(), wanted)
+
+    def test_data_that_change_in_place(self, sleepstudy):
+        """numpy arrays that a data frame was made of without a copy."""
+        y = sleepstudy["Reaction"].to_numpy().copy()
+        d = pd.DataFrame({"y": y}, copy=False).join(sleepstudy)
+        m = lb.lmer("y ~ Days + (Days | Subject)", d, engine="lme4")
+        y *= 2
+        if not np.shares_memory(m.frame.raw["y"].values, y):
+            pytest.skip("this pandas, or we, copied it")
+        with pytest.raises(DataError, match="have changed since the fit"):
+            m.ranef()

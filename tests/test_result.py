@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 
 import jsonschema
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import lmerbridge as lb
 from lmerbridge.errors import DataError
 from lmerbridge.result import from_json, json_schema, stored_schema, to_json
+from lmerbridge.result.on_demand import on_demand
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,37 @@ def test_model_from_json_with_weights_and_contrasts(simulated):
     by_array = lb.lmer("y ~ x + (1 | g)", d, engine="statsmodels", offset=d.z.to_numpy())
     with pytest.raises(DataError, match="cannot be built again"):
         lb.from_json(by_array.to_json(), d)
+
+
+class TestOnDemand:
+    @dataclass(frozen=True)
+    class Holder:
+        name: str
+        value: np.ndarray | None = on_demand(None)  # noqa: RUF009 - a descriptor
+
+    def test_what_is_given(self):
+        assert self.Holder("a").value is None
+        assert self.Holder("a", 3.0).value == 3.0
+        assert self.Holder.value is None
+
+    def test_computed_once_and_read_only(self):
+        calls = []
+
+        def compute():
+            calls.append(1)
+            return np.ones(2)
+
+        holder = self.Holder("a", compute)
+        assert holder.name == "a"
+        assert calls == []
+        assert holder.value is holder.value
+        assert not replace(holder, name="b").value.flags.writeable
+        assert len(calls) == 1
+        with pytest.raises(FrozenInstanceError):
+            holder.value = 2
+
+    def test_an_error_is_raised_each_time(self):
+        holder = self.Holder("a", lambda: 1 / 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                _ = holder.value

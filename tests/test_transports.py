@@ -364,7 +364,7 @@ class TestPlacement:
 
     def test_in_this_process(self):
         def mapped():
-            with contextlib.closing(mmap.mmap(-1, 1 << 22, mmap.MAP_PRIVATE)) as found:
+            with contextlib.closing(mmap.mmap(-1, 1 << 19, mmap.MAP_PRIVATE)) as found:
                 start = ctypes.c_char.from_buffer(found)
                 address = ctypes.addressof(start)
                 del start
@@ -964,6 +964,24 @@ def test_the_object_in_r(sleepstudy):
     assert list(ri.baseenv["class"](there)) == ["lmerMod"]
     sigma = ri.evalr("stats::sigma")(there)
     assert sigma[0] == m.sigma()
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("which", WHICH)
+def test_conditional_variances_are_those_of_the_fit(simulated, which, monkeypatch):
+    """They are computed on demand, in another process of R; R's own of the fit itself are the same
+    to the bit.
+    """
+    needs("rpy2")
+    import rpy2.rinterface as ri
+
+    monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", "rscript")
+    formula, data, arguments = models(simulated)[which]
+    m = lb.lmer(formula, data, engine="lme4", **arguments)
+    postvar = "function(m) as.numeric(unlist(lapply(lme4::ranef(m), attr, 'postVar')))"
+    wanted = np.array(ri.evalr(postvar)(m.r_object))
+    found = [term.variances.ravel() for term in m.result.estimates.random]
+    assert np.concatenate(found).tobytes() == wanted.tobytes()
 
 
 # -- bytes

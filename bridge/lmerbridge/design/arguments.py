@@ -28,7 +28,7 @@ def row_values(
         if isinstance(column, Factor):
             raise DataError(f"{what} {value!r} must be numeric")
         return np.asarray(column.values, dtype=np.float64), name
-    array = np.asarray(value, dtype=np.float64)
+    array = np.array(value, dtype=np.float64)  # ours, whatever the user does to it afterwards
     if array.shape != (table.rows,):
         raise DataError(f"{what} has shape {array.shape}; the data has {table.rows} rows")
     given = getattr(value, "name", None)
@@ -47,7 +47,7 @@ def subset_rows(value: Any, table: Table, evaluator: Evaluator) -> tuple[Array |
         if not isinstance(column, Logical):
             raise DataError(f"subset {value!r} must be a condition, true or false for each row")
         return column.values == 1.0, deparse(node)  # NA counts as FALSE, as in R
-    array = np.asarray(value)
+    array = np.array(value)
     if array.dtype.kind == "O":
         array = np.array([bool(v) and v == v for v in array.tolist()])
     if array.dtype.kind in "iu" and array.ndim == 1:

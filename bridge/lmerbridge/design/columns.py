@@ -162,6 +162,25 @@ def _objects(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[Any]]:
     return found
 
 
+class _Lent:
+    """Values of a pandas Series, which lives as long as an array of them does: pandas 3 copies
+    before it writes to what another Series refers to.
+    """
+
+    def __init__(self, series: pd.Series[Any], values: Array):
+        self.series = series
+        self.__array_interface__ = values.__array_interface__
+
+
+def _own(series: pd.Series[Any], values: Array) -> Array:
+    """``values`` of ``series``, out of reach of what is done to the data frame afterwards: a copy
+    only where they would not be.
+    """
+    if values.flags.writeable:  # converted, or of a pandas that does not copy before it writes
+        return values.copy()
+    return np.asarray(_Lent(series, values))
+
+
 def _from_pandas(series: pd.Series[Any], name: str) -> Column:
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -179,9 +198,9 @@ def _from_pandas(series: pd.Series[Any], name: str) -> Column:
     if pd.api.types.is_complex_dtype(dtype):
         raise DataError(f"column {name!r} is complex; lme4 fits real numbers")
     if pd.api.types.is_integer_dtype(dtype) and not series.hasnans:
-        return Numeric(series.to_numpy(dtype=np.int64))
+        return Numeric(_own(series, series.to_numpy(dtype=np.int64)))
     if pd.api.types.is_numeric_dtype(dtype):
-        return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan))
+        return Numeric(_own(series, series.to_numpy(dtype=np.float64, na_value=np.nan)))
     if pd.api.types.is_string_dtype(dtype) or dtype.kind == "O":
         present = series[series.notna()]
         kinds = {type(v) for v in present}

@@ -60,8 +60,7 @@ class Model(Prediction, Testing, Diagnosing):
 
     def ranef(self, condVar: bool = True) -> pd.DataFrame:
         """Conditional modes: ``grpvar, term, grp, condval`` and, with ``condVar``, ``condsd``."""
-        table = tables.random_table(self.result)
-        return table if condVar else table.drop(columns="condsd")
+        return tables.random_table(self.result, condVar)
 
     def coef(self) -> dict[str, pd.DataFrame]:
         """Per grouping factor, each level's coefficients: fixed plus random."""

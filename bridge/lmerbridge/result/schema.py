@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lmerbridge.result.on_demand import on_demand
+
 __all__ = [
     "SCHEMA",
     "CallInfo",
@@ -115,7 +117,8 @@ class RandomEffects:
     modes : array (levels, k)
         Conditional modes.
     variances : array (levels, k, k), optional
-        Conditional covariance matrices, given theta and beta.
+        Conditional covariance matrices, given theta and beta. Where computing them takes an engine
+        long, it does so when they are first asked for (:func:`on_demand`).
     """
 
     label: str
@@ -125,7 +128,7 @@ class RandomEffects:
     deviations: FloatArray
     correlation: FloatArray
     modes: FloatArray
-    variances: FloatArray | None = None
+    variances: FloatArray | None = on_demand(None)  # noqa: RUF009 - a descriptor
 
     @classmethod
     def of_factor(
@@ -280,7 +283,8 @@ class Provenance:
 class FitResult:
     """A fitted linear mixed model.
 
-    ``missing`` gives, by the name of a quantity, the reason why this engine does not have it.
+    ``missing`` gives, by the name of a quantity, the reason why this engine does not have it; for
+    one that is computed on demand, once it was asked for.
     """
 
     call: CallInfo

@@ -30,8 +30,8 @@ def vcov_table(result: FitResult) -> pd.DataFrame:
     return pd.DataFrame(result.estimates.vcov.copy(), index=names, columns=names)
 
 
-def random_table(result: FitResult) -> pd.DataFrame:
-    """``as.data.frame(ranef())``: ``grpvar, term, grp, condval, condsd``.
+def random_table(result: FitResult, condVar: bool = True) -> pd.DataFrame:
+    """``as.data.frame(ranef())``: ``grpvar, term, grp, condval`` and, with ``condVar``, ``condsd``.
 
     Rows by factor, within it by column, within it by level, as in R.
     """
@@ -42,22 +42,19 @@ def random_table(result: FitResult) -> pd.DataFrame:
             if term.group != group:
                 continue
             for j, name in enumerate(term.names):
-                spread = (
-                    np.full(len(levels), np.nan)
-                    if term.variances is None
-                    else np.sqrt(np.maximum(term.variances[:, j, j], 0.0))
-                )
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "grpvar": group,
-                            "term": name,
-                            "grp": list(levels),
-                            "condval": term.modes[:, j],
-                            "condsd": spread,
-                        }
+                columns = {
+                    "grpvar": group,
+                    "term": name,
+                    "grp": list(levels),
+                    "condval": term.modes[:, j],
+                }
+                if condVar:
+                    columns["condsd"] = (
+                        np.full(len(levels), np.nan)
+                        if term.variances is None
+                        else np.sqrt(np.maximum(term.variances[:, j, j], 0.0))
                     )
-                )
+                parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -81,12 +81,12 @@ design_matrix <- function(formula, columns, rows) {
 }
 
 # Fit with lmer() and return all of its own numbers.
-fit <- function(..., conditional = TRUE) {
+fit <- function(...) {
   began <- proc.time()[["elapsed"]]
   m <- fitted_model(...)
   seconds <- proc.time()[["elapsed"]] - began
   # seconds: lmer() alone; seconds_in_all: with the extraction of everything below
-  c(describe(m, conditional), seconds = seconds,
+  c(describe(m), seconds = seconds,
     seconds_in_all = proc.time()[["elapsed"]] - began)
 }
 
@@ -118,7 +118,22 @@ fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = 
 # The same for those who want the object; what R says of the fit is in the result.
 fitted_object <- function(...) suppressMessages(suppressWarnings(fitted_model(...)))
 
-describe <- function(m, conditional = TRUE) {
+# The conditional variances of the random effects, term by term, of the model at a theta that a fit
+# has found: the same numbers as that fit's own.
+conditional_variances <- function(theta, control, ...) {
+  control$optimizer <- control$optCtrl <- NULL
+  m <- fitted_object(..., start = theta, control = c(control, list(optimizer = NULL)))
+  variances <- lapply(lme4::ranef(m, condVar = TRUE), attr, "postVar")
+  flist <- lme4::getME(m, "flist")
+  of_term <- attr(flist, "assign")
+  list(sigma = stats::sigma(m), terms = lapply(seq_along(of_term), function(i) {
+    of_factor <- variances[[names(flist)[of_term[i]]]]
+    if (is.list(of_factor)) of_factor <- of_factor[[sum(of_term[seq_len(i)] == of_term[i])]]
+    as.vector(of_factor)
+  }))
+}
+
+describe <- function(m) {
   get <- function(name) lme4::getME(m, name)
   cnms <- get("cnms")
   Gp <- get("Gp")
@@ -127,22 +142,10 @@ describe <- function(m, conditional = TRUE) {
   of_term <- attr(flist, "assign")
   vc <- lme4::VarCorr(m)
   table <- as.data.frame(vc)
-  variances <- reason <- NULL
-  if (conditional) {
-    effects <- tryCatch(lme4::ranef(m, condVar = TRUE), error = function(e) {
-      reason <<- conditionMessage(e)
-      NULL
-    })
-    if (!is.null(effects)) variances <- lapply(effects, attr, "postVar")
-  }
-  seen <- integer(length(flist))
   terms <- vector("list", length(cnms))
   for (i in seq_along(cnms)) {
     factor <- names(flist)[of_term[i]]
-    seen[of_term[i]] <- seen[of_term[i]] + 1L
     size <- length(cnms[[i]])
-    variance <- variances[[factor]]
-    if (is.list(variance)) variance <- variance[[seen[of_term[i]]]]
     covariance <- vc[[i]]
     terms[[i]] <- list(
       group = factor,
@@ -150,7 +153,6 @@ describe <- function(m, conditional = TRUE) {
       names = cnms[[i]],
       levels = levels(flist[[of_term[i]]]),
       modes = unname(t(matrix(b[(Gp[i] + 1L):Gp[i + 1L]], nrow = size))),
-      variances = if (!is.null(variance)) as.vector(variance),
       covariance = unname(matrix(as.vector(covariance), size)),
       deviations = unname(attr(covariance, "stddev")),
       correlation = unname(matrix(as.vector(attr(covariance, "correlation")), size))
@@ -169,7 +171,6 @@ describe <- function(m, conditional = TRUE) {
     theta = unname(get("theta")),
     sigma = stats::sigma(m),
     terms = terms,
-    conditional_reason = reason,
     fitted = unname(stats::fitted(m))[!is.na(stats::fitted(m))],
     residuals = {
       response <- stats::residuals(m, type = "response")

@@ -27,7 +27,8 @@ BELOW = 1 << 29  # bytes, more than is loaded between the first library and lme4
 TRIES = 20
 LIBRARY = re.compile(r"/[^/]*\.so[^/]*$")
 PATIENCE = 0.3  # seconds that a script may take to become the program
-ROOM = 1 << 24  # bytes, more than lme4's library has
+ROOM = 1 << 18  # bytes, less than lme4's library has
+MOST = 1 << 12
 
 
 class _Process(Protocol):
@@ -89,24 +90,35 @@ def lme4_well_placed() -> Iterator[None]:
 
     They are taken without memory, and given back at the end.
     """
-    taken: mmap.mmap | None = None
+    taken: list[mmap.mmap] = []
     if sys.platform == "linux":
         with contextlib.suppress(OSError, ValueError):  # a limit on addresses, say
-            below = _next_free()
-            if not below & BIT:
-                taken = mmap.mmap(
-                    -1, below % BIT + 2 * ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0
-                )
+            for size in _sizes():
+                taken.append(_mapped(size, 0))
     try:
         yield
     finally:
-        if taken is not None:
-            taken.close()
+        for part in taken:
+            part.close()
+
+
+def _sizes() -> Iterator[int]:
+    """What to take, one after the other: first everything below, then gaps between libraries."""
+    size = _next_free() % BIT + 2 * ROOM
+    for _ in range(MOST):
+        if _next_free() & BIT:
+            return
+        yield size
+        size = ROOM
+
+
+def _mapped(size: int, prot: int) -> mmap.mmap:
+    return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot)
 
 
 def _next_free() -> int:
     """Where a library that is loaded now would lie."""
-    with contextlib.closing(mmap.mmap(-1, ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)) as found:
+    with contextlib.closing(_mapped(ROOM, mmap.PROT_READ | mmap.PROT_WRITE)) as found:
         start = ctypes.c_char.from_buffer(found)
         address = ctypes.addressof(start)
         del start
