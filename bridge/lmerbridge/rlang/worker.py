@@ -12,12 +12,14 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = ["HEAD", "dumped", "loaded", "main"]
 
+SCRIPT = ("R_HOME", "R_SHARE_DIR", "R_INCLUDE_DIR", "R_DOC_DIR", "R_ARCH")
 HEAD = struct.Struct("<QQ")  # length of the pickle, number of buffers
 
 
@@ -59,6 +61,19 @@ def main() -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _said_by_r() -> dict[str, str]:
+    """What R's start script sets, and R itself does not; nothing where it cannot be asked so."""
+    asked = subprocess.run(
+        ("R", "CMD", "env"),  # noqa: S607 - the R that the path was set for
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    found = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
+    return {name: found[name] for name in SCRIPT if name in found} if "R_HOME" in found else {}
+
+
 def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     port, token = os.environ.pop("LMERBRIDGE_R_PORT"), os.environ.pop("LMERBRIDGE_R_TOKEN")
@@ -81,10 +96,14 @@ def _serve() -> None:
     ours = threading.Thread(target=importlib.import_module, args=("lmerbridge.rlang.rpy2_session",))
     ours.start()
     with contextlib.suppress(Exception):  # what is wrong is said by Rpy2Session
+        known = _said_by_r()
         # rpy2 starts R to ask for a path that a process which runs no more could have used
         situation: Any = importlib.import_module("rpy2.situation")
         situation.r_ld_library_path_from_subprocess = lambda _home: ""
         interface: Any = importlib.import_module("rpy2.rinterface")
+        if known:  # and once more for these
+            os.environ.update(known)
+            interface._getrenvvars = lambda *_: ()
         interface.initr()
         interface.baseenv["loadNamespace"]("lme4")
     ours.join()
