@@ -917,10 +917,12 @@ class TestPrograms:
 
     @pytest.mark.parametrize("busy", [False, True])
     def test_r_ends_when_python_is_killed(self, name, own_folder, busy):
+        """The worker at once, Rscript when its call ends."""
         needs(name)
+        seconds = 60 if name == "rpy2-worker" else 1
         running = program(
             "print(*r_session().processes(), flush=True)\n"
-            "call = lambda: r_session().call('Sys.sleep', {'time': 1.0})\n"
+            f"call = lambda: r_session().call('Sys.sleep', {{'time': {seconds}.0}})\n"
             + ("threading.Thread(target=call).start()\n" if busy else "")
             + "threading.Event().wait(0.3)\n"
             "os.kill(os.getpid(), signal.SIGKILL)",

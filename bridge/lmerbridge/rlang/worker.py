@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,10 +56,19 @@ def _send(line: socket.socket, pieces: Sequence[Any]) -> None:
 def main() -> None:
     """Answer calls until the line is closed, and take the temporary files away."""
     scratch = os.environ.pop("LMERBRIDGE_R_SCRATCH")
+    threading.Thread(target=_end_with, args=(os.getppid(), scratch), daemon=True).start()
     try:
         _serve()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _end_with(parent: int, scratch: str) -> None:
+    """End when the parent has ended, also in the middle of a call: nobody waits for its reply."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
 
 
 def _said_by_r() -> dict[str, str]:
