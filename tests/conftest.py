@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ import pytest
 import lmerbridge as lb
 from lmerbridge.cli import main
 from lmerbridge.engines import load_engine
+from rpy2_here import needs_rpy2
 
 # examples vary from run to run, except in CI, which must fail for a change and not for chance
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -46,8 +46,7 @@ def _no_engine_default(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def r_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """R in this process, for tests that look into it."""
-    if importlib.util.find_spec("rpy2") is None:
-        pytest.skip("rpy2 is not installed here; R is used without it")
+    needs_rpy2()
     monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", "rpy2")
 
 
