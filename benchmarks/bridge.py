@@ -9,11 +9,12 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,38 @@ def pool(name: str, data: pd.DataFrame) -> None:
     os.environ.pop("LMERBRIDGE_R_WORKERS")
 
 
+PYMER4 = """
+import sys, time
+began = time.perf_counter()
+from pymer4.models import lmer
+said = [time.perf_counter() - began]
+import polars as pl
+def fit(formula, path):
+    data = pl.read_parquet(path)
+    began = time.perf_counter()
+    lmer(formula, data=data).fit()
+    return time.perf_counter() - began
+sleepstudy = [fit("Reaction ~ Days + (Days | Subject)", sys.argv[1]) for _ in range(6)]
+print("said", *said, sorted(sleepstudy[1:])[2], fit("y ~ x + (x | g)", sys.argv[2]))
+"""
+
+
+def pymer4(python: str, big: pd.DataFrame) -> None:
+    """The same by pymer4, which computes everything at once after every fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{name}.parquet" for name in ("sleepstudy", "big")]
+        lb.datasets.load("sleepstudy").to_parquet(paths[0])
+        big.to_parquet(paths[1])
+        done = subprocess.run(
+            [python, "-c", PYMER4, *paths], check=True, capture_output=True, text=True
+        )
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("said ")]
+    imported, small, large = (float(number) for number in line.split()[1:])
+    row("pymer4: import", [imported])
+    row("pymer4: sleepstudy", [small])
+    row(f"pymer4: {len(big):,} rows", [large])
+
+
 def simulated(n: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     groups = n // 100
@@ -169,7 +202,13 @@ def simulated(n: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y + rng.normal(size=n), "x": x, "g": g})
 
 
-def main(rows: int = 1_000_000, times: int = 3) -> None:
+def main(
+    rows: int = 1_000_000,
+    times: int = 3,
+    with_pymer4: Annotated[
+        str | None, typer.Option(help="A Python that has pymer4 and polars, to compare with.")
+    ] = None,
+) -> None:
     """Time both transports that are a process of their own."""
     warnings.simplefilter("ignore", lb.FitWarning)
     row("start Python", timed(python("pass"), 5))
@@ -194,6 +233,8 @@ def main(rows: int = 1_000_000, times: int = 3) -> None:
             timed(lambda s=session, a=arguments: s.call("length", {"x": a["columns"]}), 5),
         )
         pool(name, simulated(20_000))
+    if with_pymer4 is not None:
+        pymer4(with_pymer4, big)
     sleepstudy = lb.datasets.load("sleepstudy")
     m = lb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, engine="lme4")
     row("summary() text", timed(lambda: str(m.summary()), 15))
