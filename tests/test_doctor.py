@@ -275,12 +275,12 @@ def test_which_rpy2_fits_which_r(monkeypatch, r, rpy2, fits):
 
 
 def test_status_survives_anything(monkeypatch):
-    from lmerbridge.engines import lme4
+    from lmerbridge.engines import r_status
 
     def explode(*_):
         raise RuntimeError("ffi.error: symbol not found: R_getVar")
 
-    monkeypatch.setattr(lme4, "package_state", explode)
+    monkeypatch.setattr(r_status, "package_state", explode)
     status = Lme4Engine().status()
     assert not status.available
     assert "R_getVar" in status.problem

@@ -15,6 +15,7 @@ from lmerbridge.design.columns import Column, Factor, Logical, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
 from lmerbridge.engines.r_names import aliases, with_names
+from lmerbridge.engines.r_status import package_status
 from lmerbridge.errors import DataError, EngineUnavailableError, FitFailedError
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import names_in
@@ -31,7 +32,6 @@ from lmerbridge.rlang import (
     RLogical,
     in_process,
     package_fix,
-    package_state,
     prestart,
     r_session,
     r_versions,
@@ -100,16 +100,7 @@ class Lme4Engine:
         prestart()
 
     def status(self) -> Status:
-        """Whether R and lme4 are here, and the way to them works; what was found is remembered
-        while R runs.
-        """
-        try:
-            state = package_state("lme4")
-        except Exception as error:
-            return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
-        return Status(
-            state.problem is None, state.version, state.problem, state.fix, state.details or None
-        )
+        return package_status("lme4")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None

@@ -26,7 +26,7 @@ BIT = 1 << 31
 BELOW = 1 << 29  # bytes, more than is loaded between the first library and lme4's
 TRIES = 20
 LIBRARY = re.compile(r"/[^/]*\.so[^/]*$")
-PATIENCE = 0.3  # seconds that a script may take to become the program
+PATIENCE = 1.0  # seconds that a script may take to become the program
 ROOM = 1 << 18  # bytes, less than lme4's library has
 MOST = 1 << 12
 
@@ -57,13 +57,17 @@ def started_well_placed(start: Callable[[], Started], program: str | None = None
     if sys.platform != "linux":
         return process
     before = None
-    for _ in range(TRIES):
-        highest = _highest(process.number, program)
-        if highest is None or highest == before or (highest - BELOW) & highest & BIT:
-            break
+    try:
+        for _ in range(TRIES):
+            highest = _highest(process.number, program)
+            if highest is None or highest == before or (highest - BELOW) & highest & BIT:
+                break
+            process.kill()
+            process.close()
+            process, before = start(), highest
+    except BaseException:  # Ctrl-C
         process.kill()
-        process.close()
-        process, before = start(), highest
+        raise
     return process
 
 

@@ -10,20 +10,13 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.engines.protocol import Feature, FitSpec, Status
+from lmerbridge.engines.r_status import package_status
 from lmerbridge.engines.rivals.report import Said, as_result
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
-from lmerbridge.rlang import package_state, r_session
+from lmerbridge.rlang import r_session
 
 __all__ = ["GlmmTMBEngine", "NlmeEngine"]
-
-
-def _status(package: str) -> Status:
-    try:
-        state = package_state(package)
-    except Exception as error:
-        return Status(False, None, f"{type(error).__name__}: {error}", "lmerbridge doctor")
-    return Status(state.problem is None, state.version, state.problem, state.fix)
 
 
 def _fit(
@@ -108,7 +101,7 @@ class NlmeEngine:
     }
 
     def status(self) -> Status:
-        return _status("nlme")
+        return package_status("nlme")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         blocks = frame.random
@@ -134,7 +127,7 @@ class GlmmTMBEngine:
     }
 
     def status(self) -> Status:
-        return _status("glmmTMB")
+        return package_status("glmmTMB")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None
