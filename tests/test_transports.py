@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import io
 import json
+import math
 import mmap
 import multiprocessing
 import os
@@ -195,6 +196,8 @@ class TestEveryRealTransport:
         assert session.call("is.na", {"x": sent["l"]}).value.tolist() == [False, False, True]
         assert session.call("is.na", {"x": sent["d"]}).value.tolist() == [False, True]
         assert session.call("is.nan", {"x": sent["d"]}).value.tolist() == [False, False]
+        assert session.call("is.nan", {"x": math.nan}).value is False
+        assert session.call("is.na", {"x": math.nan}).value is True
         assert session.call("levels", {"x": factor}).value == ["b", "a'\"`\n🙂"]
         assert session.call("is.ordered", {"x": factor}).value is True
         assert session.call("as.character", {"x": factor}).value == ["a'\"`\n🙂", None, "b"]

@@ -125,7 +125,7 @@ class Lme4Engine:
             said = reply.failure.text + "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
             said = with_names(said, aliases(frame.raw))
             raise FitFailedError(f"lme4 could not fit {frame.formula}: {said}")
-        return _result(frame, spec, reply.value, versions, reply.said)
+        return _result(frame, spec, reply.value, versions)
 
 
 @dataclass
@@ -253,7 +253,6 @@ def _result(
     spec: FitSpec,
     value: Mapping[str, Any],
     versions: Mapping[str, Any],
-    said: Any,
 ) -> FitResult:
     _same_model(frame, value)
     names = frame.x_names

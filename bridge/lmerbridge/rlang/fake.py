@@ -23,12 +23,10 @@ class FakeSession:
 
     def __init__(self, answers: Mapping[str, Callable[..., Any]]):
         self.answers = answers
-        self.calls: list[tuple[str, dict[str, Value]]] = []
 
     def call(
         self, function: str, arguments: Mapping[str, Value], timeout: float | None = None
     ) -> Reply:
-        self.calls.append((function, dict(arguments)))
         if function not in self.answers:
             return Reply(None, RFailure(f"object '{function}' not found", "get(name)"), (), ())
         try:

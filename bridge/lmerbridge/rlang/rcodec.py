@@ -16,15 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.rlang.blobs import Forget, Kept, Known
-from lmerbridge.rlang.values import RFactor, RLogical, Value
+from lmerbridge.rlang.values import (
+    RFactor,
+    RLogical,
+    Value,
+    codes_in_r,
+    doubles_in_r,
+    refuse_nul,
+    truth_in_r,
+)
 
 __all__ = ["MARK", "BadReplyError", "decode", "encode"]
 
 MARK = 1279414092
-NA_INTEGER = -(2**31)
-NA_REAL = 0x7FF00000000007A2  # the NaN whose payload is 1954
 MOST = 2**31 - 1
 DEPTH = 64
 
@@ -38,12 +43,8 @@ def _whole(*numbers: int) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    data = value.encode("utf-8", "surrogatepass")
-    if b"\0" in data:
-        raise UnsupportedModelError(
-            f"R cannot hold the text {value!r}, which has a NUL character; engine='native' can"
-        )
-    return data + b"\0"
+    refuse_nul(value)
+    return value.encode("utf-8", "surrogatepass") + b"\0"
 
 
 def encode(value: Value) -> list[Any]:
@@ -70,21 +71,19 @@ def _put(value: Value, out: list[Any]) -> None:
         out.append(_whole(2, 1, 0, int(value)))
     elif isinstance(value, (float, np.floating)):
         out.append(_whole(3, 1, 0))
-        out.append(_doubles(np.array([value], dtype=np.float64)))
+        out.append(doubles_in_r(np.array([value], dtype=np.float64)).data)
     elif isinstance(value, str):
         out.append(_whole(4, 1, 0) + _text(value))
     elif isinstance(value, RFactor):
-        codes = value.codes.astype(np.int32) + np.int32(1)
-        codes[value.codes < 0] = NA_INTEGER
+        codes = codes_in_r(value)
         out.append(_whole(6, int(value.ordered), len(value.levels)))
         out.append(b"".join(map(_text, value.levels)))
         out.append(_whole(len(codes)))
         out.append(codes.data)
     elif isinstance(value, RLogical):
-        truth = value.values.astype(np.int32)
-        truth[value.values < 0] = NA_INTEGER
+        truth = truth_in_r(value)
         out.append(_whole(1, len(truth), 0))
-        out.append(np.ascontiguousarray(truth).data)
+        out.append(truth.data)
     elif isinstance(value, np.ndarray):
         _put_array(value, out)
     elif isinstance(value, Kept):
@@ -109,21 +108,13 @@ def _put(value: Value, out: list[Any]) -> None:
         raise TypeError(f"cannot send {type(value).__name__} to R")
 
 
-def _doubles(flat: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
-    missing = np.isnan(flat)
-    if missing.any():  # a NaN of ours is NA; to R they differ, as levels for instance
-        flat = flat.copy()
-        flat.view(np.uint64)[missing] = NA_REAL
-    return np.ascontiguousarray(flat).data
-
-
 def _put_array(array: np.ndarray[Any, np.dtype[Any]], out: list[Any]) -> None:
     flat = np.ravel(array, order="F")
     tag, dtype = {"b": (1, np.int32), "i": (2, np.int32), "f": (3, np.float64)}[flat.dtype.kind]
     dims = array.shape if array.ndim == 2 else ()
     out.append(_whole(tag, len(flat), len(dims), *dims))
     data = np.ascontiguousarray(flat, dtype=dtype)
-    out.append(_doubles(data) if tag == 3 else data.data)
+    out.append((doubles_in_r(data) if tag == 3 else data).data)
 
 
 class _Reader:

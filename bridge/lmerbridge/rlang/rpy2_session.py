@@ -33,14 +33,15 @@ from lmerbridge.rlang.values import (
     RFailure,
     RLogical,
     Value,
+    codes_in_r,
+    doubles_in_r,
     refuse_nul,
     reply_of,
+    truth_in_r,
 )
 
 __all__ = ["Rpy2Session"]
 
-_NA_INTEGER = -(2**31)
-_NA_REAL = 0x7FF00000000007A2  # the NaN whose payload is 1954
 _LOCK = threading.RLock()  # R is single-threaded
 
 
@@ -235,21 +236,17 @@ class Rpy2Session:
         if isinstance(value, (int, np.integer)):
             return ri.IntSexpVector([int(value)])
         if isinstance(value, (float, np.floating)):
-            return ri.FloatSexpVector([float(value)])
+            return self._array_to_r(np.array([value], dtype=np.float64))
         if isinstance(value, str):
             return ri.StrSexpVector([value])
         if isinstance(value, RFactor):
-            codes = value.codes.astype(np.int32) + np.int32(1)
-            codes[value.codes < 0] = _NA_INTEGER
-            vector = ri.IntSexpVector.from_memoryview(codes.data)
+            vector = ri.IntSexpVector.from_memoryview(codes_in_r(value).data)
             vector.do_slot_assign("levels", ri.StrSexpVector(list(value.levels)))
             kinds = ["ordered", "factor"] if value.ordered else ["factor"]
             vector.rclass = ri.StrSexpVector(kinds)  # sets the object bit as well
             return vector
         if isinstance(value, RLogical):
-            truth = value.values.astype(np.int32)
-            truth[value.values < 0] = _NA_INTEGER
-            return ri.BoolSexpVector.from_memoryview(truth.data)
+            return ri.BoolSexpVector.from_memoryview(truth_in_r(value).data)
         if isinstance(value, np.ndarray):
             return self._array_to_r(value)
         if isinstance(value, dict):
@@ -274,10 +271,7 @@ class Rpy2Session:
         vector_type, dtype = kinds[flat.dtype.kind]
         flat = np.ascontiguousarray(flat, dtype=dtype)
         if flat.dtype.kind == "f":
-            missing = np.isnan(flat)
-            if missing.any():  # a NaN of ours is NA; to R they differ, as levels for instance
-                flat = flat.copy()
-                flat.view(np.uint64)[missing] = _NA_REAL
+            flat = doubles_in_r(flat)
         vector = vector_type.from_memoryview(flat.data)
         if array.ndim == 2:
             vector.do_slot_assign("dim", ri.IntSexpVector(list(array.shape)))

@@ -24,9 +24,17 @@ __all__ = [
     "RLogical",
     "Reply",
     "Session",
+    "codes_in_r",
+    "doubles_in_r",
     "refuse_nul",
     "reply_of",
+    "truth_in_r",
 ]
+
+Whole: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
+Doubles: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+NA_INTEGER = -(2**31)
+NA_REAL = 0x7FF00000000007A2  # the NaN whose payload is 1954
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,29 @@ class RLogical:
     """An R logical vector that may hold NA: 1, 0, and -1 for NA."""
 
     values: np.ndarray[Any, np.dtype[Any]]
+
+
+def codes_in_r(factor: RFactor) -> Whole:
+    """The codes as R holds them: from 1 on, NA an integer of its own."""
+    codes = factor.codes.astype(np.int32) + np.int32(1)
+    codes[factor.codes < 0] = NA_INTEGER
+    return codes
+
+
+def truth_in_r(logical: RLogical) -> Whole:
+    """Truth values as R holds them."""
+    truth = np.ascontiguousarray(logical.values.astype(np.int32))
+    truth[logical.values < 0] = NA_INTEGER
+    return truth
+
+
+def doubles_in_r(flat: Doubles) -> Doubles:
+    """Doubles as R holds them. A NaN of ours is NA; to R they differ, as levels for instance."""
+    missing = np.isnan(flat)
+    if missing.any():
+        flat = flat.copy()
+        flat.view(np.uint64)[missing] = NA_REAL
+    return flat
 
 
 @dataclass(frozen=True)
