@@ -29,7 +29,7 @@ class PackageState:
 
 
 def r_versions() -> Mapping[str, Any]:
-    """Versions of R and of everything that can move a number; R is asked once.
+    """Versions of R and of everything that can move a number, rpy2 among them; R is asked once.
 
     Raises
     ------
@@ -40,8 +40,7 @@ def r_versions() -> Mapping[str, Any]:
         reply = r_session().call("versions", {})
         if reply.failure is not None:
             raise EngineUnavailableError(f"R does not answer: {reply.failure.text}")
-        found: Mapping[str, Any] = reply.value
-        return found
+        return {**reply.value, "rpy2": rpy2_version()}
 
     found: Mapping[str, Any] = remembered(ask)
     return found
@@ -53,11 +52,11 @@ def package_fix(package: str) -> str:
     return f"{fix} (or, in R: install.packages('{package}'))"
 
 
-def _transport() -> dict[str, str]:
+def _transport(rpy2: str | None) -> dict[str, str]:
     choice = chosen()
     return {
         "transport": f"{choice.name} ({choice.why})",
-        "rpy2": rpy2_version() or "not installed, and not needed",
+        "rpy2": rpy2 or "not installed, and not needed",
     }
 
 
@@ -75,7 +74,11 @@ def package_state(package: str) -> PackageState:
             return state
         return PackageState(state.version, str(error), "lmerbridge doctor", state.details)
     packages = {k: str(v) for k, v in (versions["packages"] or {}).items()}
-    details = {"R": f"{versions['R']} at {versions['home']}", **packages, **_transport()}
+    details = {
+        "R": f"{versions['R']} at {versions['home']}",
+        **packages,
+        **_transport(versions["rpy2"]),
+    }
     if package not in packages:
         problem = f"R {versions['R']} has no package {package}"
         return PackageState(None, problem, package_fix(package), details)
@@ -87,7 +90,7 @@ def _judged(package: str) -> PackageState:
     r = find_r()
     if not isinstance(r, RInstallation):
         return PackageState(None, r.what, r.fix)
-    details = {"R": f"{r.version} at {r.home}", **r.packages, **_transport()}
+    details = {"R": f"{r.version} at {r.home}", **r.packages, **_transport(rpy2_version())}
     if package not in r.packages:
         problem = f"R {r.version} has no package {package}"
         return PackageState(None, problem, package_fix(package), details)
