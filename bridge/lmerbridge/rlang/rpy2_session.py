@@ -1,4 +1,5 @@
-"""R in this process, through rpy2's low-level interface; the only module that imports rpy2.
+"""R in this process, through rpy2's low-level interface; only this module, and the worker that runs
+it, import rpy2.
 
 Columns cross by copying buffers; no conversion rules of rpy2's are used, so that neither its
 context variables nor anything that other users of rpy2 set can change what R receives.
