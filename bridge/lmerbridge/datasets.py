@@ -19,8 +19,10 @@ from typing import Any
 
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.files import data_folder
+from lmerbridge.reading import read_delimited
 
 __all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv", "read_table"]
 
@@ -75,6 +77,7 @@ def names() -> list[str]:
     return sorted((p.stem for p in data_folder("datasets").glob("*.toml")), key=str.casefold)
 
 
+@checked
 def describe(name: str) -> DatasetInfo:
     """Title, source, licence and columns of a data set.
 
@@ -195,6 +198,7 @@ def _fetch(info: DatasetInfo) -> bytes:
     return checked
 
 
+@checked
 def load(name: str) -> pd.DataFrame:
     """A data set as a DataFrame; factors are categoricals with R's levels in R's order.
 
@@ -212,15 +216,23 @@ def load(name: str) -> pd.DataFrame:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         content = _checked(content, info, str(path))
-    frame = read_csv(io.BytesIO(content), info.levels, info.ordered)
+    # our own files leave the field of a missing value empty
+    frame = read_csv(io.BytesIO(content), info.levels, info.ordered, na_strings=("NA", ""))
     frame.attrs["name"] = name
     return frame
 
 
 def read_csv(
-    source: Any, levels: Mapping[str, Any] | None = None, ordered: Collection[str] = ()
+    source: Any,
+    levels: Mapping[str, Any] | None = None,
+    ordered: Collection[str] = (),
+    sep: str = ",",
+    na_strings: Collection[str] = ("NA",),
 ) -> pd.DataFrame:
-    """A CSV file as a DataFrame; an empty field and NA are missing, as in R.
+    """A CSV file as a DataFrame, by the rules of R's ``read.csv``.
+
+    ``NA`` is missing, an empty field only among numbers and truth values; ``T`` and ``F`` are
+    truth values; ``None``, ``NULL``, ``n/a`` or an empty field among texts are texts.
 
     Parameters
     ----------
@@ -231,19 +243,35 @@ def read_csv(
         (``[columns.NAME]`` with ``levels = [...]`` and ``ordered = true``).
     ordered : collection of str
         The ordered factors.
+    sep : str
+        What parts the fields.
+    na_strings : collection of str
+        Texts that stand for a missing value.
+
+    Raises
+    ------
+    DataError
+        Not such a file, or levels in the order of numbers that are none.
     """
+    if not isinstance(source, (str, Path)) and not hasattr(source, "read"):
+        raise DataError(f"source must be a path or an open file, not {type(source).__name__}")
     beside = Path(source).with_suffix(".toml") if isinstance(source, (str, Path)) else None
     if levels is None and beside is not None and beside.is_file():
         columns = tomllib.loads(beside.read_text("utf-8")).get("columns", {})
         levels = {c: v["levels"] for c, v in columns.items() if "levels" in v}
         ordered = [c for c, v in columns.items() if v.get("ordered")]
     levels = levels or {}
-    text = dict.fromkeys(levels, str)
-    frame = pd.read_csv(source, dtype=text, keep_default_na=False, na_values=["", "NA", "NaN"])
+    frame = read_delimited(source, sep, set(levels), na_strings)
     for column, order in levels.items():
+        if column not in frame:
+            raise DataError(f"there is no column {column!r}, whose levels are given")
         values = frame[column]
         if order == "numeric":
-            order = sorted(values.dropna().unique(), key=float)
+            values = values.where(values != "", None)
+            try:
+                order = sorted(values.dropna().unique(), key=float)
+            except ValueError as error:
+                raise DataError(f"levels of {column!r}: {error}") from None
         elif order == "sorted":
             order = sorted(values.dropna().unique())
         frame[column] = pd.Categorical(values, categories=list(order), ordered=column in ordered)
@@ -251,7 +279,8 @@ def read_csv(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV, Parquet or Feather file as a DataFrame; CSV as :func:`read_csv` reads it.
+    """A CSV, TSV, Parquet or Feather file as a DataFrame; CSV and TSV as :func:`read_csv` reads
+    them.
 
     Raises
     ------
@@ -260,7 +289,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     readers: dict[str, Callable[[Path], Any]] = {
         ".csv": read_csv,
-        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
+        ".tsv": lambda p: read_csv(p, sep="\t"),
         ".parquet": pd.read_parquet,
         ".feather": pd.read_feather,
         ".arrow": pd.read_feather,
@@ -273,6 +302,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: no such file")
     try:
         frame: pd.DataFrame = reader(path)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise DataError(f"{path} cannot be read: {type(error).__name__}: {first}") from error

@@ -5,6 +5,7 @@
     LmerBridgeError
     ├── FormulaError            (also ValueError)           the formula is not one of lme4's
     ├── DataError               (also ValueError)           the data cannot be used as asked
+    │   └── ArgumentError       (also TypeError)            a function has no such argument
     ├── EngineUnavailableError  (also ImportError)          the engine is not usable here
     ├── UnsupportedModelError   (also NotImplementedError)  this engine does not fit that model
     └── FitFailedError          (also RuntimeError)         the engine tried and could not fit
@@ -16,9 +17,12 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable
 
 __all__ = [
+    "ArgumentError",
     "DataError",
     "EngineUnavailableError",
     "FitFailedError",
@@ -27,6 +31,8 @@ __all__ = [
     "FormulaError",
     "LmerBridgeError",
     "UnsupportedModelError",
+    "as_number",
+    "matched",
     "near_match",
 ]
 
@@ -73,6 +79,10 @@ class DataError(LmerBridgeError, ValueError):
     """The data cannot be used as asked: a missing column, infinite values, no rows, ..."""
 
 
+class ArgumentError(DataError, TypeError):
+    """A function has no argument of this name, or was called without one that it needs."""
+
+
 class EngineUnavailableError(LmerBridgeError, ImportError):
     """The engine asked for does not work on this machine; the text says how to mend it."""
 
@@ -93,8 +103,10 @@ class FitWarning(UserWarning):
     """What lme4 says as a warning or a message while it fits."""
 
 
-def near_match(name: str, known: Iterable[str]) -> str:
+def near_match(name: object, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` if a name close to ``name`` is known, else ``""``."""
+    if not isinstance(name, str):
+        return ""
     candidates = list(known)
     found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     if not found:
@@ -102,3 +114,45 @@ def near_match(name: str, known: Iterable[str]) -> str:
         close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
         found = [folded[c] for c in close]
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def as_number(value: object, what: str) -> float:
+    """The finite number ``value``.
+
+    Raises
+    ------
+    DataError
+        It is none; ``what`` names it.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise DataError(f"{what} must be a number, not {value!r}")
+
+
+def matched(word: object, known: Iterable[str], what: str) -> str:
+    """The one of ``known`` that ``word`` is or begins, as R's ``match.arg`` finds it.
+
+    Parameters
+    ----------
+    word : object
+        What was given.
+    known : iterable of str
+    what : str
+        What is chosen, for the message: ``"type"``.
+
+    Raises
+    ------
+    DataError
+        No text, none of them, or the beginning of several.
+    """
+    words = list(known)
+    if isinstance(word, str):
+        if word in words:
+            return word
+        begun = [w for w in words if word and w.startswith(word)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            raise DataError(f"{what}={word!r} may be {' or '.join(begun)}; write more of it")
+    near = near_match(word, words) if isinstance(word, str) else ""
+    raise DataError(f"{what} must be one of {', '.join(words)}, not {word!r}{near}")

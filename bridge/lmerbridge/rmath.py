@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["round_r"]
+__all__ = ["round_r", "signif_r"]
 
 
 def round_r(values: Any, digits: float = 0) -> np.ndarray[Any, np.dtype[np.float64]]:
     """R's ``round`` (since 4.0.0): the nearer of the two candidates with ``digits`` decimals,
-    the one with an even last digit on a tie (``?round`` in R).
+    the one with an even last digit on a tie (``?round`` in R). Where ``digits`` decimals would be
+    more than 15 digits in all, the number stays.
     """
     x = np.asarray(values, dtype=np.float64)
     power = 10.0**digits
@@ -20,4 +21,17 @@ def round_r(values: Any, digits: float = 0) -> np.ndarray[Any, np.dtype[np.float
         low, high = scaled / power, np.ceil(x * power) / power
         below, above = x - low, high - x
         rounded = np.where((below < above) | ((below == above) & (scaled % 2 == 0)), low, high)
-    return np.where(np.isfinite(rounded), rounded, x)
+    # the number of digits by the binary exponent, at the middle between two powers of 2
+    whole = digits + (np.frexp(x)[1] - 0.5) * np.log10(2.0) > 15 if digits > 0 else False
+    return np.where(np.isfinite(rounded) & np.logical_not(whole), rounded, x)
+
+
+def signif_r(values: Any, digits: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Values to so many significant digits, halves to even as R's ``signif`` has them."""
+    x = np.asarray(values, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exponent = np.floor(np.log10(np.abs(x)))
+        power = digits - 1 - exponent
+        scale = 10.0 ** np.abs(power)
+        found = np.where(power >= 0, np.rint(x * scale) / scale, np.rint(x / scale) * scale)
+    return np.where(np.isfinite(x) & (x != 0), found, x)

@@ -4,13 +4,16 @@ from lmerbridge.design.build import build_frame
 from lmerbridge.design.checks import Note
 from lmerbridge.design.control import Control, lmerControl
 from lmerbridge.design.frame import ModelFrame, RandomBlock
+from lmerbridge.design.nested import isNested
 from lmerbridge.design.rows import chunks, triangle
 from lmerbridge.design.structure import (
     column_map,
     nested_in,
+    parameters_of,
     templates,
     term_matrix,
     theta_lower,
+    theta_of,
     upper_triangle,
 )
 
@@ -22,11 +25,14 @@ __all__ = [
     "build_frame",
     "chunks",
     "column_map",
+    "isNested",
     "lmerControl",
     "nested_in",
+    "parameters_of",
     "templates",
     "term_matrix",
     "theta_lower",
+    "theta_of",
     "triangle",
     "upper_triangle",
 ]

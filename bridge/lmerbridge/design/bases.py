@@ -11,6 +11,7 @@ import numpy as np
 
 from lmerbridge.design.columns import Array, Numeric
 from lmerbridge.design.values import Arguments, Value, column_of, numbers_of, plain_values
+from lmerbridge.dialects import without_r
 from lmerbridge.errors import DataError
 
 __all__ = ["bs", "ns", "poly", "scale"]
@@ -109,8 +110,25 @@ def _knots(x: Array, args: Arguments, df: int | None, degree: int, intercept: bo
     count = 0 if df is None else df - degree - intercept
     if count < 0:
         raise DataError(f"{args.function}(): df = {df} is too small")
-    inside = x[(x >= args.memory["low"]) & (x <= args.memory["high"])]
-    return np.quantile(inside, np.linspace(0, 1, count + 2)[1:-1]) if count else np.array([])
+    low, high = args.memory["low"], args.memory["high"]
+    if not count:
+        return np.array([])
+    inside = x[(x >= low) & (x <= high)]
+    knots = np.quantile(inside, np.linspace(0, 1, count + 2)[1:-1])
+    return _moved_inside(knots, low, high) if without_r().knots_moved_inside else knots
+
+
+def _moved_inside(knots: Array, low: float, high: float) -> Array:
+    """Knots at a boundary moved inside, an eighth of the way to the nearest other knot, as R since
+    4.3 does it (found from the knots that it gives); they stay if there is no other.
+    """
+    others = knots[knots > low]
+    if len(others):
+        knots = np.where(knots == low, low + (others.min() - low) / 8, knots)
+    others = knots[knots < high]
+    if len(others):
+        knots = np.where(knots == high, high - (high - others.max()) / 8, knots)
+    return knots
 
 
 def _boundary(x: Array, args: Arguments) -> tuple[float, float]:

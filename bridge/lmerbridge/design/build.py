@@ -9,33 +9,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design.arguments import check_weights, row_values, subset_rows
-from lmerbridge.design.checks import Note, check_random, check_rank, check_response, check_scale
+from lmerbridge.design.arguments import (
+    check_contrasts,
+    check_offset,
+    check_weights,
+    row_values,
+    subset_rows,
+)
+from lmerbridge.design.checks import check_random, check_rank, check_response, check_scale
 from lmerbridge.design.columns import (
     Array,
     Column,
     Factor,
     Numeric,
-    Table,
     as_factor,
     drop_unused_levels,
     is_missing,
-    read_table,
     take,
 )
 from lmerbridge.design.contrasts import read_contrasts
 from lmerbridge.design.control import Control
 from lmerbridge.design.evaluate import Evaluator
 from lmerbridge.design.frame import ModelFrame
+from lmerbridge.design.identifiable import check_identifiable
 from lmerbridge.design.matrix import contrasts_of, model_matrix
 from lmerbridge.design.random_terms import random_blocks
+from lmerbridge.design.table import Table, read_table
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, Terms, parse_formula
 from lmerbridge.formula.syntax import Node, deparse
 
 __all__ = ["build_frame"]
 
-NA_ACTIONS = ("omit", "exclude", "fail")
+NA_ACTIONS = ("omit", "exclude", "fail", "pass")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class _Rows:
 
     used: Array
     missing: Array
+    counts: tuple[tuple[str, int], ...]
 
     @property
     def kept(self) -> Array:
@@ -57,7 +64,8 @@ def _evaluated(
 ) -> dict[str, Column]:
     """Every variable of the formula by its text, on all rows."""
     for name in formula.variable_names():
-        table.column(name)  # an unknown column is named before anything is computed
+        if not evaluator.is_constant(name):
+            table.column(name)  # an unknown column is named before anything is computed
     nodes: dict[str, Node] = {formula.response_label: formula.response}
     for node in (*terms.variables, *terms.offsets):
         nodes.setdefault(deparse(node), node)
@@ -73,6 +81,8 @@ def _check_kind_of_response(column: Column, label: str) -> None:
         if isinstance(column, Factor)
         else "a matrix"
         if isinstance(column, Numeric) and column.values.ndim != 1
+        else f"of class {column.time.kind!r}; write as.numeric({label})"
+        if isinstance(column, Numeric) and column.time is not None
         else None
     )
     if kind is not None:
@@ -88,10 +98,11 @@ def _rows(columns: Mapping[str, Column], chosen: Array, na_action: str) -> _Rows
         if absent.any():
             counts[label] = int(absent.sum())
             missing |= absent
-    if missing.any() and na_action == "fail":
+    if missing.any() and na_action in ("fail", "pass"):
         listed = ", ".join(f"{k} ({v})" for k, v in counts.items())
-        raise DataError(f"missing values in object: {listed}")
-    rows = _Rows(chosen & ~missing, missing)
+        why = "; na_action='pass' keeps their rows, which no fit can" if na_action == "pass" else ""
+        raise DataError(f"missing values in object: {listed}{why}")
+    rows = _Rows(chosen & ~missing, missing, tuple(counts.items()))
     if not chosen.any():
         raise DataError("0 (non-NA) cases: the subset is empty")
     if not rows.used.any():
@@ -157,6 +168,8 @@ def build_frame(
     """
     parsed = parse_formula(formula, mixed)
     control = control or Control()
+    if isinstance(na_action, str):
+        na_action = na_action.removeprefix("na.")
     if na_action not in NA_ACTIONS:
         raise DataError(
             f"na_action must be one of {', '.join(map(repr, NA_ACTIONS))}, not {na_action!r}"
@@ -166,10 +179,12 @@ def build_frame(
         raise DataError("the data has no rows: 0 (non-NA) cases")
 
     memory: dict[str, dict[Any, Any]] = {}
-    evaluator = Evaluator(table.column, table.rows, memory)
+    evaluator = Evaluator(table.column, table.rows, table, memory)
     terms = parsed.terms(table.columns)
     variables = _evaluated(parsed, terms, table, evaluator)
     _check_kind_of_response(variables[parsed.response_label], parsed.response_label)
+    for node in terms.offsets:
+        check_offset(variables[deparse(node)], deparse(node))
     factors = {
         column: as_factor(table.column(column))
         for term in parsed.random
@@ -202,18 +217,16 @@ def build_frame(
     if raw_weights is not None:
         check_weights(raw_weights[rows.used], weights_name)
 
-    asked = read_contrasts(contrasts)
-    notes = [
-        Note("warning", f"variable '{name}' is absent, its contrast will be ignored")
-        for name in asked
-        if name not in used
-    ]
     fixed = {deparse(v): used[deparse(v)] for v in terms.variables}
+    asked = read_contrasts(contrasts)
+    response = {parsed.response_label: used[parsed.response_label]}
+    notes = check_contrasts(asked, {**response, **fixed})
     coding = contrasts_of(fixed, asked)
     full = model_matrix(terms, fixed, len(kept), coding)
     blocks = random_blocks(parsed, used, used_factors, full)
 
     notes += check_random(blocks, len(kept), control)
+    notes += check_identifiable(blocks)
     columns, rank_notes = check_rank(full.values, control)
     X = full.values if len(columns) == len(full.names) else full.values[:, columns]
     notes += [*rank_notes, *check_scale(X, control)]
@@ -222,7 +235,8 @@ def build_frame(
     if raw_offset is not None:
         offsets.append(raw_offset[rows.used])
     dot_columns = parsed.dot_columns(table.columns)
-    raw_names = [*parsed.variable_names(), *(dot_columns if parsed.has_dot else ())]
+    named = [name for name in parsed.variable_names() if not evaluator.is_constant(name)]
+    raw_names = [*named, *(dot_columns if parsed.has_dot else ())]
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return ModelFrame(
         formula=parsed,
@@ -255,4 +269,5 @@ def build_frame(
         control=control,
         notes=tuple(notes),
         memory=memory,
+        missing=rows.counts,
     )

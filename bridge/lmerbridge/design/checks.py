@@ -66,7 +66,8 @@ def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> 
         )
     for block in blocks:
         effects = len(block.levels) * len(block.names)
-        if rows <= effects:
+        # fewer parameters than effects may be determined all the same: check_identifiable() says
+        if block.structure.plain and rows <= effects:
             _act(
                 control.check_nobs_vs_nRE,
                 f"number of observations (={rows}) <= number of random effects (={effects}) "
@@ -149,10 +150,12 @@ def check_rank(X: Array, control: Control) -> tuple[Array, list[Note]]:
     gone = X.shape[1] - len(kept)
     if not gone:
         return kept, []
-    deficient = "fixed-effect model matrix is rank deficient"
     if control.check_rankX == "stop.deficient":
-        raise DataError(f"{deficient}: rank {len(kept)} of {X.shape[1]} columns")
-    text = f"{deficient} so dropping {gone} column" + (
+        raise DataError(
+            f"the fixed-effects model matrix is column rank deficient (rank(X) = {len(kept)} < "
+            f"{X.shape[1]} = p); the fixed effects will be jointly unidentifiable"
+        )
+    text = f"fixed-effect model matrix is rank deficient so dropping {gone} column" + (
         "s / coefficients" if gone > 1 else " / coefficient"
     )
     kinds = {"message+drop.cols": "message", "warn+drop.cols": "warning"}

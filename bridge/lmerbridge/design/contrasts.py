@@ -102,6 +102,11 @@ def read_contrasts(contrasts: Mapping[str, Any] | None) -> dict[str, Contrast]:
     Values may be R's names (``"contr.sum"`` or ``"sum"``), a :class:`Contrast`, or a matrix
     (an array, or a DataFrame whose columns name the coefficients).
     """
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise DataError(
+            "contrasts must be a mapping from variables to contrasts, as in "
+            f"{{'f': 'contr.sum'}}, not {type(contrasts).__name__}"
+        )
     read: dict[str, Contrast] = {}
     for variable, value in (contrasts or {}).items():
         if isinstance(value, Contrast):

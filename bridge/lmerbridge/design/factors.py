@@ -9,8 +9,18 @@ import numpy as np
 
 from lmerbridge.design.columns import Array, Factor, Logical, Numeric, as_factor
 from lmerbridge.design.contrasts import Contrast, default_contrast
-from lmerbridge.design.values import Arguments, Value, column_of, numbers_of, plain_values, text_of
-from lmerbridge.errors import DataError
+from lmerbridge.design.values import (
+    Arguments,
+    Value,
+    column_of,
+    no_time,
+    numbers_of,
+    plain_values,
+    text_of,
+)
+from lmerbridge.dialects import without_r
+from lmerbridge.errors import DataError, near_match
+from lmerbridge.formula.syntax import format_number
 
 __all__ = [
     "as_character",
@@ -20,6 +30,7 @@ __all__ = [
     "coded",
     "contrast_function",
     "cut",
+    "dummy",
     "factor",
     "interaction",
     "levels",
@@ -38,10 +49,7 @@ def factor(args: Arguments) -> Value:
         renumber = np.array([position.get(level, -1) for level in factor.levels] + [-1])
         factor = Factor(renumber[factor.codes], wanted)
     elif isinstance(args.first("x"), Factor):
-        used = np.unique(factor.codes[factor.codes >= 0])  # factor(f) drops unused levels
-        renumber = np.full(len(factor.levels) + 1, -1, dtype=np.int64)
-        renumber[used] = np.arange(len(used))
-        factor = Factor(renumber[factor.codes], tuple(factor.levels[i] for i in used))
+        factor = _without_unused(factor)
     if args.get("exclude") is not None:
         gone = {text_of(v) for v in plain_values(args.get("exclude"), args.function)}
         kept = [level for level in factor.levels if level not in gone]
@@ -63,6 +71,14 @@ def factor(args: Arguments) -> Value:
     return replace(factor, ordered=ordered)
 
 
+def _without_unused(factor: Factor) -> Factor:
+    """A plain factor of the levels that some row has, as ``factor(f)`` makes it."""
+    used = np.unique(factor.codes[factor.codes >= 0])
+    renumber = np.full(len(factor.levels) + 1, -1, dtype=np.int64)
+    renumber[used] = np.arange(len(used))
+    return Factor(renumber[factor.codes], tuple(factor.levels[i] for i in used))
+
+
 def as_factor_call(args: Arguments) -> Value:
     """R's ``as.factor`` and ``as.ordered``."""
     factor = as_factor(args.column("x"))
@@ -75,7 +91,8 @@ def as_numeric(args: Arguments) -> Value:
     if isinstance(column, Factor):
         return Numeric(np.where(column.codes < 0, np.nan, column.codes + 1.0))
     values = numbers_of(column, args.function)
-    return Numeric(np.trunc(values) if args.function == "as.integer" else values)
+    whole = args.function == "as.integer"
+    return Numeric(np.trunc(values) if whole else values, integer=whole)
 
 
 def as_character(args: Arguments) -> Value:
@@ -132,15 +149,28 @@ def interaction(args: Arguments) -> Value:
             codes = codes + factor.codes * len(levels)
             levels = [f"{a}{separator}{b}" for b in factor.levels for a in levels]
         codes = np.where(missing, -1, codes)
-    return Factor(codes, tuple(levels))
+    made = Factor(codes, tuple(levels))
+    return _without_unused(made) if args.truth("drop", False) else made
+
+
+def _formatted(breaks: Array, digits: int) -> list[str]:
+    """R's ``formatC``: significant digits; infinite ones as wide as the widest of them."""
+    infinite = [format_number(float(b)) for b in breaks if np.isinf(b)]
+    width = max(map(len, infinite), default=0)
+    return [
+        format_number(float(b)).rjust(width) if np.isinf(b) else f"{b + 0.0:.{digits}g}"
+        for b in breaks
+    ]
 
 
 def _cut_labels(breaks: Array, right: bool, lowest: bool, digits: int) -> tuple[str, ...]:
     texts: list[str] = []
     for d in range(digits, max(12, digits) + 1):
-        texts = [f"{b:.{d}g}" for b in breaks]
+        texts = _formatted(breaks, d)
         if len(set(texts)) == len(texts):
             break
+    else:  # twelve digits do not tell the breaks apart
+        return tuple(f"Range_{i}" for i in range(1, len(breaks)))
     opening, closing = ("(", "]") if right else ("[", ")")
     labels = [f"{opening}{a},{b}{closing}" for a, b in itertools.pairwise(texts)]
     if lowest and right:
@@ -154,6 +184,7 @@ def cut(args: Arguments) -> Value:
     """R's ``cut``."""
     if isinstance(args.first("x"), Logical):
         raise DataError("cut(): 'x' must be numeric")
+    no_time(args.first("x"), "cut")
     x = args.numbers("x")
     right, lowest = args.truth("right", True), args.truth("include.lowest", False)
     learned = args.memory
@@ -163,7 +194,7 @@ def cut(args: Arguments) -> Value:
             if breaks[0] < 2:
                 raise DataError("cut(): invalid number of intervals")
             low, high = float(np.nanmin(x)), float(np.nanmax(x))
-            span = high - low or abs(low)
+            span = high - low or abs(low) or 1.0
             count = int(breaks[0]) + 1
             if high > low:
                 breaks = np.linspace(low, high, count)
@@ -192,8 +223,14 @@ def cut(args: Arguments) -> Value:
 
 def coded(args: Arguments) -> Value:
     """R's ``C``: a factor with its contrasts."""
-    if isinstance(args.first("object"), Logical):
-        raise DataError("C(): object not interpretable as a factor")
+    given = args.first("object")
+    if not isinstance(given, Factor):
+        kind = "has truth values" if isinstance(given, Logical) else "is numeric"
+        inner = args.texts[0] if args.texts else "x"
+        raise DataError(
+            f"{args.text}: object not interpretable as a factor: {inner} {kind}; "
+            f"write factor({inner}), or C(factor({inner}), sum) for other contrasts"
+        )
     factor = as_factor(args.column("object"))
     contrast = args.get("contr")
     if contrast is None:
@@ -206,12 +243,14 @@ def coded(args: Arguments) -> Value:
     base, many = args.number("base"), args.number("how.many")
     if base is not None:
         contrast = replace(contrast, base=int(base))
-        if contrast.name == "contr.treatment":
-            # C() stores the matrix without level names when base is given: f1, f3
-            contrast = replace(contrast, columns=_numbered(len(factor.levels), int(base)))
-    if contrast.name == "contr.SAS" and contrast.columns is None:
-        # R's C() gives these no level names either
-        contrast = replace(contrast, columns=_numbered(len(factor.levels), len(factor.levels)))
+    # R before 4.3 keeps level names only of contrasts that are named: C(f, SAS), C(f, "contr.SAS")
+    by_function = any(t.startswith("contr.") and "(" not in t for t in args.texts)
+    computed = by_function or base is not None or many is not None
+    if computed and contrast.columns is None and not without_r().C_keeps_levels:
+        count = len(factor.levels)
+        left_out = {"contr.treatment": contrast.base, "contr.SAS": count}.get(contrast.name)
+        if left_out is not None:
+            contrast = replace(contrast, columns=_numbered(count, left_out))
     if many is not None:
         contrast = replace(contrast, how_many=int(many))
     return replace(factor, contrast=contrast)
@@ -230,6 +269,31 @@ def contrast_function(args: Arguments) -> Value:
         base = base if args.function == "contr.treatment" else int(size)
         return replace(contrast, columns=_numbered(int(size), base))
     return contrast
+
+
+def dummy(args: Arguments) -> Value:
+    """lme4's ``dummy``: indicators of a factor's levels as numbers, of all but the first or of
+    those asked for.
+    """
+    factor = as_factor(args.column("f"))
+    if bool(np.any(factor.codes < 0)):
+        raise DataError(
+            f"{args.text}: missing values, which lme4's dummy() cannot place: drop those rows first"
+        )
+    factor = _without_unused(factor)
+    known = args.memory.setdefault("levels", factor.levels)
+    keep = args.get("levelsToKeep")
+    wanted = known[1:] if keep is None else tuple(map(text_of, plain_values(keep, "dummy")))
+    unknown = [level for level in wanted if level not in known]
+    if unknown:
+        raise DataError(
+            f"{args.text}: {unknown[0]!r} is not a level{near_match(unknown[0], known)}; "
+            f"levels are {', '.join(known)}"
+        )
+    if not wanted:
+        raise DataError(f"{args.text}: no level is left to make an indicator of")
+    texts = np.array(factor.levels, dtype=object)[factor.codes]
+    return Numeric(np.column_stack([texts == level for level in wanted]).astype(float), wanted)
 
 
 def levels(args: Arguments) -> Value:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.covariance import PLAIN, Structure
+from lmerbridge.design.arguments import check_weights
 from lmerbridge.design.checks import (
     Note,
     check_response,
@@ -22,7 +24,7 @@ from lmerbridge.design.columns import (
 )
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.control import Control
-from lmerbridge.errors import DataError
+from lmerbridge.design.responses import row_vector
 from lmerbridge.formula import Formula
 
 __all__ = ["ModelFrame", "RandomBlock"]
@@ -48,6 +50,8 @@ class RandomBlock:
     codes : array of int (n,)
         Per row the index of its level.
     levels : tuple of str
+    structure : Structure
+        Of the covariance matrix of a level's effects.
     """
 
     label: str
@@ -57,6 +61,7 @@ class RandomBlock:
     columns: Array
     codes: Array
     levels: tuple[str, ...]
+    structure: Structure = PLAIN
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class ModelFrame:
         What lme4's checks say about this model.
     memory : dict
         What poly(), scale() and the like learned from the data.
+    missing : tuple of (str, int)
+        Per variable that is missing in a row of ``dropped`` in how many it is.
     """
 
     formula: Formula
@@ -134,6 +141,7 @@ class ModelFrame:
     control: Control
     notes: tuple[Note, ...]
     memory: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[tuple[str, int], ...] = ()
 
     @property
     def nobs(self) -> int:
@@ -158,8 +166,13 @@ class ModelFrame:
 
     @property
     def covariance_parameters(self) -> int:
-        """Length of theta."""
-        return sum(len(b.names) * (len(b.names) + 1) // 2 for b in self.random)
+        """How many parameters the random effects' covariance matrices have."""
+        return sum(b.structure.count(len(b.names)) for b in self.random)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every term's covariance matrix is unstructured."""
+        return all(block.structure.plain for block in self.random)
 
     @property
     def fitted_formula(self) -> Formula:
@@ -170,27 +183,46 @@ class ModelFrame:
         return formula.with_response(REFIT_RESPONSE) if REFIT_RESPONSE in self.raw else formula
 
     def with_response(self, values: Any) -> ModelFrame:
-        """The same frame with another response, a value per row used.
+        """The same frame with another response, in any shape of
+        :func:`lmerbridge.design.responses.row_matrix`.
 
         Raises
         ------
         DataError
             Another number of values, missing or infinite ones, or a constant.
         """
-        y = np.array(values, dtype=np.float64)
-        if y.shape != (self.nobs,):
-            raise DataError(f"the new response has shape {y.shape}; the model has {self.nobs} rows")
-        if not np.isfinite(y).all():
-            raise DataError("the new response has missing or infinite values")
+        y = row_vector(self, values)
         check_response(y, "the new response")
-        everywhere = np.full(self.total_rows, np.nan)
-        everywhere[self.kept] = y
         return replace(
             self,
             y=y,
-            raw={**self.raw, REFIT_RESPONSE: Numeric(everywhere)},
+            raw={**self.raw, REFIT_RESPONSE: Numeric(self._everywhere(y))},
             variables={**self.variables, self.formula.response_label: Numeric(y)},
         )
+
+    def with_weights(self, values: Any) -> ModelFrame:
+        """The same frame with other prior weights, in the shapes of :meth:`with_response`.
+
+        Raises
+        ------
+        DataError
+            Another number of values, or weights that are not positive and finite.
+        """
+        name = self.weights_name or "weights"
+        weights = row_vector(self, values, "the new weights")
+        check_weights(weights, name)
+        return replace(
+            self,
+            weights=weights,
+            raw_weights=self._everywhere(weights),
+            weights_name=name,
+        )
+
+    def _everywhere(self, values: Array) -> Array:
+        """Values of the rows used at their places in the data."""
+        found = np.full(self.total_rows, np.nan)
+        found[self.kept] = values
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
@@ -209,4 +241,6 @@ class ModelFrame:
         for block in self.random:
             add(block.label, block.group, block.names, block.levels)
             add(block.columns, block.codes.astype(np.int64, copy=False))
+            if not block.structure.plain:
+                add(block.structure)
         return digest.hexdigest()

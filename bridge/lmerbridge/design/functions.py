@@ -12,22 +12,43 @@ import numpy as np
 
 from lmerbridge.design import bases, factors
 from lmerbridge.design.columns import Array, Factor, Logical, Numeric, is_missing
-from lmerbridge.design.values import Arguments, Value, column_of, numbers_of, plain_values
+from lmerbridge.design.times import Moment
+from lmerbridge.design.values import (
+    Arguments,
+    Value,
+    column_of,
+    is_integer,
+    no_time,
+    numbers_of,
+    plain_values,
+    time_in,
+)
 from lmerbridge.errors import DataError
 from lmerbridge.rmath import round_r
 
 __all__ = ["FUNCTIONS"]
 
+# these keep integers integers, and the others dates dates
+_WHOLE = frozenset({"abs", "round", "sign"})
+_OF_TIMES = frozenset({"abs", "sign", "round", "floor", "ceiling", "trunc"})
+
 
 def _elementwise(function: Callable[[Array], Array]) -> Callable[[Arguments], Value]:
     def apply(args: Arguments) -> Value:
         value = args.first("x")
+        if not (args.function in _OF_TIMES and time_in(value)):
+            no_time(value, args.function)
+        whole = args.function in _WHOLE and is_integer(value)
         with np.errstate(all="ignore"):
             if isinstance(value, (int, float)):
-                return float(function(np.array([float(value)]))[0])
+                result = float(function(np.array([float(value)]))[0])
+                return int(result) if whole else result
             column = column_of(value, args.rows, args.function)
             names = column.names if isinstance(column, Numeric) else None
-            return Numeric(function(numbers_of(column, args.function)), names)
+            time = None if args.function == "sign" else time_in(value)
+            return Numeric(
+                function(numbers_of(column, args.function)), names, integer=whole, time=time
+            )
 
     return apply
 
@@ -50,6 +71,8 @@ def _identity(args: Arguments) -> Value:
 
 
 def _ifelse(args: Arguments) -> Value:
+    if not isinstance(args.first("test"), (Numeric, Logical)):
+        raise DataError("ifelse(): test must be a condition, true or false for each row")
     test = numbers_of(args.column("test"), "ifelse")
     yes, no = args.first("yes"), args.first("no")
     if isinstance(yes, str) and isinstance(no, str):
@@ -59,18 +82,20 @@ def _ifelse(args: Arguments) -> Value:
     a, b = (numbers_of(column_of(v, args.rows, "ifelse"), "ifelse") for v in (yes, no))
     chosen = np.where(np.isnan(test), np.nan, np.where(test != 0, a, b))
     both = all(isinstance(v, (bool, Logical)) for v in (yes, no))
-    return Logical(chosen) if both else Numeric(chosen)
+    whole = all(is_integer(v) for v in (yes, no))
+    return Logical(chosen) if both else Numeric(chosen, integer=whole)
 
 
 def _extreme(function: Callable[[Array, Array], Array]) -> Callable[[Arguments], Value]:
     def apply(args: Arguments) -> Value:
         result: Array | None = None
         for value in args.rest:
+            no_time(value, args.function)
             x = numbers_of(column_of(value, args.rows, args.function), args.function)
             result = x if result is None else function(result, x)
         if result is None:
             raise DataError(f"{args.function}() needs an argument")
-        return Numeric(result)
+        return Numeric(result, integer=all(is_integer(v) for v in args.rest))
 
     return apply
 
@@ -94,7 +119,10 @@ def _summary(function: Callable[[Array], float]) -> Callable[[Arguments], Value]
                 for v in values
             ]
             args.memory["value"] = float(function(np.concatenate(arrays)))
-        return float(args.memory["value"])
+        value = float(args.memory["value"])
+        times = {time_in(v) for v in values} if args.function != "sd" else {None}
+        time = next(iter(times)) if len(times) == 1 else None
+        return Moment(value, time) if time is not None else value
 
     return apply
 
@@ -150,6 +178,7 @@ FUNCTIONS: dict[str, Callable[[Arguments], Value]] = {
     "interaction": factors.interaction,
     "cut": factors.cut,
     "C": factors.coded,
+    "dummy": factors.dummy,
     **{
         f"contr.{name}": factors.contrast_function
         for name in ("treatment", "sum", "helmert", "poly", "SAS")

@@ -1,11 +1,13 @@
 """Model matrices with R's columns, R's coding and R's names.
 
-R codes a factor in a term by contrasts if the term without it is in the model (the empty
-term counts as present), else by indicators of all its levels; without an intercept the first
-factor of the first term that has one is always coded by indicators (Chambers & Hastie 1992,
-section 2.4.1). formulaic and patsy use another, structural, rule that gives other columns for
-terms without their margins, so that the coding here is ours; the contrast matrices and the
-bases of poly() are formulaic's.
+R codes a factor in a term by contrasts if a term before it contains the variables that stand
+beside the factor (none beside it: always), else by indicators of all its levels; without an
+intercept the first factor of the first term that has one is coded by indicators (Chambers &
+Hastie 1992, section 2.4.1; ``factors`` in R's ``?terms.object``). The margin itself need not be
+a term: in ``~ a:x + b:x`` the term ``a:x`` contains ``x``, so that ``b`` is coded by contrasts.
+formulaic and patsy use another, structural, rule that gives other columns for terms without
+their margins, so that the coding here is ours; the contrast matrices and the bases of poly()
+are formulaic's.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.formula.terms import Terms
 
-__all__ = ["ModelMatrix", "contrasts_of", "model_matrix"]
+__all__ = ["ModelMatrix", "coded_by_contrasts", "contrasts_of", "model_matrix"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,9 @@ def contrasts_of(
     return chosen
 
 
-def _codes_by_contrasts(terms: Terms, factors: list[bool]) -> list[dict[int, bool]]:
+def coded_by_contrasts(terms: Terms, factors: list[bool]) -> list[dict[int, bool]]:
     """Per term and variable: coded by contrasts (True) or by indicators (False)."""
-    present: set[frozenset[int]] = {frozenset(t) for t in terms.terms} | {frozenset()}
-    coding = [{v: frozenset(term) - {v} in present for v in term} for term in terms.terms]
+    coding = [dict(modes) for modes in terms.by_contrasts]
     if not terms.intercept:
         for term, modes in zip(terms.terms, coding, strict=True):
             first = next((v for v in term if factors[v]), None)
@@ -104,6 +105,7 @@ def model_matrix(
     variables: Mapping[str, Column],
     rows: int,
     contrasts: Mapping[str, Contrast] | None = None,
+    indicators: bool = False,
 ) -> ModelMatrix:
     """R's ``model.matrix``.
 
@@ -115,11 +117,13 @@ def model_matrix(
     rows : int
     contrasts : mapping, optional
         The contrast of each factor, as :func:`contrasts_of` gives it.
+    indicators : bool
+        Every factor by indicators of all its levels, in every term.
     """
     labels = [deparse(v) for v in terms.variables]
     chosen = contrasts if contrasts is not None else contrasts_of(variables)
     columns = [variables[label] for label in labels]
-    coding = _codes_by_contrasts(terms, [not isinstance(c, Numeric) for c in columns])
+    coding = coded_by_contrasts(terms, [not isinstance(c, Numeric) for c in columns])
     blocks: list[Array] = []
     names: list[str] = []
     assign: list[int] = []
@@ -130,7 +134,9 @@ def model_matrix(
     for number, (term, modes) in enumerate(zip(terms.terms, coding, strict=True), 1):
         block, block_names = np.ones((rows, 1)), [""]
         for position, v in enumerate(term):
-            values, value_names = _columns(labels[v], columns[v], modes[v], chosen.get(labels[v]))
+            values, value_names = _columns(
+                labels[v], columns[v], modes[v] and not indicators, chosen.get(labels[v])
+            )
             if position == 0:
                 block, block_names = values, value_names
             else:  # the columns of the earlier variables vary fastest

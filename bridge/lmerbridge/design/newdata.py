@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,16 +16,19 @@ from lmerbridge.design.columns import (
     Factor,
     Logical,
     Numeric,
-    Table,
     as_factor,
     is_missing,
-    read_table,
     take,
 )
+from lmerbridge.design.constants import CONSTANTS
 from lmerbridge.design.evaluate import Evaluator
-from lmerbridge.design.frame import ModelFrame
+from lmerbridge.design.frame import ModelFrame, RandomBlock
 from lmerbridge.design.matrix import model_matrix
-from lmerbridge.errors import DataError, FormulaError
+from lmerbridge.design.table import Table, read_table
+from lmerbridge.design.times import SECONDS
+from lmerbridge.design.values import is_integer
+from lmerbridge.errors import DataError, FormulaError, near_match
+from lmerbridge.formula import RandomTerm
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Node, deparse, names_in
 
@@ -75,7 +79,9 @@ class NewRows:
 
 
 def _as_fitted(column: Column, fitted: Column | None, name: str) -> Column:
-    """A column of new data with the levels that the fit's column has, new ones after them."""
+    """A column of new data as the fit knows it: of the same kind, and a factor with the levels
+    that the fit's has, new ones after them.
+    """
     if isinstance(fitted, Factor):
         new = as_factor(column)
         extra = [level for level in new.levels if level not in set(fitted.levels)]
@@ -85,11 +91,39 @@ def _as_fitted(column: Column, fitted: Column | None, name: str) -> Column:
         return replace(fitted, codes=renumber[new.codes], levels=levels)
     if fitted is not None and isinstance(column, Factor):
         if bool(np.all(column.codes < 0)):  # nothing but missing values
-            return Numeric(np.full(len(column.codes), np.nan))
-        raise DataError(
-            f"variable {name!r} was fitted as numbers, but newdata has strings or categories"
-        )
+            column = Numeric(np.full(len(column.codes), np.nan))
+        else:
+            kind = "truth values" if isinstance(fitted, Logical) else "numbers"
+            raise DataError(
+                f"variable {name!r} was fitted as {kind}, but newdata has strings or categories"
+            )
+    if isinstance(fitted, Numeric) and isinstance(column, Logical):
+        return Numeric(column.values)
+    if isinstance(fitted, Numeric) and isinstance(column, Numeric):
+        return _counted_as_fitted(column, fitted, name)
     return column
+
+
+def _counted_as_fitted(column: Numeric, fitted: Numeric, name: str) -> Numeric:
+    """Dates and times in the unit of the fit's; plain numbers count what the fit's do."""
+    time = column.time
+    if time is None and fitted.time is None:
+        known = column.floats[~np.isnan(column.floats)]
+        whole = is_integer(fitted) and bool(np.all(known == np.floor(known)))
+        return replace(column, integer=True) if whole and not is_integer(column) else column
+    if time is None:
+        return replace(column, time=fitted.time)
+    if fitted.time is None:
+        if bool(np.all(np.isnan(fitted.floats))) or bool(np.all(np.isnan(column.floats))):
+            return column
+        raise DataError(f"variable {name!r} was fitted as numbers, but newdata has {time.kind!r}")
+    if time.is_difference != fitted.time.is_difference:
+        raise DataError(
+            f"variable {name!r} was fitted as {fitted.time.kind!r}, but newdata has {time.kind!r}"
+        )
+    scale = SECONDS[time.unit] / SECONDS[fitted.time.unit]
+    values = column.floats if scale == 1 else column.floats * scale
+    return replace(column, values=values, time=fitted.time)
 
 
 class _NewData:
@@ -98,13 +132,16 @@ class _NewData:
     def __init__(self, frame: ModelFrame, table: Table):
         self.frame, self.table = frame, table
 
-    def __call__(self, name: str) -> Column:
+    def __contains__(self, name: object) -> bool:
+        """Whether a formula means a column by ``name``: in the fit it did, or here it does."""
+        return name in self.frame.raw or name in self.table
+
+    def __call__(self, name: str, use: str = "") -> Column:
         if name not in self.table:
-            if name in ("pi",) and name not in self.frame.raw:
-                return self.table.column(name)
-            listed = ", ".join(map(str, self.table.columns))
             raise DataError(
-                f"newdata has no column {name!r}, which the model needs; it has {listed}"
+                f"newdata has no column {name!r}"
+                f"{near_match(name, self.table.columns)}, which {use or 'the model'} needs; "
+                f"it has {', '.join(self.table.columns)}"
             )
         return _as_fitted(self.table.column(name), self.frame.raw.get(name), name)
 
@@ -139,7 +176,7 @@ def _like(column: Column, fitted: Column, label: str) -> Column:
 def _group_codes(
     columns: tuple[str, ...], lookup: _NewData, levels: tuple[str, ...]
 ) -> tuple[Array, Array, tuple[str, ...], Array]:
-    parts = [as_factor(lookup(column)) for column in columns]
+    parts = [as_factor(lookup(column, _RANDOM)) for column in columns]
     missing = np.zeros(len(parts[0].codes), dtype=bool)
     labels: Any = None
     for part in parts:
@@ -154,7 +191,89 @@ def _group_codes(
     return codes, missing, tuple(map(str, unknown)), new_codes
 
 
-def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
+# who asks for a column, in messages
+_RANDOM = "a random term (re_form='NA' predicts without them)"
+
+
+@dataclass(frozen=True)
+class _WantedTerm:
+    """A random term on new rows: which of its columns count, and the variables that these need."""
+
+    block: RandomBlock
+    term: RandomTerm
+    flags: Array
+    needed: dict[str, Node]
+
+    @property
+    def counts(self) -> bool:
+        return bool(self.flags.any())
+
+
+def _wanted_terms(frame: ModelFrame, random: bool | Sequence[Any]) -> list[_WantedTerm]:
+    """The random terms with what is wanted of each."""
+    if random is False:
+        return []
+    terms = {term.text: term for term in frame.formula.random}
+    chosen = [np.ones(len(b.names), bool) for b in frame.random] if random is True else list(random)
+    wanted = []
+    for block, flags in zip(frame.random, chosen, strict=True):
+        term = terms[block.text]
+        labels = [deparse(v) for v in term.columns.variables]
+        first = {label: take(frame.variables[label], np.arange(1)) for label in labels}
+        assign = np.array(model_matrix(term.columns, first, 1).assign)
+        used = {v for t in set(assign[flags].tolist()) - {0} for v in term.columns.terms[t - 1]}
+        needed = {labels[v]: term.columns.variables[v] for v in sorted(used)}
+        wanted.append(_WantedTerm(block, term, np.asarray(flags, dtype=bool), needed))
+    return wanted
+
+
+def _offset_node(frame: ModelFrame, lookup: _NewData) -> Node | None:
+    """The model's ``offset=`` as an expression of new data's columns."""
+    if frame.offset_name is None:
+        return None
+    try:
+        node = parse_expression(frame.offset_name)
+        for name in names_in(node):
+            if name.id in lookup or name.id not in CONSTANTS:
+                lookup(name.id)
+    except (DataError, FormulaError) as error:
+        raise DataError(
+            f"the model has an offset {frame.offset_name!r}, which newdata must have as a "
+            "column of that name"
+        ) from error
+    return node
+
+
+def _variables(
+    frame: ModelFrame, lookup: _NewData, nodes: Mapping[str, Node], random: Mapping[str, Node]
+) -> tuple[Array, dict[str, Column]]:
+    """Which rows have no missing value, and the variables of ``nodes`` on these rows."""
+    named = {name.id: "" for node in nodes.values() for name in names_in(node)}
+    for node in random.values():
+        for name in names_in(node):
+            named.setdefault(name.id, _RANDOM)
+    raw = {
+        name: lookup(name, use)
+        for name, use in named.items()
+        if name in lookup or name not in CONSTANTS
+    }
+    complete = np.ones(lookup.table.rows, dtype=bool)
+    for column in raw.values():
+        complete &= ~is_missing(column)
+    rows = int(complete.sum())
+    variables: dict[str, Column] = {}
+    if rows:
+        present = {name: take(column, complete) for name, column in raw.items()}
+        memory = copy.deepcopy(dict(frame.memory))
+        evaluator = Evaluator(present.__getitem__, rows, raw, memory)
+        for label, node in {**nodes, **random}.items():
+            fitted = frame.variables.get(label)
+            column = evaluator.column(node)
+            variables[label] = column if fitted is None else _like(column, fitted, label)
+    return complete, variables
+
+
+def new_rows(frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True) -> NewRows:
     """The matrices of the model of ``frame`` on ``data``.
 
     Factor levels, contrasts and what ``poly``, ``scale``, ``bs``, ``ns`` and ``cut`` learned are
@@ -162,8 +281,12 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
 
     Parameters
     ----------
-    random : bool
-        Whether the random terms are wanted; without them ``data`` needs no grouping factors.
+    random : bool or sequence of arrays of bool
+        Whether the random terms are wanted, or per term which of its columns are, as
+        :func:`lmerbridge.inference.effects.chosen_effects` gives it. ``data`` needs no more than
+        what is wanted is made of: the variables and grouping factors of other terms may be
+        absent or missing, and the columns that are not wanted are 0. ``False``: ``random`` of
+        the result is empty.
 
     Raises
     ------
@@ -175,26 +298,12 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
     n = table.rows
     terms = frame.formula.terms(frame.dot_columns)
     nodes: dict[str, Node] = {deparse(v): v for v in (*terms.variables, *terms.offsets)}
-    given_offset = None
-    if frame.offset_name is not None:
-        try:
-            given_offset = parse_expression(frame.offset_name)
-            for name in names_in(given_offset):
-                lookup(name.id)
-        except (DataError, FormulaError) as error:
-            raise DataError(
-                f"the model has an offset {frame.offset_name!r}, which newdata must have as a "
-                "column of that name"
-            ) from error
+    given_offset = _offset_node(frame, lookup)
+    if given_offset is not None:
         nodes[deparse(given_offset)] = given_offset
-    own_terms = {term.text: term for term in frame.formula.random} if random else {}
-    for term in own_terms.values():
-        nodes.update({deparse(v): v for v in term.columns.variables})
-    raw = {name.id: lookup(name.id) for node in nodes.values() for name in names_in(node)}
-    complete = np.ones(n, dtype=bool)
-    for column in raw.values():
-        complete &= ~is_missing(column)
-    present = {name: take(column, complete) for name, column in raw.items()}
+    wanted = _wanted_terms(frame, random)
+    own = {label: node for w in wanted for label, node in w.needed.items() if label not in nodes}
+    complete, variables = _variables(frame, lookup, nodes, own)
     rows = int(complete.sum())
 
     def padded(values: Array) -> Array:
@@ -204,24 +313,13 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
         found[complete] = values
         return found
 
-    def look_up(name: str) -> Column:
-        return present[name] if name in present else take(lookup(name), complete)
-
-    evaluator = Evaluator(look_up, rows, copy.deepcopy(dict(frame.memory)))
-    variables: dict[str, Column] = {}
-    if rows:
-        for label, node in nodes.items():
-            fitted = frame.variables.get(label)
-            column = evaluator.column(node)
-            variables[label] = column if fitted is None else _like(column, fitted, label)
-
     p = len(frame.x_names)
     X, offset = np.empty((0, p)), None
     beyond = np.empty((0, len(frame.x_dropped)))
     has_offset = bool(terms.offsets) or given_offset is not None
     if rows:
-        own = {deparse(v): variables[deparse(v)] for v in terms.variables}
-        full = model_matrix(terms, own, rows, frame.contrasts)
+        fixed = {deparse(v): variables[deparse(v)] for v in terms.variables}
+        full = model_matrix(terms, fixed, rows, frame.contrasts)
         dropped = set(frame.x_dropped)
         beyond = full.values @ _undetermined(frame)
         X = full.values[:, [j for j, name in enumerate(full.names) if name not in dropped]]
@@ -233,42 +331,67 @@ def new_rows(frame: ModelFrame, data: Any, random: bool = True) -> NewRows:
             )
     elif has_offset:
         offset = np.empty(0)
-    blocks = []
-    for block in frame.random if random else ():
-        term = own_terms[block.text]
-        columns = np.empty((0, len(block.names)))
-        if rows:
-            mine = {deparse(v): variables[deparse(v)] for v in term.columns.variables}
-            columns = model_matrix(term.columns, mine, rows).values
-        codes, missing, unknown, new_codes = _group_codes(
-            term.grouping.columns, lookup, block.levels
-        )
-        blocks.append(NewBlock(padded(columns), codes, missing, unknown, new_codes))
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return NewRows(
         padded(X),
         None if offset is None else padded(offset),
         _weights(frame, table),
-        tuple(blocks),
+        tuple(_new_block(frame, w, wanted, lookup, variables, complete) for w in wanted),
         index,
         padded(beyond),
     )
+
+
+def _new_block(
+    frame: ModelFrame,
+    wanted: _WantedTerm,
+    every: Sequence[_WantedTerm],
+    lookup: _NewData,
+    variables: Mapping[str, Column],
+    complete: Array,
+) -> NewBlock:
+    """One random term on new rows, 0 in the columns that are not wanted."""
+    n, k = len(complete), len(wanted.flags)
+    columns = np.zeros((n, k))
+    if wanted.counts:
+        columns[~complete] = np.nan
+        rows = int(complete.sum())
+        if rows:
+            mine = {}
+            for label in map(deparse, wanted.term.columns.variables):
+                # what only columns that are not wanted need is not asked for: any value does
+                fit = frame.variables[label]
+                mine[label] = (
+                    variables[label]
+                    if label in wanted.needed
+                    else take(fit, np.zeros(rows, dtype=np.int64))
+                )
+            columns[complete] = model_matrix(wanted.term.columns, mine, rows).values
+        columns[:, ~wanted.flags] = 0.0
+    # terms on one grouping factor share its levels, whichever of them counts
+    if any(w.counts and w.block.group == wanted.block.group for w in every):
+        codes, missing, unknown, new_codes = _group_codes(
+            wanted.term.grouping.columns, lookup, wanted.block.levels
+        )
+        return NewBlock(columns, codes, missing, unknown, new_codes)
+    nowhere = np.full(n, -1)
+    return NewBlock(columns, nowhere, np.zeros(n, dtype=bool), (), nowhere)
 
 
 def _undetermined(frame: ModelFrame) -> Array:
     """Directions (columns, k) of all fixed effects, those dropped too, that the data of the fit do
     not determine: the null space of its whole model matrix.
     """
+    if not frame.x_dropped:
+        return np.empty((len(frame.x_names), 0))
     terms = frame.formula.terms(frame.dot_columns)
     own = {deparse(v): frame.variables[deparse(v)] for v in terms.variables}
     full = model_matrix(terms, own, frame.nobs, frame.contrasts)
-    if not frame.x_dropped:
-        return np.empty((len(full.names), 0))
     scale = np.sqrt(np.mean(full.values**2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     _, _, rows = np.linalg.svd(np.linalg.qr(full.values / scale, mode="r"))
-    found: Array = rows[len(frame.x_names) :].T / scale[:, None]
-    return np.asarray(found / np.abs(found).max(axis=0))
+    # of columns of mean square 1, so that the units of the predictors do not matter
+    return np.asarray(rows[len(frame.x_names) :].T / scale[:, None])
 
 
 def _weights(frame: ModelFrame, table: Table) -> Array | None:

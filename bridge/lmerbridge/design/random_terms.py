@@ -99,7 +99,14 @@ def random_blocks(
         name = term.grouping.label
         blocks.append(
             RandomBlock(
-                name, name, term.text, matrix.names, matrix.values, group.codes, group.levels
+                name,
+                name,
+                term.text,
+                matrix.names,
+                matrix.values,
+                group.codes,
+                group.levels,
+                term.structure,
             )
         )
     blocks = _ordered(blocks)

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design.frame import RandomBlock
+from lmerbridge.covariance import lower_triangle
+from lmerbridge.design.frame import ModelFrame, RandomBlock
+from lmerbridge.design.nested import codes_nested
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["column_map", "nested_in", "templates", "term_matrix", "theta_lower", "upper_triangle"]
+__all__ = [
+    "column_map",
+    "nested_in",
+    "parameters_of",
+    "templates",
+    "term_matrix",
+    "theta_lower",
+    "theta_of",
+    "upper_triangle",
+]
 
 
 @functools.cache
@@ -33,6 +44,24 @@ def templates(theta: Any, sizes: list[int]) -> list[np.ndarray[Any, np.dtype[np.
     return blocks
 
 
+def theta_of(frame: ModelFrame, par: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The lower triangles of Lambda's blocks at these parameters of the covariance matrices."""
+    found, start = [], 0
+    for block in frame.random:
+        k = len(block.names)
+        end = start + block.structure.count(k)
+        found.append(block.structure.factor(np.asarray(par)[start:end], k)[lower_triangle(k)])
+        start = end
+    return np.concatenate(found)
+
+
+def parameters_of(frame: ModelFrame, theta: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The parameters of the covariance matrices that are those of Lambda at ``theta``."""
+    factors = templates(theta, [len(block.names) for block in frame.random])
+    pairs = zip(frame.random, factors, strict=True)
+    return np.concatenate([block.structure.of_factor(L) for block, L in pairs])
+
+
 def theta_lower(sizes: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Lower bounds of theta: 0 for the diagonal of Lambda, -inf below it."""
     bounds: list[float] = []
@@ -44,9 +73,7 @@ def theta_lower(sizes: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def nested_in(inner: RandomBlock, outer: RandomBlock) -> bool:
     """Whether every level of the block ``inner`` lies within one level of ``outer``."""
-    owner = np.zeros(len(inner.levels), dtype=np.int64)
-    owner[inner.codes] = outer.codes
-    return bool(np.array_equal(owner[inner.codes], outer.codes))
+    return codes_nested(inner.codes, outer.codes)
 
 
 def term_matrix(block: RandomBlock) -> sparse.csr_array:

@@ -7,26 +7,42 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
+from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric, integer_labels
 from lmerbridge.design.contrasts import Contrast
+from lmerbridge.design.times import Moment, Time
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
 
-__all__ = ["Arguments", "Value", "column_of", "numbers_of", "plain_values", "text_of"]
+__all__ = [
+    "Arguments",
+    "Value",
+    "column_of",
+    "is_integer",
+    "no_time",
+    "numbers_of",
+    "plain_values",
+    "text_of",
+    "time_in",
+]
 
 # What an expression may evaluate to; a list of plain values comes from c().
-Value: TypeAlias = Column | float | str | bool | list[Any] | Contrast | None
+Value: TypeAlias = Column | float | str | bool | list[Any] | Moment | Contrast | None
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of one call: by parameter, those of ``...`` apart."""
+    """The arguments of one call: by parameter, those of ``...`` apart.
+
+    ``text`` is the call as R writes it, ``texts`` its arguments in the order written.
+    """
 
     function: str
     named: dict[str, Value]
     rest: list[Value]
     rows: int
     memory: dict[Any, Any]
+    text: str = ""
+    texts: tuple[str, ...] = ()
 
     def get(self, name: str, default: Value = None) -> Value:
         return self.named.get(name, default)
@@ -64,7 +80,9 @@ def column_of(value: Value, rows: int, where: str) -> Column:
     if isinstance(value, bool):
         return Logical(np.full(rows, float(value)))
     if isinstance(value, (int, float)):
-        return Numeric(np.full(rows, float(value)))
+        return Numeric(np.full(rows, float(value)), integer=isinstance(value, int))
+    if isinstance(value, Moment):
+        return Numeric(np.full(rows, value.value), time=value.time)
     raise DataError(f"{where}() needs a column, not {_describe(value)}")
 
 
@@ -77,6 +95,30 @@ def numbers_of(column: Value, where: str) -> Array:
     if isinstance(column, Factor):
         raise DataError(f"{where!r} is not meaningful for factors and strings")
     raise DataError(f"{where!r} needs numbers, not {_describe(column)}")
+
+
+def time_in(value: Value) -> Time | None:
+    """The class of a date, a time or a difference."""
+    return value.time if isinstance(value, (Numeric, Moment)) else None
+
+
+def is_integer(value: Value) -> bool:
+    """Whether R would hold the value as integers: their labels have all digits."""
+    if isinstance(value, Numeric):
+        return value.integer or value.values.dtype.kind in "iu"
+    if isinstance(value, list):
+        return all(isinstance(v, int) for v in value)
+    return isinstance(value, (int, Logical))
+
+
+def no_time(value: Value, function: str) -> None:
+    """Refuse dates and times where R has no meaning for them."""
+    time = time_in(value)
+    if time is not None:
+        raise DataError(
+            f"{function!r} is not defined for {time.kind!r} objects; write as.numeric() of the "
+            "column for arithmetic"
+        )
 
 
 def _describe(value: Value) -> str:
@@ -100,4 +142,6 @@ def text_of(value: Any) -> str:
     """A plain value as R's ``as.character`` writes it."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return integer_labels([value])[0]
     return value if isinstance(value, str) else format_number(float(value))

@@ -6,7 +6,9 @@ A formula can name these and nothing else; their implementations are in
 
 from __future__ import annotations
 
-__all__ = ["CONTRAST_NAMES", "SIGNATURES"]
+from lmerbridge.covariance import KINDS
+
+__all__ = ["CONTRAST_NAMES", "INSTEAD", "PACKAGES", "SIGNATURES", "STRUCTURES"]
 
 # "..." takes any number of unnamed arguments.
 SIGNATURES: dict[str, tuple[str, ...]] = {
@@ -47,6 +49,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "interaction": ("...", "drop", "sep", "lex.order"),
     "cut": ("x", "breaks", "labels", "include.lowest", "right", "dig.lab", "ordered_result"),
     "C": ("object", "contr", "how.many", "base"),
+    "dummy": ("f", "levelsToKeep"),
     "contr.treatment": ("n", "base"),
     "contr.sum": ("n",),
     "contr.helmert": ("n",),
@@ -65,6 +68,9 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "median": ("x",),
 }
 
+# What may stand around a random term, as in cs(x | g, hom = TRUE).
+STRUCTURES: dict[str, tuple[str, ...]] = dict.fromkeys(KINDS, ("term", "hom"))
+
 # In C(f, sum) and contrasts={"f": "contr.sum"} these stand for contrasts, not for variables.
 CONTRAST_NAMES: dict[str, str] = {
     "contr.treatment": "contr.treatment",
@@ -77,4 +83,26 @@ CONTRAST_NAMES: dict[str, str] = {
     "helmert": "contr.helmert",
     "poly": "contr.poly",
     "SAS": "contr.SAS",
+}
+
+# What may stand before "::"; lme4 has dummy().
+PACKAGES = ("base", "stats", "splines", "lme4")
+
+# What other languages call something that is here by another name, or by none.
+INSTEAD: dict[str, str] = {
+    "Q": "write the column's name in backticks, as in `a b`",
+    "Treatment": "write C(f, contr.treatment, base = 2), or relevel(f, ref = 'b')",
+    "Sum": "write C(f, sum)",
+    "Helmert": "write C(f, helmert)",
+    "Poly": "write C(f, poly), or poly(x, 2) of a number",
+    "Diff": "give the matrix in contrasts=",
+    "center": "write scale(x, scale = FALSE)",
+    "standardize": "write scale(x)",
+    "zscore": "write scale(x)",
+    "power": "write I(x^2)",
+    "cr": "write ns(x, df = 4)",
+    "cc": "write ns(x, df = 4), or sin(2 * pi * x) and cos(2 * pi * x) of a cycle",
+    "as.Date": "make a column of dates first: dates are columns here as in R",
+    "s": "smooth terms are mgcv's; write ns(x, df = 4)",
+    "lag": "make a column of it first",
 }

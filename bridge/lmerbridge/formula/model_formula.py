@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from lmerbridge.arguments import checked
+from lmerbridge.covariance import Structure
 from lmerbridge.errors import FormulaError
+from lmerbridge.formula.bars import (
+    Splitter,
+    bar_of,
+    bare,
+    expand_double_bars,
+    groupings,
+    holds_bar,
+    structure_of,
+    with_bar,
+)
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import (
     Binary,
+    Call,
     Name,
     Node,
     Number,
-    Paren,
     Unary,
     deparse,
     deparse_lines,
@@ -44,13 +56,28 @@ class Grouping:
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """One random-effects term ``(columns | grouping)``, correlated within."""
+    """One random-effects term ``(columns | grouping)``, or ``cs(columns | grouping)``.
+
+    Attributes
+    ----------
+    text : str
+        ``1 + Days | Subject``.
+    columns : Terms
+    grouping : Grouping
+    structure : Structure
+        Of the covariance matrix of its effects.
+    written : str
+        As it stands in a formula: ``(Days | Subject)``, ``cs(Days | Subject, hom = TRUE)``.
+    """
 
     text: str
     columns: Terms
     grouping: Grouping
+    structure: Structure
+    written: str
 
 
+@checked
 @dataclass(frozen=True)
 class Formula:
     """A linear mixed model's formula, parsed.
@@ -76,7 +103,7 @@ class Formula:
     expanded: Node
 
     def __str__(self) -> str:
-        return deparse(self.expanded)
+        return deparse(self.expanded, integers=True)
 
     @property
     def lines(self) -> list[str]:
@@ -85,7 +112,29 @@ class Formula:
 
     @property
     def response_label(self) -> str:
-        return deparse(self.response)
+        return deparse(self.response, integers=True)
+
+    @property
+    def lme4_needed(self) -> tuple[str, str] | None:
+        """The version of lme4 that first reads this formula, and for what, if not every one does:
+        also ``us()``, which is the plain term, says so to an older one.
+        """
+        terms = list(self._terms())
+        for term in terms:
+            inner = bare(term)
+            if isinstance(inner, Call):
+                return "2.0", f"{inner.function}() around a random term"
+        for term in terms:
+            for node in _binaries(bar_of(term).right):
+                if node.operator in ("*", "+"):
+                    return "1.1-36", f"a grouping factor with {node.operator!r}"
+        return None
+
+    def _terms(self) -> list[Node]:
+        assert isinstance(self.expanded, Binary)
+        splitter = Splitter(self.text)
+        splitter.split(self.expanded.right)
+        return splitter.bars
 
     @property
     def has_dot(self) -> bool:
@@ -133,117 +182,19 @@ class Formula:
         return found
 
 
-def _bare(node: Node) -> Node:
-    while isinstance(node, Paren):
-        node = node.inner
-    return node
-
-
-def _is_bar(node: Node) -> bool:
-    return isinstance(node, Binary) and node.operator in ("|", "||")
-
-
-def _holds_bar(node: Node) -> bool:
-    inner = _bare(node)
-    if _is_bar(inner):
-        return True
+def _binaries(node: Node) -> Iterator[Binary]:
+    inner = bare(node)
     if isinstance(inner, Binary):
-        return _holds_bar(inner.left) or _holds_bar(inner.right)
-    return isinstance(inner, Unary) and _holds_bar(inner.operand)
-
-
-class _Splitter:
-    """Takes the right-hand side apart into its fixed part and its bars."""
-
-    def __init__(self, text: str):
-        self.text = text
-        self.bars: list[Binary] = []
-
-    def error(self, message: str, position: int) -> FormulaError:
-        return FormulaError(message, self.text, position)
-
-    def split(self, node: Node) -> Node | None:
-        """The fixed part of ``node``, or ``None`` if it is all random terms."""
-        inner = _bare(node)
-        if isinstance(inner, Binary) and _is_bar(inner):
-            self.bars.append(inner)
-            return None
-        if not _holds_bar(node):
-            return node
-        if isinstance(node, Paren):
-            kept = self.split(node.inner)
-            return None if kept is None else Paren(kept, node.position)
-        if isinstance(node, Unary) and node.operator == "+":
-            return self.split(node.operand)
-        if isinstance(node, Binary) and node.operator in ("+", "-"):
-            if node.operator == "-" and _holds_bar(node.right):
-                raise self.error("a random term can only be added, not taken away", node.position)
-            left, right = self.split(node.left), self.split(node.right)
-            if left is None:
-                return (
-                    Unary("-", right, node.position)
-                    if (node.operator == "-" and right is not None)
-                    else right
-                )
-            return left if right is None else Binary(node.operator, left, right, node.position)
-        raise self.error(
-            "a random term can only be added with '+' to the rest of the formula", node.position
-        )
-
-
-def _expand_double_bars(node: Node, text: str) -> Node:
-    """Replace each ``(a + b || g)`` by ``((1 | g) + (0 + a | g) + (0 + b | g))``."""
-    match node:
-        case Binary(operator="||"):
-            terms = expand_terms(node.left, text)
-            parts: list[Node] = [Number(1)] if terms.intercept else []
-            for term in terms.terms:
-                product = terms.variables[term[0]]
-                for index in term[1:]:
-                    product = Binary(":", product, terms.variables[index])
-                parts.append(Binary("+", Number(0), product))
-            if not parts:
-                raise FormulaError("this random term has no columns", text, node.position)
-            bars: list[Node] = [
-                Paren(Binary("|", part, node.right, node.position), node.position) for part in parts
-            ]
-            joined = bars[0]
-            for bar in bars[1:]:
-                joined = Binary("+", joined, bar)
-            return joined
-        case Paren():
-            return Paren(_expand_double_bars(node.inner, text), node.position)
-        case Binary() if node.operator != "|":
-            return Binary(
-                node.operator,
-                _expand_double_bars(node.left, text),
-                _expand_double_bars(node.right, text),
-                node.position,
-            )
-        case _:
-            return node
-
-
-def _groupings(node: Node, text: str) -> Iterator[Node]:
-    """``a/b`` stands for ``b:a`` and ``a``; innermost first, as lme4 lists them."""
-    inner = _bare(node)
-    if isinstance(inner, Binary) and inner.operator == "/":
-        outer = list(_groupings(inner.left, text))
-        for nested in reversed(list(_groupings(inner.right, text))):
-            largest: Node = outer[0]
-            if isinstance(largest, Binary):
-                largest = Paren(largest)
-            outer = [Binary(":", nested, largest, inner.position), *outer]
-        yield from outer
-    else:
-        yield node
+        yield inner
+        yield from _binaries(inner.left)
+        yield from _binaries(inner.right)
 
 
 def _grouping(node: Node, text: str) -> Grouping:
     columns: list[str] = []
 
     def collect(part: Node) -> None:
-        inner = _bare(part)
+        inner = bare(part)
         if isinstance(inner, Name) and inner.id != ".":
             columns.append(inner.id)
         elif isinstance(inner, Binary) and inner.operator == ":":
@@ -251,7 +202,7 @@ def _grouping(node: Node, text: str) -> Grouping:
             collect(inner.right)
         else:
             raise FormulaError(
-                "a grouping factor is a column, an interaction a:b or a nesting a/b; "
+                "a grouping factor is a column, an interaction a:b, a nesting a/b, or a*b; "
                 f"for {deparse(inner)!r} make a column first",
                 text,
                 inner.position,
@@ -262,17 +213,22 @@ def _grouping(node: Node, text: str) -> Grouping:
     return Grouping(label, tuple(columns))
 
 
-def _random_terms(bar: Binary, text: str) -> Iterator[RandomTerm]:
-    if _holds_bar(bar.left) or _holds_bar(bar.right):
+def _random_terms(term: Node, text: str) -> Iterator[RandomTerm]:
+    bar, structure = bar_of(term), structure_of(term)
+    if holds_bar(bar.left) or holds_bar(bar.right):
         raise FormulaError("a random term has one bar", text, bar.position)
     columns = expand_terms(bar.left, text)
     if not columns.terms and not columns.intercept:
         raise FormulaError("this random term has no columns", text, bar.position)
-    for group in _groupings(bar.right, text):
+    for group in groupings(bar.right, text):
         grouping = _grouping(group, text)
-        yield RandomTerm(f"{deparse(bar.left)} | {grouping.label}", columns, grouping)
+        own = f"{deparse(bar.left)} | {grouping.label}"
+        whole = with_bar(term, Binary("|", bar.left, group))
+        written = deparse(whole) if isinstance(whole, Call) else f"({own})"
+        yield RandomTerm(own, columns, grouping, structure, written)
 
 
+@checked
 def parse_formula(text: str | Formula, mixed: bool = True) -> Formula:
     """Parse a formula of lme4's language for linear mixed models.
 
@@ -299,16 +255,16 @@ def parse_formula(text: str | Formula, mixed: bool = True) -> Formula:
         raise FormulaError("a formula needs a '~' between response and predictors", text, len(text))
     if isinstance(whole.left, Binary) and whole.left.operator == "~":
         raise FormulaError("a formula has one '~'", text, whole.position)
-    if _holds_bar(whole.left):
+    if holds_bar(whole.left):
         raise FormulaError("the response cannot hold a random term", text, whole.position)
     if any(n.id == "." for n in names_in(whole.left)):
         raise FormulaError("'.' has no meaning in the response", text, whole.position)
-    response = _bare(whole.left)
+    response = bare(whole.left)
     if is_offset(response):
         raise FormulaError("an offset cannot be the response", text, response.position)
 
-    splitter = _Splitter(text)
-    right = _expand_double_bars(whole.right, text)
+    splitter = Splitter(text)
+    right = expand_double_bars(whole.right, text)
     fixed = splitter.split(right)
     random = tuple(term for bar in splitter.bars for term in _random_terms(bar, text))
     if random and not mixed:

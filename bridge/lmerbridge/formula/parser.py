@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from lmerbridge.errors import FormulaError, near_match
-from lmerbridge.formula.functions import SIGNATURES
+from lmerbridge.formula.functions import INSTEAD, PACKAGES, SIGNATURES, STRUCTURES
 from lmerbridge.formula.syntax import (
     Argument,
     Binary,
@@ -39,7 +39,6 @@ _TOKEN = re.compile(
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _CONSTANTS = frozenset({"TRUE", "FALSE", "NULL", "NA", "Inf", "NaN"})
-_PACKAGES = frozenset({"base", "stats", "splines"})
 _BINARY: dict[str, int] = {
     "~": 1,
     "|": 2,
@@ -208,13 +207,9 @@ class _Parser:
 
     def call(self, name: _Token) -> Node:
         package, _, function = name.text.rpartition("::")
-        if function not in SIGNATURES or (package and package not in _PACKAGES):
-            raise self.error(
-                f"the function {name.text!r} is not one that a formula may use"
-                f"{near_match(function, SIGNATURES)}; make a column of it first. "
-                f"Known: {', '.join(SIGNATURES)}",
-                name.position,
-            )
+        structure = not package and function in STRUCTURES
+        if not structure and (function not in SIGNATURES or (package and package not in PACKAGES)):
+            raise self.error(self.unknown_function(name.text), name.position)
         opening = self.advance().position
         arguments: list[Argument] = []
         while not self.at(")"):
@@ -224,16 +219,60 @@ class _Parser:
                 self.advance()
             arguments.append(self.argument(function))
         self.advance()
+        if structure:
+            return self.structured(Call(function, tuple(arguments), name.position))
         if not arguments and "..." not in SIGNATURES[function]:
             raise self.error(f"{function}() needs an argument", name.position)
         return Call(name.text, tuple(arguments), name.position)
+
+    def structured(self, call: Call) -> Call:
+        """The call of a covariance structure, if it is one."""
+        name = call.function
+        inner = call.arguments[0].value if call.arguments else None
+        while isinstance(inner, Paren):
+            inner = inner.inner
+        bar = isinstance(inner, Binary) and inner.operator in ("|", "||")
+        if not bar or call.arguments[0].name is not None:
+            raise self.error(
+                f"{name}() stands around a random term, as in {name}(x | g)", call.position
+            )
+        assert isinstance(inner, Binary)
+        if inner.operator == "||":
+            raise self.error(
+                f"{name}() takes one bar, as in {name}(x | g): it says itself which effects "
+                "are correlated",
+                inner.position,
+            )
+        given = call.arguments[1:]
+        if len(given) > 1 or any(a.name is None for a in given):
+            raise self.error(f"{name}() takes a random term and hom =", call.position)
+        for argument in given:
+            value = argument.value
+            if not (isinstance(value, Constant) and value.name in ("TRUE", "FALSE")):
+                raise self.error("hom is TRUE or FALSE", call.position)
+            if name == "us" and value.name == "TRUE":
+                raise self.error(
+                    "us() has a variance for each column; hom = TRUE is for diag(), cs() and ar1()",
+                    call.position,
+                )
+        return call
+
+    def unknown_function(self, name: str) -> str:
+        start = f"the function {name!r} is not one that a formula may use"
+        if name in INSTEAD:
+            return f"{start}; {INSTEAD[name]}"
+        module, _, last = name.rpartition(".")
+        if module in ("np", "numpy", "math", "pd", "scipy") and last in SIGNATURES:
+            return f"{start}: formulas are in R's words; write {last}()"
+        known = "" if "::" in name else near_match(name, SIGNATURES)
+        return f"{start}{known}; make a column of it first. Known: {', '.join(SIGNATURES)}"
 
     def argument(self, function: str) -> Argument:
         token = self.token
         following = self.tokens[self.index + 1] if token.kind != "end" else token
         named = following.kind == "operator" and following.text == "="
         if named and token.kind in ("name", "quoted", "string"):
-            known = SIGNATURES[function]
+            known = STRUCTURES.get(function) or SIGNATURES[function]
             name = token.text.strip("`\"'")
             if name not in known or name == "...":
                 raise self.error(

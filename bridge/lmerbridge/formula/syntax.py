@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lmerbridge.formula.functions import CONTRAST_NAMES
-
 __all__ = [
     "Argument",
     "Binary",
@@ -146,8 +144,9 @@ class _Writer:
     than ``width``; each construct that has been broken indents its rest by four blanks.
     """
 
-    def __init__(self, width: float):
+    def __init__(self, width: float, integers: bool):
         self.width = width
+        self.integers = integers
         self.lines: list[str] = []
         self.line = ""
         self.indent = 0
@@ -166,7 +165,8 @@ class _Writer:
             case Name():
                 self.line += quote_name(node.id)
             case Number():
-                self.line += format_number(node.value) + ("L" if node.integer else "")
+                whole = node.integer and self.integers
+                self.line += format_number(node.value) + ("L" if whole else "")
             case String():
                 self.line += _string(node.value)
             case Constant():
@@ -200,27 +200,25 @@ class _Writer:
         self.indent -= broken
 
 
-def deparse(node: Node) -> str:
-    """``node`` on one line, as R's ``deparse`` writes it."""
-    return deparse_lines(node, float("inf"))[0]
+def deparse(node: Node, integers: bool = False) -> str:
+    """``node`` on one line, as R's ``deparse`` writes it.
+
+    In the labels of variables and terms R leaves out the ``L`` of whole numbers, so that
+    ``factor(k + 1L)`` is called ``factor(k + 1)``; with ``integers`` it stays, as in a formula.
+    """
+    return deparse_lines(node, float("inf"), integers)[0]
 
 
-def deparse_lines(node: Node, width: float = 60) -> list[str]:
+def deparse_lines(node: Node, width: float = 60, integers: bool = True) -> list[str]:
     """``node`` as R's ``deparse(width.cutoff = width)`` writes it, a string per line."""
-    writer = _Writer(width)
+    writer = _Writer(width, integers)
     writer.write(node)
     return [*writer.lines, writer.line]
 
 
 def _names_contrasts(function: str, argument: Argument) -> bool:
     """Whether this is the second argument of ``C(f, contr.sum)``: no variable."""
-    value = argument.value
-    return (
-        function == "C"
-        and argument.name in (None, "contr")
-        and isinstance(value, Name)
-        and value.id in CONTRAST_NAMES
-    )
+    return function == "C" and argument.name in (None, "contr") and isinstance(argument.value, Name)
 
 
 def names_in(node: Node) -> Iterator[Name]:

@@ -52,6 +52,20 @@ class Terms:
         labels = tuple(":".join(names[i] for i in term) for term in self.terms)
         object.__setattr__(self, "labels", labels)
 
+    @property
+    def by_contrasts(self) -> tuple[dict[int, bool], ...]:
+        """Per term and variable: whether R codes it by contrasts (1 in the matrix ``factors`` of a
+        terms object), or by indicators of all levels (2), as where no earlier term contains the
+        term without it. Main effects count as coded by contrasts whatever the intercept.
+        """
+        coding: list[dict[int, bool]] = []
+        before: list[frozenset[int]] = [frozenset()]
+        for term in self.terms:
+            whole = frozenset(term)
+            coding.append({v: any(whole - {v} <= earlier for earlier in before) for v in term})
+            before.append(whole)
+        return tuple(coding)
+
 
 def is_offset(node: Node) -> bool:
     return isinstance(node, Call) and node.function.rpartition("::")[2] == "offset"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lmerbridge.errors import FormulaError
+from lmerbridge.formula.bars import bare, is_bar
 from lmerbridge.formula.model_formula import Formula
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import (
     Binary,
+    Call,
     Name,
     Node,
     Paren,
@@ -20,62 +22,77 @@ from lmerbridge.formula.terms import expand_terms
 
 __all__ = ["update_formula"]
 
+_MARK = ".lmerbridge.random.term."  # a name that R writes without backticks
 
-def _bar(node: Node) -> Binary | None:
-    while isinstance(node, Paren):
-        node = node.inner
-    return node if isinstance(node, Binary) and node.operator in ("|", "||") else None
+
+def _bar(node: Node) -> Node | None:
+    inner = bare(node)
+    return inner if is_bar(inner) else None
 
 
 def _has_bar(node: Node) -> bool:
-    if _bar(node) is not None:
-        return True
-    match node:
-        case Paren():
-            return _has_bar(node.inner)
-        case Unary():
-            return _has_bar(node.operand)
-        case Binary():
-            return _has_bar(node.left) or _has_bar(node.right)
-        case _:
-            return False
+    return bool(_bars_in(node))
 
 
 @dataclass
-class _Parts:
-    text: str
-    fixed: Node | None = None
-    bars: list[str] = field(default_factory=list)
+class _Bars:
+    """Random terms stand for variables while terms are expanded and put in order, as in R."""
 
-    def add(self, node: Node, sign: str) -> None:
+    text: str
+    labels: list[str] = field(default_factory=list)
+
+    def hidden(self, node: Node) -> Node:
+        """Return the expression with a name in the place of each random term."""
         bar = _bar(node)
         if bar is not None:
             label = deparse(bar)
-            if sign == "+":
-                self.bars += [] if label in self.bars else [label]
-            elif label in self.bars:
-                self.bars.remove(label)
-            else:
-                raise FormulaError(
-                    f"there is no random term ({label}) to take away", self.text, node.position
-                )
-        elif not _has_bar(node):
-            if self.fixed is None:
-                self.fixed = Unary("-", node) if sign == "-" else node
-            else:
-                self.fixed = Binary(sign, self.fixed, node)
-        elif isinstance(node, Paren):
-            self.add(node.inner, sign)
-        elif isinstance(node, Unary) and node.operator in "+-":
-            self.add(node.operand, "-" if node.operator != sign else "+")
-        elif isinstance(node, Binary) and node.operator in "+-":
-            self.add(node.left, sign)
-            flipped = {"+": "-", "-": "+"}
-            self.add(node.right, node.operator if sign == "+" else flipped[node.operator])
-        else:
+            if label not in self.labels:
+                self.labels.append(label)
+            return Name(f"{_MARK}{self.labels.index(label)}", node.position)
+        match node:
+            case Paren():
+                return replace(node, inner=self.hidden(node.inner))
+            case Unary(operator="+" | "-"):
+                return replace(node, operand=self.hidden(node.operand))
+            case Binary():
+                if node.operator not in "+-" and _has_bar(node):
+                    raise FormulaError(
+                        "a random term can only be added or taken away", self.text, node.position
+                    )
+                if node.operator == "-":
+                    self._there(node.right, node.left)
+                return replace(node, left=self.hidden(node.left), right=self.hidden(node.right))
+            case _:
+                return node
+
+    def _there(self, gone: Node, left: Node) -> None:
+        bar = _bar(gone)
+        if bar is not None and deparse(bar) not in {deparse(b) for b in _bars_in(left)}:
             raise FormulaError(
-                "a random term can only be added or taken away", self.text, node.position
+                f"there is no random term ({deparse(bar)}) to take away", self.text, gone.position
             )
+
+    def shown(self, label: str) -> str:
+        """Return the label of a term with its random term in place again."""
+        if not label.startswith(_MARK):
+            return label
+        term = self.labels[int(label.removeprefix(_MARK))]
+        return term if isinstance(parse_expression(term), Call) else f"({term})"
+
+
+def _bars_in(node: Node) -> list[Node]:
+    bar = _bar(node)
+    if bar is not None:
+        return [bar]
+    match node:
+        case Paren():
+            return _bars_in(node.inner)
+        case Unary():
+            return _bars_in(node.operand)
+        case Binary():
+            return [*_bars_in(node.left), *_bars_in(node.right)]
+        case _:
+            return []
 
 
 def update_formula(old: Formula, new: str) -> str:
@@ -97,12 +114,11 @@ def update_formula(old: Formula, new: str) -> str:
         if deparse(changed.left) == "."
         else (substitute_dot(changed.left, old.response))
     )
-    parts = _Parts(new)
-    parts.add(substitute_dot(changed.right, whole.right), "+")
-    terms = expand_terms(parts.fixed, new, dot=None if not old.has_dot else (".",))
-    written = [*terms.labels, *(deparse(o) for o in terms.offsets)]
-    written += [f"({bar})" for bar in parts.bars]
-    if not terms.labels and terms.intercept and not terms.offsets and not parts.bars:
+    bars = _Bars(new)
+    right_side = bars.hidden(substitute_dot(changed.right, whole.right))
+    terms = expand_terms(right_side, new, dot=None if not old.has_dot else (".",))
+    written = [*map(bars.shown, terms.labels), *(deparse(o) for o in terms.offsets)]
+    if not written and terms.intercept:
         written = ["1"]
     right = " + ".join(written)
     return f"{deparse(response)} ~ {right}{'' if terms.intercept else ' - 1'}"

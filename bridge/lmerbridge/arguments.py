@@ -1,0 +1,368 @@
+"""Arguments of public methods are of the kinds that their annotations say, or are refused.
+
+A method that is told ``by: str | Sequence[str] | None`` gets one of these. The annotation is the
+only place that says so: :func:`checked` reads it when the class is made. A part of an annotation
+that is unknown here (``Any``, a mapping of ours) admits everything; what it means is then for the
+function that reads the argument.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import numbers
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from lmerbridge.errors import ArgumentError, DataError, near_match
+
+__all__ = [
+    "belongs",
+    "checked",
+    "frames",
+    "listed_names",
+    "numbers_of",
+    "of_kind",
+    "one_of_ours",
+    "several",
+]
+
+# A class, or a function.
+Checked = TypeVar("Checked", bound=Callable[..., Any])
+
+# Integers that fit a machine's word: what is larger is no count, position or digit.
+LARGEST = 2**63
+
+
+class _NoMatch:
+    """What a reader gives for a value of another kind."""
+
+
+NO = _NoMatch()
+Reader = Callable[[Any], Any]
+
+
+def _none(value: Any) -> Any:
+    return None if value is None else NO
+
+
+def _truth(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    return bool(value) if isinstance(value, numbers.Integral) and value in (0, 1) else NO
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return NO
+    if isinstance(value, numbers.Integral):
+        whole = int(value)
+    elif math.isfinite(value) and float(value).is_integer():
+        whole = int(float(value))
+    else:
+        return NO
+    return whole if abs(whole) < LARGEST else NO
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return NO
+    return NO if math.isnan(value) else value
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str) else NO
+
+
+def _mapping(value: Any) -> Any:
+    return value if isinstance(value, Mapping) else NO
+
+
+def _function(value: Any) -> Any:
+    return value if callable(value) else NO
+
+
+def _sequence(item: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if isinstance(value, (str, bytes, Mapping)):
+            return NO
+        if getattr(value, "ndim", 1) != 1:
+            return NO
+        if not isinstance(value, Iterable):
+            return NO
+        items = [item(v) for v in value]
+        if any(v is NO for v in items):
+            return NO
+        return tuple(items) if isinstance(value, tuple) else items
+
+    return read
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+READERS: dict[str, tuple[Reader, str]] = {
+    "None": (_none, "None"),
+    "bool": (_truth, "True or False"),
+    "int": (_integer, "an integer"),
+    "float": (_number, "a number"),
+    "str": (_text, "text"),
+}
+
+
+def _parts(annotation: str) -> list[str]:
+    """The alternatives of ``a | b[c | d]``: ``a`` and ``b[c | d]``."""
+    parts, depth, start = [], 0, 0
+    for i, sign in enumerate(annotation):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "|" and depth == 0:
+            parts.append(annotation[start:i].strip())
+            start = i + 1
+    return [*parts, annotation[start:].strip()]
+
+
+def _readers(annotation: str, known: Mapping[str, Any]) -> list[tuple[Reader, str]] | None:
+    """How to read what the annotation admits, and its words; nothing where it admits everything."""
+    found: list[tuple[Reader, str]] = []
+    for part in _parts(annotation):
+        head, _, inside = part.partition("[")
+        value = known.get(part)
+        if part in READERS:
+            found.append(READERS[part])
+        elif head in ("Sequence", "Iterable"):
+            items = _readers(inside.rstrip("]") if "[" not in inside else inside[:-1], known)
+            words = " or ".join(w for _, w in items) if items else "anything"
+            readers = [r for r, _ in items] if items else [_anything]
+            found.append((_sequence(_first_of(readers)), f"a list of {words}"))
+        elif head == "Mapping":
+            found.append((_mapping, "a mapping"))
+        elif head == "Callable":
+            found.append((_function, "a function"))
+        elif isinstance(value, types.UnionType):  # an alias such as By
+            written = str(value).replace("collections.abc.", "").replace("typing.", "")
+            shorter = " | ".join(p.rpartition(".")[2] for p in _parts(written))
+            inner = _readers(shorter, known)
+            if inner is None:
+                return None
+            found += inner
+        elif isinstance(value, type) and issubclass(value, Enum):
+            found.append((_instance(value), ""))
+        else:
+            return None
+    return found
+
+
+def _instance(kind: type) -> Reader:
+    return lambda value: value if isinstance(value, kind) else NO
+
+
+def _first_of(readers: Sequence[Reader]) -> Reader:
+    def read(value: Any) -> Any:
+        for reader in readers:
+            found = reader(value)
+            if found is not NO:
+                return found
+        return NO
+
+    return read
+
+
+def _shown(value: object) -> str:
+    """The value for a message: no table of a thousand rows."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
+
+
+def of_kind(value: object, annotation: str, what: str) -> Any:
+    """The value, where it is of a kind that the annotation admits.
+
+    Parameters
+    ----------
+    value : object
+    annotation : str
+        ``"str | Sequence[str] | None"``.
+    what : str
+        The argument's name, for the message.
+
+    Returns
+    -------
+    object
+        The value; a number of numpy as Python's where an integer or a truth value is asked, an
+        array or a series as a list.
+
+    Raises
+    ------
+    DataError
+        It is of no such kind.
+    """
+    return _read(value, _readers(annotation, {}), what)
+
+
+def listed_names(value: object, what: str) -> list[str]:
+    """Names as a list: none, one or several.
+
+    Raises
+    ------
+    DataError
+        They are no text; ``what`` names the argument.
+    """
+    found = of_kind(value, "str | Sequence[str] | None", what)
+    return [found] if isinstance(found, str) else list(found or [])
+
+
+def several(value: object, what: str) -> list[Any]:
+    """One text or number, or a list of what is each, as a list; none is an empty one.
+
+    Raises
+    ------
+    DataError
+        A table, a matrix, or what has no elements; ``what`` names the argument.
+    """
+    if value is None:
+        return []
+    if isinstance(value, (str, numbers.Number)):
+        return [value]
+    found = _sequence(_anything)(value)
+    if found is NO:
+        raise DataError(f"{what} must be one value or a list of values, not {_shown(value)}")
+    return list(found)
+
+
+def one_of_ours(value: object, kind: type, what: str) -> Any:
+    """The value, an object of the class ``kind``.
+
+    Raises
+    ------
+    DataError
+        It is another; ``what`` names the argument.
+    """
+    if not isinstance(value, kind):
+        raise DataError(f"{what} must be {kind.__name__}, not {_shown(value)}")
+    return value
+
+
+def numbers_of(value: object, what: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A number or an array of numbers of any shape, as an array.
+
+    Raises
+    ------
+    DataError
+        What no array of numbers can be made of; ``what`` names the argument.
+    """
+    if not isinstance(value, Mapping):
+        try:
+            return np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            pass
+    raise DataError(f"{what} must be numbers, not {_shown(value)}")
+
+
+def _read(value: object, readers: list[tuple[Reader, str]] | None, what: str) -> Any:
+    if readers is None:
+        return value
+    found = _first_of([r for r, _ in readers])(value)
+    if found is NO:
+        words = [w for _, w in readers if w]
+        raise DataError(f"{what} must be {' or '.join(words)}, not {_shown(value)}")
+    return found
+
+
+def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+    known = function.__globals__
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    rules = {}
+    for p in signature.parameters.values():
+        if p.kind in plain and isinstance(p.annotation, str):
+            readers = _readers(p.annotation, known)
+            if readers is not None:
+                rules[p.name] = readers
+
+    @functools.wraps(function)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise _miscalled(function.__name__, signature, kwargs, error) from None
+        for name, readers in rules.items():
+            if name in bound.arguments:
+                bound.arguments[name] = _read(bound.arguments[name], readers, name)
+        return function(*bound.args, **bound.kwargs)
+
+    return method
+
+
+def _miscalled(
+    name: str, signature: inspect.Signature, given: Mapping[str, Any], error: TypeError
+) -> ArgumentError:
+    """What is wrong with a call that does not fit the function."""
+    known = [p for p in signature.parameters if p != "self" and not p.startswith("_")]
+    unknown = [key for key in given if key not in signature.parameters]
+    if not unknown:
+        return ArgumentError(f"{name}(): {error}")
+    return ArgumentError(
+        f"{name}() has no argument {unknown[0]!r}{near_match(unknown[0], known)}; "
+        f"it has {', '.join(known) or 'none'}"
+    )
+
+
+def belongs(what: str, **given: bool) -> None:
+    """Refuse arguments that were given and would do nothing.
+
+    Parameters
+    ----------
+    what : str
+        What they belong to: ``"method='boot'"``.
+    **given : bool
+        By name whether the argument was given, or is another than its default.
+
+    Raises
+    ------
+    DataError
+        One of them was.
+    """
+    names = [name for name, there in given.items() if there]
+    if len(names) == 1:
+        raise DataError(f"{names[0]} belongs to {what}: leave it out, or ask for that")
+    if names:
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise DataError(f"{listed} belong to {what}: leave them out, or ask for that")
+
+
+def frames(depth: int) -> int:
+    """The ``stacklevel`` of what is ``depth`` calls up (1: the caller), checks not counted."""
+    frame = sys._getframe(1)
+    counted = real = 1
+    while counted < depth and frame.f_back is not None:
+        frame = frame.f_back
+        real += 1
+        counted += frame.f_globals.get("__name__") != __name__
+    return real
+
+
+def checked(cls: Checked) -> Checked:
+    """Let a function, or the public methods of a class, refuse arguments of other kinds than they
+    are annotated, and names that are no arguments.
+
+    Raises
+    ------
+    DataError
+        By a method: an argument is of another kind; the message names it and what it must be.
+    ArgumentError
+        By a method: there is no such argument, or one is missing.
+    """
+    found: Any = cls
+    if isinstance(found, type):
+        for name, member in list(vars(found).items()):
+            if inspect.isfunction(member) and not name.startswith("_"):
+                setattr(found, name, _checking(member))
+    else:
+        found = _checking(found)
+    return cast("Checked", found)
