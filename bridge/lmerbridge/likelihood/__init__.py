@@ -10,6 +10,7 @@ from lmerbridge.likelihood.evaluate import (
     evaluate,
     fixed_derivatives,
     fixed_effects,
+    sequential_effects,
     unprofiled,
 )
 from lmerbridge.likelihood.information import Information, expected_information
@@ -21,6 +22,7 @@ from lmerbridge.likelihood.many import (
     many_responses,
     solutions_of_many,
 )
+from lmerbridge.likelihood.search import Search
 
 __all__ = [
     "CrossProducts",
@@ -29,6 +31,7 @@ __all__ = [
     "FixedDerivatives",
     "Information",
     "Many",
+    "Search",
     "Solutions",
     "criterion",
     "cross_products",
@@ -40,6 +43,7 @@ __all__ = [
     "fixed_effects",
     "joint_vcov",
     "many_responses",
+    "sequential_effects",
     "solutions_of_many",
     "unprofiled",
 ]

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import linalg, sparse
 
+from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design import ModelFrame, RandomBlock, chunks, column_map, nested_in, triangle
 from lmerbridge.likelihood.coupling import Coupling, coupling
 
@@ -58,6 +59,7 @@ class Term:
     factor: int
     size: int
     offset: int
+    structure: Structure = PLAIN
 
     @property
     def within(self) -> slice:
@@ -132,8 +134,13 @@ class CrossProducts:
         return 2 * float(np.log(np.abs(np.diag(self.R))).sum())
 
     def in_own_units(self) -> CrossProducts:
-        """The same with theta and effects those of the scaled columns."""
-        return replace(self, maps=tuple(np.eye(len(M)) for M in self.maps))
+        """The same with theta and effects those of the scaled columns; of unstructured terms alone,
+        since any other structure is one of the user's columns.
+        """
+        pairs = zip(self.maps, self.terms, strict=True)
+        return replace(
+            self, maps=tuple(np.eye(len(M)) if t.structure.plain else M for M, t in pairs)
+        )
 
     def with_response(self, frame: ModelFrame, response: Array) -> CrossProducts:
         """Those of the same model with another response (n,); ``frame`` is the one these are of."""
@@ -272,7 +279,9 @@ def _layout(
     for block in frame.random:
         own = groups.setdefault(block.group, [])
         offset = sum(len(other.names) for other in own)
-        terms.append(Term(list(groups).index(block.group), len(block.names), offset))
+        terms.append(
+            Term(list(groups).index(block.group), len(block.names), offset, block.structure)
+        )
         own.append(block)
     factors, start = [], 0
     for own in groups.values():

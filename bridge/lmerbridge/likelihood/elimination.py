@@ -105,6 +105,31 @@ class Rest:
         """Lambda M^-1 Lambda'."""
         return self.Lambda.around(self.inverse)
 
+    def through(self) -> list[Array]:
+        """By factor, the sum over levels of the blocks of F Lambda M^-1 = Z'V^-1 Z Lambda.
+
+        Not Lambda'^-1 (I - M^-1), which is the same and says nothing where Lambda is singular.
+        """
+        scale = self.Lambda.scale
+        reach = self.inverse if scale is not None else self.Lambda.times(self.inverse)
+        found, start = [], 0
+        for factor in self.Lambda.factors:
+            where = slice(start, start + factor.columns)
+            start += factor.columns
+            if scale is not None and factor.width == 1:  # F and M^-1 are symmetric
+                value = np.einsum("ij,ij,j->", self.F[where], reach[where], scale)
+                found.append(np.full((1, 1), value))
+                continue
+            shape = (factor.levels, factor.width, -1)
+            left = self.F[where] if scale is None else self.F[where] * scale
+            right = reach[:, where].T.reshape(shape)
+            rows = [
+                part.swapaxes(0, 1).reshape(factor.width, -1)
+                for part in (left.reshape(shape), right)
+            ]
+            found.append(rows[0] @ rows[1].T)
+        return found
+
     def solve(self, right: Array, rough: bool = False) -> tuple[Array, Array]:
         """Lambda M^-1 Lambda' right = b, and right' b; ``rough``: by the inverse, if that is
         known, which is faster and loses digits where M is ill-conditioned.

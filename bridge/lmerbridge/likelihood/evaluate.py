@@ -35,13 +35,11 @@ __all__ = [
     "evaluate",
     "fixed_derivatives",
     "fixed_effects",
+    "sequential_effects",
     "unprofiled",
 ]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-# For the gradient where a diagonal element of Lambda is 0: the limit is taken from here.
-_NEAR_ZERO = 1e-7
 
 
 @dataclass(frozen=True)
@@ -183,28 +181,14 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
             if E is not None:
                 Q = Q - U @ E @ np.swapaxes(U, 1, 2)
             sums.append(Q.sum(axis=0))
-    traces = []
-    if s.elimination.rest is not None:
-        whole = s.elimination.rest.inverse
-        rest = c.factors[c.stages :]
-        for f in rest:
-            where = slice(f.start - rest[0].start, f.start - rest[0].start + f.columns)
-            if f.width == 1:
-                traces.append(np.full((1, 1), np.trace(whole[where, where])))
-            else:
-                corner = whole[where, where].reshape(f.levels, f.width, f.levels, f.width)
-                traces.append(np.einsum("iaib->ab", corner))
+    rest = s.elimination.rest
+    through = [] if rest is None else rest.through()
     for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
         within = term.within
         if term.factor < c.stages:
             found.append(sums[term.factor][within, within] @ inverse @ block)
         else:
-            # Z'V^-1 Z Lambda = Lambda'^-1 (I - M^-1)
-            trace = traces[term.factor - c.stages][within, within]
-            levels = c.factors[term.factor].levels
-            near = block + np.diag(np.where(np.abs(np.diag(block)) < _NEAR_ZERO, _NEAR_ZERO, 0.0))
-            right = levels * np.eye(term.size) - trace
-            found.append(np.linalg.solve((inverse @ near).T, right))
+            found.append(through[term.factor - c.stages][within, within])
     return found
 
 
@@ -383,6 +367,22 @@ def fixed_effects(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
     if s is None:
         return None
     return np.asarray(c.b + (linalg.solve_triangular(c.R, s.beta) if c.p else s.beta))
+
+
+def sequential_effects(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
+    """RX beta (p,), RX'RX = X'V^-1 X by Cholesky: the squares of a term's are what it adds to the
+    fit after the terms before it (Bates et al. 2015, J. Stat. Softw. 67(1), section 3). ``None``
+    where it cannot be computed.
+
+    RX is the product of two triangles, that of X and that of Q'V^-1 Q: no digits are lost where
+    the columns of X are nearly collinear.
+    """
+    s = _solve(c, np.asarray(theta, dtype=np.float64), REML)
+    if s is None:
+        return None
+    if not c.p:
+        return np.empty(0)
+    return np.asarray(linalg.solve_triangular(s.half, c.R @ c.b + s.beta))
 
 
 def unprofiled(

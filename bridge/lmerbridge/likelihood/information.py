@@ -2,7 +2,8 @@
 Kenward & Roger (1997, Biometrics 53, 983-997) needs of a model.
 
 V = G_0 + sum gamma_i G_i with G_0 = I, the residuals' part, and one G_i = Z D_i Z' for each
-distinct element of the random effects' covariance matrices. With Phi = (X'V^-1 X)^-1,
+distinct element of the random effects' covariance matrices, or for each parameter of these, where
+they have fewer (:class:`lmerbridge.covariance.Structure`). With Phi = (X'V^-1 X)^-1,
 P_i = -X'V^-1 G_i V^-1 X and Q_ij = X'V^-1 G_i V^-1 G_j V^-1 X, twice the expected information of
 REML is tr(V^-1 G_i V^-1 G_j) - 2 tr(Phi Q_ij) + tr(Phi P_i Phi P_j) (their section 2; Halekoh &
 Hojsgaard 2014, J. Stat. Softw. 59(9), section 3). Second derivatives of V are 0.
@@ -14,13 +15,38 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import linalg
 
+from lmerbridge.covariance import congruence
+from lmerbridge.design import templates
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 from lmerbridge.likelihood.whole import whole
 
 __all__ = ["Information", "expected_information"]
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
+
+
+# Of the information that the responses would hold if the fixed effects were known: what is less is
+# rounding, about a component that the data say nothing of.
+NO_INFORMATION = 1e-10
+
+
+def _inverse(information: Array, known: Array) -> Array:
+    """The inverse (m, m), in which a direction without information counts as known: its variance
+    is 0, as in lmerTest, and not the reciprocal of a rounding error.
+
+    Parameters
+    ----------
+    known : array (m,)
+        The information about each component if the fixed effects were known.
+    """
+    units = np.sqrt(known)
+    units = np.where(units > 0, units, 1.0)
+    values, vectors = np.linalg.eigh(information / np.outer(units, units))
+    good = values > NO_INFORMATION
+    inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
+    return np.asarray(inverse / np.outer(units, units))
 
 
 @dataclass(frozen=True)
@@ -33,7 +59,8 @@ class Information:
     P : array (m, p, p)
     Q : array (m, m, p, p)
     W : array (m, m)
-        Covariance matrix of the variance components: the inverse of the information.
+        Covariance matrix of the variance components: the inverse of the information, as far as
+        there is any.
     """
 
     Phi: Array
@@ -42,8 +69,22 @@ class Information:
     W: Array
 
 
-def expected_information(c: CrossProducts, theta: Array) -> Information:
-    """The matrices at ``theta``, in the units of the user's X.
+def _structured(c: CrossProducts, theta: Array) -> Array:
+    """Derivatives of the residual variance and of all elements of the covariance matrices of the
+    scaled columns over the parameters; of unstructured terms these are the elements themselves.
+    """
+    blocks = [np.eye(1)]
+    for term, L, inverse in zip(
+        c.terms, templates(theta, [t.size for t in c.terms]), c.inverse_maps, strict=True
+    ):
+        slopes = term.structure.covariance_slopes(L)
+        blocks.append(slopes if term.structure.plain else congruence(inverse) @ slopes)
+    return np.asarray(linalg.block_diag(*blocks), dtype=np.float64)
+
+
+def expected_information(c: CrossProducts, theta: Array, REML: bool = True) -> Information:
+    """The matrices at ``theta``, in the units of the user's X; ``W`` by the information of REML or
+    of maximum likelihood, of which twice is tr(V^-1 G_i V^-1 G_j).
 
     Raises
     ------
@@ -72,8 +113,8 @@ def expected_information(c: CrossProducts, theta: Array) -> Information:
     S = U @ w.D @ np.swapaxes(U, 1, 2)  # Z'V^-2 Z
 
     width = Sigma.shape[0]
-    flat_K = K.reshape(-1, p)
-    flat_UK = UK.reshape(-1, p)
+    flat_K = K.reshape(len(K) * K.shape[1], p)
+    flat_UK = UK.reshape(len(K) * K.shape[1], p)
     single = len(c.factors) == 1
     pairs: list[tuple[int, int, int]] = []
     for t, term in enumerate(c.terms):
@@ -121,17 +162,23 @@ def expected_information(c: CrossProducts, theta: Array) -> Information:
         for j in range(len(pairs)):
             Q[i + 1, j + 1] = R[i].T @ TR[j]
     Phi = np.linalg.inv(0.5 * (A + A.T)) if p else np.empty((0, 0))
+    if not all(term.structure.plain for term in c.terms):
+        B = _structured(c, theta)
+        P = np.einsum("ai,apq->ipq", B, P)
+        Q = np.einsum("ai,bj,abpq->ijpq", B, B, Q, optimize=True)
+        traces = B.T @ traces @ B
     PhiP = Phi @ P
-    information = (
-        traces
-        - 2 * np.einsum("pq,ijqp->ij", Phi, Q, optimize=True)
-        + np.einsum("ipq,jqp->ij", PhiP, PhiP, optimize=True)
-    )
-    W = 2 * np.linalg.pinv(0.5 * (information + information.T), hermitian=True)
+    information: Array = traces
+    if REML:
+        information = traces + (
+            -2 * np.einsum("pq,ijqp->ij", Phi, Q, optimize=True)
+            + np.einsum("ipq,jqp->ij", PhiP, PhiP, optimize=True)
+        )
+    W = 2 * _inverse(0.5 * (information + information.T), np.diag(traces))
     back = np.linalg.inv(c.R) if p else np.empty((0, 0))
     return Information(
         np.asarray(back @ Phi @ back.T, dtype=np.float64),
         c.R.T @ P @ c.R,
         c.R.T @ Q @ c.R,
-        W,
+        np.asarray(W, dtype=np.float64),
     )

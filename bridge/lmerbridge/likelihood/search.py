@@ -1,0 +1,206 @@
+"""Coordinates in which a criterion is searched: one for each parameter of the random effects'
+covariance matrices, in which Lambda is smooth.
+
+Of an unstructured term they are the elements of its block of Lambda for the scaled columns
+(:func:`lmerbridge.design.column_map`), where they are all of about one size; of any other term
+those of :class:`lmerbridge.covariance.Structure`, each standard deviation times the size of its
+column. What a criterion needs is theta, the lower triangles of Lambda's blocks: they, and by the
+chain rule their derivatives, are functions of the coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.covariance import Structure, lower_triangle
+from lmerbridge.likelihood.crossproducts import Array, CrossProducts
+
+__all__ = ["Search"]
+
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One term: where its coordinates and its elements of theta are."""
+
+    structure: Structure
+    k: int
+    own: slice
+    theta: slice
+    map: Array
+    inverse: Array
+    sizes: Array
+
+
+def _triangular(A: Array) -> Array:
+    """The lower triangular L, not negative on its diagonal, with L L' = A A'."""
+    R = np.asarray(np.linalg.qr(A.T, mode="r"))
+    signs = np.where(np.diag(R) < 0, -1.0, 1.0)
+    return np.asarray((signs[:, None] * R).T)
+
+
+class Search:
+    """The coordinates of a model.
+
+    Attributes
+    ----------
+    plain : bool
+        Whether every term is unstructured: then the coordinates are theta of the scaled columns.
+    """
+
+    def __init__(self, c: CrossProducts):
+        self._c = c
+        self.plain = all(term.structure.plain for term in c.terms)
+
+    @cached_property
+    def products(self) -> CrossProducts:
+        """The cross-products, for theta as :meth:`theta` gives it."""
+        return self._c.in_own_units()
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
+        found, own, theta = [], 0, 0
+        for term, M, inverse in zip(self._c.terms, self._c.maps, self._c.inverse_maps, strict=True):
+            k, structure = term.size, term.structure
+            sizes = 1 / np.abs(np.diag(M))
+            if structure.hom:
+                sizes = np.array([np.sqrt(np.mean(sizes**2))])
+            count, full = structure.count(k), k * (k + 1) // 2
+            found.append(
+                _Part(
+                    structure,
+                    k,
+                    slice(own, own + count),
+                    slice(theta, theta + full),
+                    M,
+                    inverse,
+                    np.append(sizes, np.ones(count - len(sizes))) if not structure.plain else sizes,
+                )
+            )
+            own, theta = own + count, theta + full
+        return found
+
+    @cached_property
+    def bounded(self) -> Flags:
+        """Which coordinates are bounded, by 0."""
+        return np.concatenate([part.structure.bounded(part.k) for part in self._parts])
+
+    def alone(self, index: int) -> tuple[Search, np.ndarray[Any, np.dtype[np.intp]]]:
+        """The search of the model with the terms on one factor only, and which of these
+        coordinates are its.
+        """
+        own = [
+            np.arange(part.own.start, part.own.stop)
+            for part, term in zip(self._parts, self._c.terms, strict=True)
+            if term.factor == index
+        ]
+        return Search(self._c.alone(index)), np.concatenate(own)
+
+    def theta(self, x: Array) -> Array:
+        """Theta at ``x``, of unstructured terms that of the scaled columns."""
+        return x if self.plain else self._at(x)[0]
+
+    def slope(self, x: Array) -> Array:
+        """Derivatives of :meth:`theta` (theta, m)."""
+        return np.eye(len(x)) if self.plain else self._at(x)[1]
+
+    def _at(self, x: Array) -> tuple[Array, Array]:
+        ends = self._parts[-1]
+        theta, slope = np.empty(ends.theta.stop), np.zeros((ends.theta.stop, ends.own.stop))
+        for part in self._parts:
+            own = x[part.own]
+            if part.structure.plain:
+                theta[part.theta] = own
+                slope[part.theta, part.own] = np.eye(len(own))
+                continue
+            L, derivatives = part.structure.at(own / part.sizes, part.k)
+            place = lower_triangle(part.k)
+            theta[part.theta] = L[place]
+            slope[part.theta, part.own] = derivatives[:, *place].T / part.sizes
+        return theta, slope
+
+    def settled(self, x: Array) -> Array:
+        """The coordinates with what is all but at a boundary put there."""
+        if self.plain:
+            return x
+        return np.concatenate(
+            [
+                x[p.own]
+                if p.structure.plain
+                else p.structure.settled(x[p.own] / p.sizes, p.k) * p.sizes
+                for p in self._parts
+            ]
+        )
+
+    def users(self, x: Array) -> Array:
+        """Theta at ``x`` for the user's columns."""
+        return self._moved(self.theta(x), [part.map for part in self._parts])
+
+    def of_users(self, theta: Array) -> Array:
+        """The coordinates of a theta for the user's columns."""
+        moved = self._moved(theta, [part.inverse for part in self._parts])
+        if self.plain:
+            return moved
+        found = []
+        for part in self._parts:
+            own = moved[part.theta]
+            if not part.structure.plain:
+                L = np.zeros((part.k, part.k))
+                L[lower_triangle(part.k)] = own
+                par = part.structure.of_factor(L)
+                own = part.structure.coordinates(par, part.k) * part.sizes
+            found.append(own)
+        return np.concatenate(found)
+
+    def _moved(self, theta: Array, maps: list[Array]) -> Array:
+        found = np.array(theta, dtype=np.float64)
+        for part, M in zip(self._parts, maps, strict=True):
+            if part.structure.plain:
+                place = lower_triangle(part.k)
+                L = np.zeros((part.k, part.k))
+                L[place] = theta[part.theta]
+                found[part.theta] = _triangular(M @ L)[place]
+        return found
+
+    def parameters(self, x: Array) -> Array:
+        """The parameters at ``x``, for the user's columns: lme4's ``par``."""
+        theta = self.users(x)
+        return np.concatenate(
+            [
+                theta[p.theta]
+                if p.structure.plain
+                else p.structure.parameters(x[p.own] / p.sizes, p.k)
+                for p in self._parts
+            ]
+        )
+
+    def of_parameters(self, par: Array) -> Array:
+        """The coordinates of parameters for the user's columns."""
+        theta, found = np.zeros(self._parts[-1].theta.stop), []
+        for p in self._parts:
+            theta[p.theta] = p.structure.factor(par[p.own], p.k)[lower_triangle(p.k)]
+        x = self.of_users(theta)
+        for p in self._parts:
+            if p.structure.plain:
+                found.append(x[p.own])
+            else:  # of a standard deviation of 0 theta does not tell the correlation
+                found.append(p.structure.coordinates(par[p.own], p.k) * p.sizes)
+        return np.concatenate(found)
+
+    def starts(self) -> Iterator[Array]:
+        """Points to start a search from beside the usual ones: other correlations."""
+        for which in range(2):
+            x = np.where(self.bounded, 1.0, 0.0)
+            angles = False
+            for p in self._parts:
+                other = p.structure.starts(p.k)
+                if other:
+                    x[p.own.stop - 1], angles = other[which], True
+            if angles:
+                yield x
