@@ -1,16 +1,28 @@
 """The only place that knows R: finding it, talking to it, what crosses to it."""
 
+from lmerbridge.rlang.command import RCommand
 from lmerbridge.rlang.discover import (
     RInstallation,
     RpyProblem,
     find_r,
+    r_in_use,
     rpy2_problem,
     rpy2_requirement,
     rpy2_version,
     rscript_path,
 )
 from lmerbridge.rlang.fake import FakeSession
+from lmerbridge.rlang.installations import (
+    Installation,
+    find_installations,
+    named,
+    probed,
+    r,
+    r_of,
+    take_as_named,
+)
 from lmerbridge.rlang.installed import PackageState, package_fix, package_state, r_versions
+from lmerbridge.rlang.traces import r_traces
 from lmerbridge.rlang.transports import (
     TRANSPORTS,
     Choice,
@@ -18,6 +30,7 @@ from lmerbridge.rlang.transports import (
     in_process,
     prestart,
     r_session,
+    recall,
     restart,
     use,
 )
@@ -28,7 +41,9 @@ __all__ = [
     "Choice",
     "Condition",
     "FakeSession",
+    "Installation",
     "PackageState",
+    "RCommand",
     "RFactor",
     "RFailure",
     "RInstallation",
@@ -37,17 +52,26 @@ __all__ = [
     "RpyProblem",
     "Session",
     "chosen",
+    "find_installations",
     "find_r",
     "in_process",
+    "named",
     "package_fix",
     "package_state",
     "prestart",
+    "probed",
+    "r",
+    "r_in_use",
+    "r_of",
     "r_session",
+    "r_traces",
     "r_versions",
+    "recall",
     "restart",
     "rpy2_problem",
     "rpy2_requirement",
     "rpy2_version",
     "rscript_path",
+    "take_as_named",
     "use",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lmerbridge.errors import DataError
+from lmerbridge.rlang.command import RCommand, command_of, rscript_name
+from lmerbridge.rlang.environment import for_another_r
+from lmerbridge.version_numbers import version_number
+
 __all__ = [
     "RInstallation",
     "RpyProblem",
     "find_r",
+    "r_in_use",
+    "r_of_this_machine",
     "rpy2_problem",
     "rpy2_requirement",
     "rpy2_version",
@@ -42,20 +48,20 @@ class RInstallation:
 
     @property
     def number(self) -> tuple[int, ...]:
-        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
+        return version_number(self.version)[:3]
 
 
 @dataclass(frozen=True)
 class RpyProblem:
-    """What keeps rpy2 from working, and the command that mends it."""
+    """What keeps R or rpy2 from working, and the command that mends it, if one is known."""
 
     what: str
     fix: str
 
 
-def _usual_places() -> list[Path]:
+def usual_places() -> list[Path]:
     """Where R is put on this kind of system, the newest version first."""
-    name = "Rscript.exe" if os.name == "nt" or sys.platform == "win32" else "Rscript"
+    name = "Rscript.exe" if sys.platform == "win32" else rscript_name()
     if sys.platform == "win32":
         folders = {
             "ProgramFiles": "R",
@@ -65,7 +71,7 @@ def _usual_places() -> list[Path]:
         }
         roots = [Path(os.environ[v]) / r for v, r in folders.items() if os.environ.get(v)]
         found = [p for r in roots for b in ("x64/", "") for p in r.glob(f"R-*/bin/{b}{name}")]
-        return sorted(found, key=lambda p: _numbers(str(p)), reverse=True)
+        return sorted(found, key=lambda p: version_number(str(p)), reverse=True)
     if sys.platform == "darwin":
         framework = ROOT / "Library/Frameworks/R.framework"
         places = [framework / "Resources/bin" / name]
@@ -73,14 +79,10 @@ def _usual_places() -> list[Path]:
         return [*places, ROOT / "opt/homebrew/bin" / name, ROOT / "usr/local/bin" / name]
     places = [ROOT / "usr/bin" / name, ROOT / "usr/local/bin" / name, ROOT / "usr/lib/R/bin" / name]
     versions = (ROOT / "opt/R").glob(f"*/bin/{name}")
-    return [*places, *sorted(versions, key=lambda p: _numbers(str(p)), reverse=True)]
+    return [*places, *sorted(versions, key=lambda p: version_number(str(p)), reverse=True)]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", text)]
-
-
-def _registered() -> list[Path]:
+def registered() -> list[Path]:
     """Where Windows' registry says that R is."""
     if sys.platform != "win32":
         return []
@@ -106,26 +108,21 @@ def rscript_path() -> tuple[str | None, str | None]:
     """
     home = os.environ.get("R_HOME")
     if home:
-        script = Path(home) / "bin" / ("Rscript.exe" if os.name == "nt" else "Rscript")
+        script = Path(home) / "bin" / rscript_name()
         if script.is_file():
             return str(script), None
         return None, f"R_HOME is {home!r}, but there is no R ({script} does not exist)"
     on_path = shutil.which("Rscript")
     if on_path is not None:
         return on_path, None
-    for place in (*_registered(), *_usual_places()):
+    for place in (*registered(), *usual_places()):
         if place.is_file():
             return str(place), None
     return None, None
 
 
-def find_r(
-    packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0
-) -> RInstallation | RpyProblem:
-    """The R that would be used, or what keeps it from being found.
-
-    Starts ``Rscript`` once.
-    """
+def r_of_this_machine() -> RCommand | RpyProblem:
+    """The R that is found where nothing names another, or why there is none."""
     script, wrong = rscript_path()
     if wrong:
         return RpyProblem(wrong, "unset R_HOME")
@@ -134,23 +131,53 @@ def find_r(
             "R is not installed (no Rscript on the path or where R usually is, R_HOME not set)",
             "sudo apt-get install --no-install-recommends r-base-core r-cran-lme4",
         )
-    environment = {k: v for k, v in os.environ.items() if k not in ("R_HOME", "LD_LIBRARY_PATH")}
+    return RCommand.of(script)
+
+
+def r_in_use() -> RCommand | RpyProblem:
+    """The R that ``LMERBRIDGE_R`` names, or that of this machine; or why there is none."""
+    named = os.environ.get("LMERBRIDGE_R", "").strip()
+    if not named:
+        return r_of_this_machine()
+    try:
+        return command_of(named)
+    except DataError as error:
+        return RpyProblem(f"LMERBRIDGE_R: {error}", "unset LMERBRIDGE_R")
+
+
+def find_r(
+    packages: Sequence[str] = R_PACKAGES, timeout: float = 60.0, r: RCommand | None = None
+) -> RInstallation | RpyProblem:
+    """What an R says of itself, or what keeps it from running; by default the R in use.
+
+    Starts ``Rscript`` once.
+    """
+    used = r_in_use() if r is None else r
+    if isinstance(used, RpyProblem):
+        return used
+    script = used.text
+    mend = "reinstall R" if used == r_of_this_machine() else ""
+    environment = for_another_r(os.environ)
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program on fixed arguments
-            [script, "--no-init-file", "--no-site-file", "-e", _PROBE, *packages],
+            [*used.words, "--no-init-file", "--no-site-file", "-e", _PROBE, *packages],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout,
             check=False,
             env=environment,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return RpyProblem(f"{script} does not run: {error}", "reinstall R")
-    rows = [line.rstrip().split("\t") for line in done.stdout.splitlines()]
+    except subprocess.TimeoutExpired:
+        return RpyProblem(f"{script} does not answer within {timeout:g} s", mend)
+    except OSError as error:
+        return RpyProblem(f"{script} does not run: {error}", mend)
+    rows = [[cell.strip() for cell in line.split("\t")] for line in done.stdout.splitlines()]
     head = next((row for row in rows if row[0] == "R" and len(row) == 3), None)
     if done.returncode != 0 or head is None:
-        lines = done.stderr.strip().splitlines()
-        return RpyProblem(f"{script} fails: {lines[-1] if lines else 'no output'}", "reinstall R")
+        lines = done.stderr.strip().splitlines() or ["it does not answer as R does"]
+        return RpyProblem(f"{script} fails: {lines[-1]}", mend)
     found = {row[0]: row[1] for row in rows if len(row) >= 2 and row[0] != "R" and row[1] != "-"}
     return RInstallation(head[2], head[1], found)
 
@@ -178,7 +205,7 @@ def rpy2_problem(r: RInstallation) -> RpyProblem | None:
     version = rpy2_version()
     if version is None or importlib.util.find_spec("rpy2") is None:
         return RpyProblem("rpy2 is not installed", fix)
-    number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    number = version_number(version)[:3]
     if r.number < (4, 5) and number >= (3, 6, 6):
         return RpyProblem(
             f"rpy2-rinterface {version} needs R >= 4.5, and this is R {r.version}", fix

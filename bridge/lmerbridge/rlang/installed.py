@@ -1,4 +1,6 @@
-"""What the R that is used says of itself and its packages; and what is wrong where it does not."""
+"""What an R says of itself and its packages; and what is wrong where it does not. ``r`` names it;
+``None`` is the R in use.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmerbridge.errors import EngineUnavailableError, LmerBridgeError
+from lmerbridge.errors import EngineUnavailableError, FitFailedError, LmerBridgeError
+from lmerbridge.rlang.command import RCommand
 from lmerbridge.rlang.discover import (
     RInstallation,
     find_r,
+    r_of_this_machine,
     rpy2_problem,
     rpy2_version,
 )
@@ -28,7 +32,7 @@ class PackageState:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-def r_versions() -> Mapping[str, Any]:
+def r_versions(r: RCommand | None = None) -> Mapping[str, Any]:
     """Versions of R and of everything that can move a number, rpy2 among them; R is asked once.
 
     Raises
@@ -37,39 +41,44 @@ def r_versions() -> Mapping[str, Any]:
     """
 
     def ask() -> Mapping[str, Any]:
-        reply = r_session().call("versions", {})
+        reply = r_session(r=r).call("versions", {})
         if reply.failure is not None:
             raise EngineUnavailableError(f"R does not answer: {reply.failure.text}")
         return {**reply.value, "rpy2": rpy2_version()}
 
-    found: Mapping[str, Any] = remembered(ask)
+    found: Mapping[str, Any] = remembered(ask, r)
     return found
 
 
-def package_fix(package: str) -> str:
+def package_fix(package: str, r: RCommand | None = None) -> str:
     """The command that installs a package of R's."""
+    if r is not None and r != r_of_this_machine():
+        return f"""{r} -e 'install.packages("{package}")'"""
     fix = f"sudo apt-get install --no-install-recommends r-cran-{package.lower()}"
     return f"{fix} (or, in R: install.packages('{package}'))"
 
 
-def _transport(rpy2: str | None) -> dict[str, str]:
-    choice = chosen()
+def _transport(rpy2: str | None, r: RCommand | None) -> dict[str, str]:
+    choice = chosen(r)
     return {
         "transport": f"{choice.name} ({choice.why})",
         "rpy2": rpy2 or "not installed, and not needed",
     }
 
 
-def package_state(package: str) -> PackageState:
-    """Whether ``package`` is there for the R that would be used. R is started to find out, if it
-    is a process of its own (as the first fit would).
+def package_state(package: str, r: RCommand | None = None) -> PackageState:
+    """Whether ``package`` is there for an R. R is started to find out, if it is a process of its
+    own (as the first fit would).
     """
     try:
-        if chosen().name == "rpy2":
-            return _judged(package)
-        versions = r_versions()
+        if chosen(r).name == "rpy2":
+            return _judged(package, r)
+        versions = r_versions(r)
+    except FitFailedError:
+        # R starts here, and was ended twice while it was asked: no reason to take another engine
+        return _judged(package, r)
     except LmerBridgeError as error:
-        state = _judged(package)
+        state = _judged(package, r)
         if state.problem is not None:
             return state
         return PackageState(state.version, str(error), "lmerbridge doctor", state.details)
@@ -77,25 +86,29 @@ def package_state(package: str) -> PackageState:
     details = {
         "R": f"{versions['R']} at {versions['home']}",
         **packages,
-        **_transport(versions["rpy2"]),
+        **_transport(versions["rpy2"], r),
     }
     if package not in packages:
         problem = f"R {versions['R']} has no package {package}"
-        return PackageState(None, problem, package_fix(package), details)
+        return PackageState(None, problem, package_fix(package, r), details)
     return PackageState(packages[package], details=details)
 
 
-def _judged(package: str) -> PackageState:
+def _judged(package: str, r: RCommand | None) -> PackageState:
     """The same without the transport: by an ``Rscript`` that only says what is there."""
-    r = find_r()
-    if not isinstance(r, RInstallation):
-        return PackageState(None, r.what, r.fix)
-    details = {"R": f"{r.version} at {r.home}", **r.packages, **_transport(rpy2_version())}
-    if package not in r.packages:
-        problem = f"R {r.version} has no package {package}"
-        return PackageState(None, problem, package_fix(package), details)
-    if chosen().name == "rpy2":
-        wrong = rpy2_problem(r)
+    found = find_r(r=r)
+    if not isinstance(found, RInstallation):
+        return PackageState(None, found.what, found.fix or None)
+    details = {
+        "R": f"{found.version} at {found.home}",
+        **found.packages,
+        **_transport(rpy2_version(), r),
+    }
+    if package not in found.packages:
+        problem = f"R {found.version} has no package {package}"
+        return PackageState(None, problem, package_fix(package, r), details)
+    if chosen(r).name == "rpy2":
+        wrong = rpy2_problem(found)
         if wrong is not None:
-            return PackageState(r.packages[package], wrong.what, wrong.fix, details)
-    return PackageState(r.packages[package], details=details)
+            return PackageState(found.packages[package], wrong.what, wrong.fix, details)
+    return PackageState(found.packages[package], details=details)

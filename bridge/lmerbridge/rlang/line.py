@@ -68,7 +68,6 @@ class Line:
     """
 
     def __init__(self, line: socket.socket):
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._line = line
         self._patient = _Patient(line)
         self._reader = io.BufferedReader(self._patient, 1 << 20)

@@ -40,7 +40,14 @@ run <- function(name, arguments) {
   list(value = value, failure = failure, said = said, output = output)
 }
 
-# Versions of everything that can move a number.
+# Where R looks for packages, whether there is such a folder or not.
+searched_libraries <- function() {
+  named <- Sys.getenv(c("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE"))
+  found <- unlist(strsplit(named, .Platform$path.sep, fixed = TRUE), use.names = FALSE)
+  path.expand(found[nzchar(found)])
+}
+
+# Versions of everything that can move a number, and where R has it from.
 versions <- function() {
   installed <- function(package) {
     tryCatch(as.character(utils::packageVersion(package)), error = function(e) NULL)
@@ -52,6 +59,8 @@ versions <- function() {
        BLAS = unname(extSoftVersion()["BLAS"]),
        LAPACK = La_version(),
        home = R.home(),
+       files = unname(c(extSoftVersion()["BLAS"], La_library())),
+       libraries = unique(c(.libPaths(), searched_libraries())),
        packages = Filter(Negate(is.null), sapply(packages, installed, simplify = FALSE)))
 }
 
@@ -65,10 +74,19 @@ formula_environment <- function() {
   environment <- new.env(parent = stats)
   environment$bs <- splines::bs
   environment$ns <- splines::ns
+  if (requireNamespace("lme4", quietly = TRUE)) environment$dummy <- lme4::dummy
   environment
 }
 
+# Dates and times come as their numbers with R's class.
+as_column <- function(column) {
+  if (!is.list(column)) return(column)
+  structure(as.double(column$values), class = unlist(column$class), units = column$units,
+            tzone = column$tzone)
+}
+
 as_frame <- function(columns, rows) {
+  columns <- lapply(columns, as_column)
   structure(columns, class = "data.frame", row.names = .set_row_names(rows))
 }
 
@@ -133,6 +151,12 @@ conditional_variances <- function(theta, control, ...) {
   }))
 }
 
+# Whether lme4, which knows them from 2.0 on, fitted another covariance matrix than unstructured ones.
+structured <- function(m) {
+  if (!"getReCovs" %in% getNamespaceExports("lme4")) return(FALSE)
+  !all(vapply(lme4::getReCovs(m), class, "") == "Covariance.us")
+}
+
 describe <- function(m) {
   get <- function(name) lme4::getME(m, name)
   cnms <- get("cnms")
@@ -163,12 +187,26 @@ describe <- function(m) {
   if (!get("p")) components[["ldRX2"]] <- 0  # lme4 leaves there what was in memory
   REML <- lme4::isREML(m)
   log_likelihood <- stats::logLik(m)
+  theta <- unname(get("theta"))
+  par <- NULL
+  if (structured(m)) {  # theta leaves out elements of Lambda that are 0 or another's
+    par <- unname(get("par"))
+    # of Lambda itself: "Tlist" is NaN where a variance is 0, and for cs() of one column it is the
+    # term's before
+    Lambda <- get("Lambda")
+    theta <- unlist(lapply(seq_along(cnms), function(i) {
+      rows <- get("Gp")[i] + seq_along(cnms[[i]])
+      T <- as.matrix(Lambda[rows, rows, drop = FALSE])
+      T[lower.tri(T, diag = TRUE)]
+    }))
+  }
   list(
     REML = REML,
     beta = unname(get("beta")),
     names = names(lme4::fixef(m)),
     vcov = if (get("p") > 0L) unname(as.matrix(stats::vcov(m))),
-    theta = unname(get("theta")),
+    theta = theta,
+    par = par,
     sigma = stats::sigma(m),
     terms = terms,
     fitted = unname(stats::fitted(m))[!is.na(stats::fitted(m))],

@@ -27,7 +27,9 @@ BELOW = 1 << 29  # bytes, more than is loaded between the first library and lme4
 TRIES = 20
 LIBRARY = re.compile(r"/[^/]*\.so[^/]*$")
 PATIENCE = 1.0  # seconds that a script may take to become the program
-ROOM = 1 << 18  # bytes, less than lme4's library has
+# Bytes: a library is laid into the highest gap that has room for it, so that every size counts,
+# from less than lme4's library has to more than lies between libraries.
+ROOMS = tuple(1 << power for power in range(26, 17, -1))
 MOST = 1 << 12
 
 
@@ -108,21 +110,23 @@ def lme4_well_placed() -> Iterator[None]:
 
 def _sizes() -> Iterator[int]:
     """What to take, one after the other: first everything below, then gaps between libraries."""
-    size = _next_free() % BIT + 2 * ROOM
-    for _ in range(MOST):
-        if _next_free() & BIT:
-            return
-        yield size
-        size = ROOM
+    size = _next_free(ROOMS[0]) % BIT + 2 * ROOMS[0]
+    for room in ROOMS:
+        for _ in range(MOST):
+            if _next_free(room) & BIT:
+                break
+            yield size
+            size = room
+        size = room // 2
 
 
 def _mapped(size: int, prot: int) -> mmap.mmap:
     return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot)
 
 
-def _next_free() -> int:
-    """Where a library that is loaded now would lie."""
-    with contextlib.closing(_mapped(ROOM, mmap.PROT_READ | mmap.PROT_WRITE)) as found:
+def _next_free(size: int) -> int:
+    """Where a library of this size that is loaded now would lie."""
+    with contextlib.closing(_mapped(size, mmap.PROT_READ | mmap.PROT_WRITE)) as found:
         start = ctypes.c_char.from_buffer(found)
         address = ctypes.addressof(start)
         del start

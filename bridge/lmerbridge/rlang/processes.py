@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from typing import Any
 from lmerbridge.errors import EngineUnavailableError
 from lmerbridge.rlang import rcodec
 from lmerbridge.rlang.blobs import Ledger
-from lmerbridge.rlang.child import START, Child, GoneError
-from lmerbridge.rlang.discover import rscript_path
+from lmerbridge.rlang.child import INTERRUPTED, START, Child, GoneError, KilledError, PipedChild
+from lmerbridge.rlang.command import RCommand
+from lmerbridge.rlang.discover import RpyProblem, r_in_use, r_of_this_machine
+from lmerbridge.rlang.environment import for_another_r, for_r
 from lmerbridge.rlang.placement import started_well_placed
 from lmerbridge.rlang.values import Reply, Value, refuse_nul, reply_of
 from lmerbridge.rlang.worker import dumped, loaded
@@ -24,20 +27,47 @@ __all__ = ["RscriptSession", "WorkerSession"]
 FILES = Path(__file__).parent
 
 
-def _utf8(environment: dict[str, str]) -> dict[str, str]:
-    """R reads formulas as text, which in the C locale has no letters but ASCII's."""
-    if os.name == "posix" and "UTF-8" not in environment.get("LC_ALL", "").upper().replace(
-        "UTF8", "UTF-8"
-    ):
-        environment["LC_ALL"] = "C.UTF-8" if sys.platform != "darwin" else "en_US.UTF-8"
-    return environment
+# What an R is started with that shares nothing but its standard input and output with us: it reads
+# the rest of its code, and serves. Of these words a shell on the way needs to take nothing apart.
+_PIPED = "".join(
+    """
+local({
+for (l in c('C.UTF-8', 'en_US.UTF-8'))
+if (nzchar(suppressWarnings(Sys.setlocale('LC_ALL', l)))) break;
+Sys.setenv(LANGUAGE = 'en');
+input <- file('stdin', 'rb');
+text <- function() {
+n <- readBin(input, 'integer', 1L, 4L, endian = 'little');
+if (!length(n)) stop('nothing comes by its standard input (docker exec needs -i)');
+x <- rawToChar(readBin(input, 'raw', n)); Encoding(x) <- 'UTF-8'; x };
+code <- function() parse(text = text(), encoding = 'UTF-8', keep.source = FALSE);
+serve <- eval(code(), baseenv()); functions <- code(); token <- text();
+output <- pipe('cat', 'wb');
+serve(input, output, token, functions);
+close(output) })
+""".splitlines()
+)
 
 
-def _rscript() -> str:
-    script, wrong = rscript_path()
-    if script is None:
-        raise EngineUnavailableError(wrong or "R is not installed (no Rscript found)")
-    return script
+def _r(r: RCommand | None) -> RCommand:
+    """The R that is named, or that in use.
+
+    Raises
+    ------
+    EngineUnavailableError
+    """
+    used = r_in_use() if r is None else r
+    if isinstance(used, RpyProblem):
+        raise EngineUnavailableError(used.what)
+    return used
+
+
+def _code(token: bytes) -> list[bytes]:
+    """What is sent to an R that has none of our files: its code and the token, each with its length
+    before it.
+    """
+    texts = [(FILES / name).read_bytes() for name in ("serve.R", "lmerbridge.R")]
+    return [part for text in (*texts, token) for part in (struct.pack("<i", len(text)), text)]
 
 
 class _ProcessSession:
@@ -45,7 +75,7 @@ class _ProcessSession:
 
     name = ""
 
-    def __init__(self, child: Child):
+    def __init__(self, child: Child | PipedChild):
         self.child = child
         self.ledger = Ledger()
         self._ready = False
@@ -67,20 +97,18 @@ class _ProcessSession:
                 self.child.connect()
                 self.child.line.limit(time.monotonic() + START)
                 self._greet()
-            except (TimeoutError, ValueError) as error:
+            except (TimeoutError, ValueError, rcodec.BadReplyError) as error:
                 self.kill()
                 raise EngineUnavailableError(f"{self.child.what} did not start: {error}") from error
             except OSError as error:
-                raise EngineUnavailableError(
-                    f"{self.child.what} did not start: {self.child.gone()}"
-                ) from error
+                raise self.child.not_started() from error
             except BaseException:
                 self.kill()
                 raise
             self._ready = True
 
     def _greet(self) -> None:
-        """What is said before the first call."""
+        """Read what is said before the first call, when everything is loaded."""
 
     def _request(self, function: str, arguments: Value) -> list[Any]:
         raise NotImplementedError
@@ -111,7 +139,7 @@ class _ProcessSession:
         try:
             self.child.line.limit(end)
             self.child.line.send(pieces)
-            return self._reply()
+            reply = self._reply()
         except TimeoutError:
             self.kill()
             if end is None or time.monotonic() < end:
@@ -132,6 +160,13 @@ class _ProcessSession:
         except BaseException:  # Ctrl-C: what R would answer is nobody's any more
             self.kill()
             raise
+        if reply.failure is not None and any(t in reply.failure.text for t in INTERRUPTED):
+            self.kill()
+            raise KilledError(
+                f"a signal hit R while it collected garbage ({reply.failure.text}), and it was "
+                "ended; the next call starts another"
+            )
+        return reply
 
     @property
     def number(self) -> int:
@@ -156,12 +191,17 @@ class WorkerSession(_ProcessSession):
 
     name = "rpy2-worker"
 
-    def __init__(self) -> None:
-        environment = _utf8(dict(os.environ))
-        script = _rscript()
+    def __init__(self, r: RCommand | None = None) -> None:
+        used = _r(r)
+        own = used == r_of_this_machine()
+        if not (own or used.plain):
+            raise EngineUnavailableError(
+                f"{used} is a command, which rpy2 cannot use: LMERBRIDGE_R_TRANSPORT=rscript can"
+            )
+        environment = for_r(os.environ) if own else for_another_r(os.environ)
         # rpy2 asks the R on the path for its home: let that be the R that Rscript belongs to
         environment["PATH"] = os.pathsep.join(
-            (str(Path(script).parent), environment.get("PATH", ""))
+            (str(Path(used.words[0]).parent), environment.get("PATH", ""))
         )
         # the same packages, wherever they were found
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
@@ -198,21 +238,31 @@ class RscriptSession(_ProcessSession):
 
     name = "rscript"
 
-    def __init__(self) -> None:
-        script = _rscript()
-        environment = _utf8(
-            {k: v for k, v in os.environ.items() if k not in ("R_HOME", "LD_LIBRARY_PATH")}
-        )
-        environment["LMERBRIDGE_R_FILES"] = str(FILES)
-        command = [script, "--no-init-file", "--no-site-file", str(FILES / "serve.R")]
-        super().__init__(started_well_placed(lambda: Child(command, environment, "R"), "R"))
+    def __init__(self, r: RCommand | None = None) -> None:
+        used = _r(r)
+        environment = for_another_r(os.environ)
+        options = (*used.words, "--no-init-file", "--no-site-file")
+        by_socket = (*options, str(FILES / "socket.R"))
+
+        def start() -> Child | PipedChild:
+            if used.plain:
+                return Child(by_socket, {**environment, "LMERBRIDGE_R_FILES": str(FILES)}, "R")
+            return PipedChild((*options, "-e", _PIPED), environment, f"R ({used})", _code)
+
+        super().__init__(started_well_placed(start, "R"))
+
+    def _greet(self) -> None:
+        self._answer()
+
+    def _answer(self) -> Any:
+        line = self.child.line
+        return rcodec.decode(line.read, line.texts, line.flowing)
 
     def _request(self, function: str, arguments: Value) -> list[Any]:
         return [*rcodec.encode(function), *rcodec.encode(arguments)]
 
     def _reply(self) -> Reply:
-        line = self.child.line
-        answer = rcodec.decode(line.read, line.texts, line.flowing)
+        answer = self._answer()
         try:
             return reply_of(answer)
         except AttributeError as error:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,16 @@ from lmerbridge.errors import (
     UnsupportedModelError,
 )
 from lmerbridge.rlang.blobs import Ledger, resolved
-from lmerbridge.rlang.discover import RInstallation, find_r, rpy2_problem
+from lmerbridge.rlang.command import RCommand
+from lmerbridge.rlang.discover import (
+    RInstallation,
+    RpyProblem,
+    find_r,
+    r_in_use,
+    r_of_this_machine,
+    rpy2_problem,
+)
+from lmerbridge.rlang.environment import started_in
 from lmerbridge.rlang.placement import lme4_well_placed
 from lmerbridge.rlang.values import (
     Reply,
@@ -78,6 +88,31 @@ def _own_library_path() -> Iterator[None]:
             os.environ[name] = before
 
 
+@contextmanager
+def _found_by_rpy2(used: RCommand | RpyProblem) -> Iterator[None]:
+    """While rpy2 looks for R, by ``R_HOME`` and on the path: let it find the R that another
+    variable names.
+    """
+    if not isinstance(used, RCommand) or used == r_of_this_machine():
+        yield
+        return
+    before = {name: os.environ.get(name) for name in ("R_HOME", "PATH")}
+    os.environ.pop("R_HOME", None)
+    os.environ["PATH"] = os.pathsep.join(
+        (str(Path(used.words[0]).parent), os.environ.get("PATH", ""))
+    )
+    try:
+        yield
+    finally:
+        home = os.environ.get("R_HOME")  # which R has set for itself
+        if before["PATH"] is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = before["PATH"]
+        if home is None and before["R_HOME"] is not None:
+            os.environ["R_HOME"] = before["R_HOME"]
+
+
 def _import_rinterface() -> Any:
     """Import rpy2, and say in our words why that fails if it does.
 
@@ -96,7 +131,7 @@ def _import_rinterface() -> Any:
         r = find_r(())
         problem = rpy2_problem(r) if isinstance(r, RInstallation) else r
         reason = problem.what if problem else f"{type(error).__name__}: {error}"
-        fix = f"; mend it with: {problem.fix}" if problem else ""
+        fix = f"; mend it with: {problem.fix}" if problem and problem.fix else ""
         raise EngineUnavailableError(f"R cannot be used through rpy2: {reason}{fix}") from error
     finally:
         if not compiled and mode is None:
@@ -117,11 +152,19 @@ class Rpy2Session:
 
     def __init__(self) -> None:
         with _LOCK, _own_signals(), _own_library_path():
-            self._ri = _import_rinterface()
-            try:
-                self._ri.initr()
-            except Exception as error:
-                raise EngineUnavailableError(f"R does not start: {error}") from error
+            used = r_in_use()
+            own = used == r_of_this_machine()
+            if not own and isinstance(used, RCommand) and not used.plain:
+                raise EngineUnavailableError(
+                    f"R cannot be used through rpy2: {used} is a command, and not an R that runs "
+                    "in this process"
+                )
+            with started_in(), _found_by_rpy2(used):
+                self._ri = _import_rinterface()
+                try:
+                    self._ri.initr()
+                except Exception as error:
+                    raise EngineUnavailableError(f"R does not start: {error}") from error
             self._run = self._load()
             self._bound = self._ri.baseenv["new.env"](parent=self._ri.baseenv["emptyenv"]())
             with lme4_well_placed(), self._quiet(), contextlib.suppress(Exception):

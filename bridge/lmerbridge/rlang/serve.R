@@ -1,16 +1,12 @@
-# How an R process of its own is asked: values come and go in binary over a socket of this machine,
-# by base R alone. What it is asked to do is in lmerbridge.R. The format is that of rcodec.py.
-local({
-  where <- Sys.getenv("LMERBRIDGE_R_FILES")
-  port <- as.integer(Sys.getenv("LMERBRIDGE_R_PORT"))
-  token <- Sys.getenv("LMERBRIDGE_R_TOKEN")
-  scratch <- Sys.getenv("LMERBRIDGE_R_SCRATCH")
-  Sys.unsetenv(c("LMERBRIDGE_R_FILES", "LMERBRIDGE_R_PORT", "LMERBRIDGE_R_TOKEN",
-                 "LMERBRIDGE_R_SCRATCH"))
+# How an R process of its own is asked: values come and go in binary over a line, by base R alone.
+# What it is asked to do is in lmerbridge.R, whose `code` is given. The format is that of rcodec.py.
+# Who starts it is socket.R, or the few words that processes.py has for an R with which we share
+# nothing but its standard input and output.
+function(input, output, token, code, scratch = NULL) {
   # enclosed by base, so that nothing the user defines in R can stand in for our names
   functions <- new.env(parent = baseenv())
   functions$functions <- functions
-  eval(parse(file.path(where, "lmerbridge.R"), encoding = "UTF-8", keep.source = FALSE), functions)
+  eval(code, functions)
   kept <- new.env(parent = emptyenv())
 
   # whatever ends this, the temporary files go
@@ -18,15 +14,11 @@ local({
     unlink(scratch, recursive = TRUE)
     quit("no", status = 1L)
   }
-  line <- tryCatch(
-    suppressWarnings(socketConnection("127.0.0.1", port, blocking = TRUE, open = "r+b",
-                                      timeout = 31536000L)),
-    error = give_up)
-  writeBin(charToRaw(token), line)
+  writeBin(charToRaw(token), output)
 
-  whole <- function() readBin(line, "integer", 1L, 4L, endian = "little")
+  whole <- function() readBin(input, "integer", 1L, 4L, endian = "little")
   strings <- function(n) {
-    found <- if (n) readBin(line, "character", n) else character()
+    found <- if (n) readBin(input, "character", n) else character()
     Encoding(found) <- "UTF-8"
     found
   }
@@ -42,7 +34,7 @@ local({
         n <- whole()
         missing <- whole()
         found <- strings(n)
-        if (missing) found[readBin(line, "integer", missing, 4L, endian = "little")] <- NA
+        if (missing) found[readBin(input, "integer", missing, 4L, endian = "little")] <- NA
         found
       },
       "5" = {
@@ -60,7 +52,7 @@ local({
       "6" = {
         ordered <- whole()
         levels <- strings(whole())
-        codes <- readBin(line, "integer", whole(), 4L, endian = "little")
+        codes <- readBin(input, "integer", whole(), 4L, endian = "little")
         structure(codes, levels = levels, class = c(if (ordered) "ordered", "factor"))
       },
       "7" = get(strings(1L), envir = kept, inherits = FALSE),
@@ -79,11 +71,11 @@ local({
   get_vector <- function(kind) {
     n <- whole()
     dims <- whole()
-    dim <- if (dims) readBin(line, "integer", dims, 4L, endian = "little")
+    dim <- if (dims) readBin(input, "integer", dims, 4L, endian = "little")
     found <- switch(kind,
-      logical = as.logical(readBin(line, "integer", n, 4L, endian = "little")),
-      integer = readBin(line, "integer", n, 4L, endian = "little"),
-      double = readBin(line, "double", n, 8L, endian = "little"))
+      logical = as.logical(readBin(input, "integer", n, 4L, endian = "little")),
+      integer = readBin(input, "integer", n, 4L, endian = "little"),
+      double = readBin(input, "double", n, 8L, endian = "little"))
     if (length(found) != n) stop("end")
     if (!is.null(dim)) dim(found) <- dim
     found
@@ -118,21 +110,26 @@ local({
       writeBin(as.integer(x), raw(), 4L, endian = "little"))
   }
 
-  # what will be needed is loaded before it is asked for
+  answer <- function(value) {
+    put_whole(1279414092L)  # a mark, so that garbage is known for what it is
+    put_value(value)
+    tryCatch(writeBin(unlist(pieces), output), error = give_up)
+    flush(output)
+    pieces <<- list()
+  }
+
+  # what will be needed is loaded before it is asked for, and the greeting says that it is: an R that
+  # is killed while it loads has not begun a call
   try(suppressPackageStartupMessages(loadNamespace("lme4")), silent = TRUE)
+  answer(NULL)
   repeat {
     # what has come in is one call: its function and its arguments
     name <- tryCatch(get_value(), error = function(e) NULL)
     if (is.null(name)) break
     arguments <- tryCatch(get_value(), error = give_up)
     reply <- functions$run(name, arguments)
-    put_whole(1279414092L)  # a mark, so that garbage is known for what it is
-    put_value(reply)
-    tryCatch(writeBin(unlist(pieces), line), error = give_up)
-    flush(line)
-    pieces <- list()
+    answer(reply)
     rm(arguments, reply)
   }
-  close(line)
   unlink(scratch, recursive = TRUE)
-})
+}

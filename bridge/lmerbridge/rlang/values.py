@@ -97,12 +97,16 @@ Value: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Reply:
-    """What one call brought: a value or a failure, and what R said meanwhile."""
+    """What one call brought: a value or a failure, and what R said meanwhile.
+
+    ``deaths`` says how R ended in earlier tries of the same call.
+    """
 
     value: Value
     failure: RFailure | None
     said: tuple[Condition, ...]
     output: tuple[str, ...]
+    deaths: tuple[str, ...] = ()
 
 
 def reply_of(answer: Any) -> Reply:
