@@ -1,10 +1,14 @@
 """Engines fit; one file each, found through entry points."""
 
+from lmerbridge.engines.asked import Seconds, fit_spec, start_values, timeout_seconds
+from lmerbridge.engines.located import EngineName, engine_name, package_of
 from lmerbridge.engines.protocol import Engine, Feature, FitSpec, Status, features_of
 from lmerbridge.engines.registry import (
     AUTO_ORDER,
     engine_names,
     fit,
+    is_engine,
+    is_registered,
     is_rival,
     load_engine,
     prepare,
@@ -16,16 +20,25 @@ from lmerbridge.engines.registry import (
 __all__ = [
     "AUTO_ORDER",
     "Engine",
+    "EngineName",
     "Feature",
     "FitSpec",
+    "Seconds",
     "Status",
+    "engine_name",
     "engine_names",
     "features_of",
     "fit",
+    "fit_spec",
+    "is_engine",
+    "is_registered",
     "is_rival",
     "load_engine",
+    "package_of",
     "prepare",
     "refusal",
     "register_engine",
+    "start_values",
     "status_of",
+    "timeout_seconds",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, chunks, templates
+from lmerbridge.design import ModelFrame, chunks, parameters_of, templates, theta_lower
 from lmerbridge.engines.protocol import (
     FitSpec,
     blas_name,
@@ -46,10 +46,15 @@ def fitted_values(frame: ModelFrame, beta: Any, modes: Sequence[Any]) -> Any:
     return found
 
 
-def estimates_at(frame: ModelFrame, found: Evaluation) -> Estimates:
-    """The estimates that belong to an evaluation of the exact criterion."""
+def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estimates:
+    """The estimates that belong to an evaluation of the exact criterion; ``par`` are the parameters
+    of a model with other than unstructured covariance matrices (default: those of theta).
+    """
     sizes = [len(block.names) for block in frame.random]
     fitted = fitted_values(frame, found.beta, found.modes)
+    factors = templates(found.theta, sizes)
+    if par is None and not frame.plain:
+        par = parameters_of(frame, found.theta)
     return Estimates(
         names=frame.x_names,
         beta=found.beta,
@@ -59,11 +64,19 @@ def estimates_at(frame: ModelFrame, found: Evaluation) -> Estimates:
         sigma=found.sigma,
         random=tuple(
             RandomEffects.of_factor(
-                block.label, block.group, block.names, factor, found.sigma, modes, variances
+                block.label,
+                block.group,
+                block.names,
+                factor,
+                found.sigma,
+                modes,
+                variances,
+                block.structure.kind,
+                block.structure.hom,
             )
             for block, factor, modes, variances in zip(
                 frame.random,
-                templates(found.theta, sizes),
+                factors,
                 found.modes,
                 found.variances,
                 strict=True,
@@ -72,6 +85,7 @@ def estimates_at(frame: ModelFrame, found: Evaluation) -> Estimates:
         fitted=fitted,
         residuals=frame.y - fitted,
         weights=None if frame.weights is None else frame.weights.copy(),
+        par=par,
     )
 
 
@@ -104,10 +118,8 @@ def assembled(
     estimates: Estimates,
     criterion: float,
     optimum: Optimum,
-    settings: Settings,
     *,
     free: Any,
-    singular: bool,
     engine: str,
     packages: tuple[str, ...],
     seconds: float,
@@ -128,12 +140,11 @@ def assembled(
     origin : str
         Where the search started, if not at the engine's usual place.
     """
+    diagonal = theta_lower([len(block.names) for block in frame.random]) == 0
+    singular = bool(np.any(estimates.theta[diagonal] < SINGULAR))
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
     if not optimum.certified:
-        messages.append(
-            "Model failed to converge: one more Newton step would change the criterion by "
-            f"{optimum.decrement:.2g} (tol = {settings.tolerance:g})"
-        )
+        messages.append(f"Model failed to converge: {optimum.doubt}")
     return FitResult(
         call=call_info(frame, spec),
         data=data_info(frame),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.design.columns import Column, Factor, Logical, as_factor
+from lmerbridge.design.columns import EXACT_MAX, Column, Factor, Logical, Numeric, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
+from lmerbridge.design.control import r_name
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
 from lmerbridge.engines.r_names import aliases, with_names
-from lmerbridge.engines.r_status import package_status
+from lmerbridge.engines.r_status import named, package_status, with_deaths
 from lmerbridge.errors import DataError, EngineUnavailableError, FitFailedError
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import names_in
@@ -28,14 +29,17 @@ from lmerbridge.result import (
     RandomEffects,
 )
 from lmerbridge.rlang import (
+    RCommand,
     RFactor,
     RLogical,
     in_process,
     package_fix,
     prestart,
+    r_in_use,
     r_session,
     r_versions,
 )
+from lmerbridge.version_numbers import version_number
 
 __all__ = ["Lme4Engine", "call_arguments", "r_object", "raw_columns"]
 
@@ -51,8 +55,18 @@ def _column_to_r(column: Column, grouping: bool) -> Any:
     if isinstance(column, Logical):
         return RLogical(np.where(np.isnan(column.values), -1, column.values))
     values = column.values
+    if column.time is not None:
+        time = column.time
+        return {
+            "values": column.floats,
+            "class": ["POSIXct", "POSIXt"] if time.kind == "POSIXct" else [time.kind],
+            "units": time.unit if time.is_difference else None,
+            "tzone": (time.zone or "UTC") if time.kind == "POSIXct" else None,
+        }
     if values.dtype.kind in "iu" and (len(values) == 0 or np.abs(values).max() <= _INT32):
         return values.astype(np.int32)
+    if column.integer and values.ndim == 1 and bool(np.all(~(np.abs(values) > _INT32))):
+        return np.where(np.isnan(values), -_INT32 - 1, values).astype(np.int32)  # R's NA
     return values.astype(np.float64, copy=False)
 
 
@@ -63,10 +77,30 @@ def raw_columns(frame: ModelFrame) -> dict[str, Any]:
     """
     grouping = {c for term in frame.formula.random for c in term.grouping.columns}
     elsewhere = {name.id for label in frame.variables for name in _names(label)}
+    as_factors = {
+        name.id
+        for label, column in frame.variables.items()
+        if isinstance(column, Factor)
+        for name in _names(label)
+    }
+    for name in as_factors & set(frame.raw):
+        if _beyond_floats(frame.raw[name]):
+            raise DataError(
+                f"column {name!r} has numbers that R cannot tell apart (it holds whole numbers up "
+                "to 2^53, and 15 digits of others): make texts of them"
+            )
     return {
         name: _column_to_r(column, name in grouping and name not in elsewhere)
         for name, column in frame.raw.items()
     }
+
+
+def _beyond_floats(column: Column) -> bool:
+    if not isinstance(column, Numeric):
+        return False
+    values = column.values
+    wide = values.dtype.kind in "iu" and len(values) > 0 and np.abs(values).max() > EXACT_MAX
+    return column.exact is not None or bool(wide)
 
 
 def _names(label: str) -> Any:
@@ -89,21 +123,43 @@ def _matrix(value: Any, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 class Lme4Engine:
-    """Fits with ``lme4::lmer`` in R."""
+    """Fits with ``lme4::lmer`` in R.
 
-    name = "lme4"
+    Parameters
+    ----------
+    r : RCommand, optional
+        An R of its own; default: the one in use.
+    name : str
+        By which the engine was asked for.
+    """
+
     summary = "lme4 in R: the reference; every linear mixed model of the formula language"
     unsupported: Mapping[Feature, str] = {}
 
+    def __init__(self, r: RCommand | None = None, name: str = "lme4"):
+        self.r, self.name = r, name
+
+    def at(self, r: RCommand, name: str) -> Lme4Engine:
+        """Return the engine in another R."""
+        return Lme4Engine(r, name)
+
     def begin(self) -> None:
         """Start R in the background."""
-        prestart()
+        prestart(self.r)
 
     def status(self) -> Status:
-        return package_status("lme4")
+        return package_status("lme4", self.r)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return None
+        needed = frame.formula.lme4_needed
+        version = None if needed is None else self.status().version
+        if (
+            needed is None
+            or version is None
+            or version_number(version) >= version_number(needed[0])
+        ):
+            return None
+        return f"{needed[1]} needs lme4 {needed[0]}, and this is {version}"
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         """Fit in R.
@@ -112,20 +168,29 @@ class Lme4Engine:
         ------
         EngineUnavailableError, FitFailedError
         """
-        versions = r_versions()
+        r = self.r or _r_now()
+        versions = r_versions(r)
         if "lme4" not in (versions["packages"] or {}):
             raise EngineUnavailableError(
-                f"R {versions['R']} has no package lme4; mend it with: {package_fix('lme4')}"
+                f"R {versions['R']} has no package lme4; mend it with: {package_fix('lme4', r)}"
             )
         try:
-            reply = r_session().call("fit", call_arguments(frame, spec), spec.timeout)
+            reply = r_session(r=r).call("fit", call_arguments(frame, spec), spec.timeout)
         except FitFailedError as error:
             raise FitFailedError(f"lme4 could not fit {frame.formula}: {error}") from error
         if reply.failure is not None:
             said = reply.failure.text + "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
             said = with_names(said, aliases(frame.raw))
-            raise FitFailedError(f"lme4 could not fit {frame.formula}: {said}")
-        return _result(frame, spec, reply.value, versions)
+            raise FitFailedError(f"lme4 could not fit {frame.formula}: {said}{_hint(frame)}")
+        conditional = partial(_ConditionalVariances, frame, spec, r)
+        result = _result(frame, spec, reply.value, versions, conditional)
+        return with_deaths(named(result, self.name), reply)
+
+
+def _r_now() -> RCommand | None:
+    """The R in use, to stay with it after the fit, whatever is in use by then."""
+    used = r_in_use()
+    return used if isinstance(used, RCommand) else None
 
 
 @dataclass
@@ -137,6 +202,7 @@ class _ConditionalVariances:
 
     frame: ModelFrame
     spec: FitSpec
+    r: RCommand | None
     theta: Array
     sigma: float
     missing: dict[str, str]
@@ -154,7 +220,7 @@ class _ConditionalVariances:
     def _ask(self) -> None:
         given = {**call_arguments(self.frame, self.spec), "theta": self.theta}
         del given["start"]
-        reply = r_session().call("conditional_variances", given, self.spec.timeout)
+        reply = r_session(r=self.r).call("conditional_variances", given, self.spec.timeout)
         if reply.failure is not None:
             self.missing["conditional variances"] = reply.failure.text
             return
@@ -170,14 +236,15 @@ class _ConditionalVariances:
         ]
 
 
-def r_object(frame: ModelFrame, spec: FitSpec) -> Any:
-    """lme4's own object of this model, fitted by R in this process; an object of rpy2's.
+def r_object(frame: ModelFrame, spec: FitSpec, r: RCommand | None = None) -> Any:
+    """lme4's own object of this model, fitted by R in this process; an object of rpy2's. ``r`` is
+    the R that it must be, if not the one in use.
 
     Raises
     ------
     EngineUnavailableError, FitFailedError
     """
-    return in_process().object("fitted_object", call_arguments(frame, spec))
+    return in_process(r).object("fitted_object", call_arguments(frame, spec))
 
 
 def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
@@ -213,15 +280,22 @@ def _contrasts_to_r(frame: ModelFrame, other: Mapping[str, str]) -> dict[str, An
 
 
 def _control_to_r(frame: ModelFrame) -> dict[str, Any]:
-    names = {"check_rankX": "check.rankX", "check_scaleX": "check.scaleX"}
-    return {
-        names.get(name, name if name in ("optimizer", "optCtrl") else name.replace("_", ".")): dict(
-            value
-        )
-        if isinstance(value, Mapping)
-        else value
-        for name, value in frame.control.given
-    }
+    def sent(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: sent(v) for key, v in value.items()}
+        return np.array(value) if isinstance(value, tuple) else value
+
+    return {r_name(name): sent(value) for name, value in frame.control.given}
+
+
+def _hint(frame: ModelFrame) -> str:
+    """What else there is to say where lme4 fails."""
+    if frame.plain:
+        return ""
+    return (
+        "; lme4 2.1 fails so where a variance or a correlation of a covariance structure is at its "
+        "bound: engine='native' fits such models"
+    )
 
 
 def _same_model(frame: ModelFrame, value: Mapping[str, Any]) -> None:
@@ -253,13 +327,19 @@ def _result(
     spec: FitSpec,
     value: Mapping[str, Any],
     versions: Mapping[str, Any],
+    conditional_variances: Callable[[Array, float, dict[str, str]], _ConditionalVariances],
 ) -> FitResult:
     _same_model(frame, value)
     names = frame.x_names
     p = len(names)
     missing: dict[str, str] = {}
     theta, sigma = _vector(value["theta"]), float(value["sigma"])
-    conditional = _ConditionalVariances(frame, spec, theta, sigma, missing)
+    par = None if frame.plain else _vector(value["par"])
+    if math.isnan(sigma):
+        raise FitFailedError(
+            f"lme4 could not fit {frame.formula}: its sigma is not a number{_hint(frame)}"
+        )
+    conditional = conditional_variances(theta if par is None else par, sigma, missing)
     random = []
     for i, (block, term) in enumerate(zip(frame.random, value["terms"], strict=True)):
         k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
@@ -273,6 +353,8 @@ def _result(
                 correlation=_matrix(term["correlation"], k),
                 modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
                 variances=conditional.later(i),
+                structure=block.structure.kind,
+                hom=block.structure.hom,
             )
         )
     gradient = value["gradient"]
@@ -295,6 +377,7 @@ def _result(
             fitted=_vector(value["fitted"]),
             residuals=_vector(value["residuals"]),
             weights=None if frame.weights is None else frame.weights.copy(),
+            par=par,
         ),
         criterion=Criterion(
             kind="REML" if value["REML"] else "ML",

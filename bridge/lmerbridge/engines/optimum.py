@@ -60,7 +60,8 @@ class Optimum:
 
     ``decrement`` is the change of the criterion that one more Newton step promises, over the
     parameters that are not at the floor; ``certified`` says that it is small, that the Hessian
-    there is not negative, and that stepping off the floor does not help.
+    there is not negative, and that stepping off the floor does not help. ``doubt`` says which of
+    these is not so, in words.
     """
 
     x: Vector
@@ -71,6 +72,7 @@ class Optimum:
     optimizer: str
     evaluations: int
     tried: tuple[str, ...]
+    doubt: str = ""
 
 
 class _Objective:
@@ -228,6 +230,30 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     return False
 
 
+def _doubt(
+    objective: _Objective,
+    x: Vector,
+    diagonal: Flags,
+    found: float,
+    decrement: float,
+    convex: bool,
+) -> str:
+    """Why the point ``x`` may be no optimum; empty if nothing speaks against it."""
+    tolerance = objective.settings.tolerance
+    if not np.isfinite(found):
+        return "the criterion cannot be computed there"
+    if not decrement < tolerance:
+        return (
+            f"one more Newton step would change the criterion by {decrement:.2g} "
+            f"(tol = {tolerance:g})"
+        )
+    if not convex:
+        return "the Hessian there is not that of a minimum"
+    if _off_floor_helps(objective, x, diagonal):
+        return "the criterion falls where a variance that is 0 grows"
+    return ""
+
+
 def _optimizers(
     objective: _Objective, diagonal: Flags, information: Callable[[Vector], Vector] | None
 ) -> dict[str, Callable[[Vector], Vector]]:
@@ -282,10 +308,12 @@ def _attempts(
     diagonal: Flags,
     start: Vector | None,
     information: Callable[[Vector], Vector] | None,
+    further: tuple[Vector, ...],
 ) -> Iterator[tuple[str, Vector]]:
     floor = objective.settings.floor
     optimizers = _optimizers(objective, diagonal, information)
     starts = [np.where(diagonal, height, 0.0) for height in STARTS]
+    starts[1:1] = further
     if start is not None:
         starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
     for name in ("Fisher scoring", "L-BFGS-B"):
@@ -356,6 +384,7 @@ def minimize(
     settings: Settings,
     start: Vector | None = None,
     information: Callable[[Vector], Vector] | None = None,
+    further: tuple[Vector, ...] = (),
 ) -> Optimum:
     """The minimum of a criterion over theta.
 
@@ -374,28 +403,29 @@ def minimize(
         Tried before the usual starts.
     information : callable, optional
         A non-negative approximation of the Hessian; with it, Fisher scoring is tried first.
+    further : tuple of array, optional
+        Starts that are tried as well, whatever the first ends at.
     """
     objective = _Objective(value, gradient, settings)
-    best: tuple[float, Vector, float, bool, str] | None = None
+    best: tuple[float, Vector, float, bool, str, str] | None = None
     tried: list[str] = []
-    for count, (name, reached) in enumerate(_attempts(objective, diagonal, start, information), 1):
+    for count, (name, reached) in enumerate(
+        _attempts(objective, diagonal, start, information, further), 1
+    ):
         tried.append(name)
         x, decrement, convex = _newton(objective, reached, diagonal)
         found = objective.value(x)
-        good = (
-            np.isfinite(found)
-            and convex
-            and decrement < settings.tolerance
-            and not _off_floor_helps(objective, x, diagonal)
-        )
+        doubt = _doubt(objective, x, diagonal, found, decrement, convex)
+        good = not doubt
         if (
             best is None
             or found < best[0] - 1e-9
             or (good and not best[3] and found < best[0] + settings.tolerance)
         ):
-            best = (found, x, decrement, good, name)
+            best = (found, x, decrement, good, name, doubt)
         at_floor = bool(np.any(diagonal & (best[1] <= settings.at_floor)))
-        if best[3] and (not at_floor or count >= len(STARTS)):
+        enough = 1 + len(further) + (len(STARTS) - 1 if at_floor else 0)
+        if best[3] and count >= enough:
             break
     assert best is not None
     return Optimum(
@@ -407,4 +437,5 @@ def minimize(
         best[4],
         objective.evaluations,
         tuple(tried),
+        best[5],
     )

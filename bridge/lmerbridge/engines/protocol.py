@@ -16,6 +16,7 @@ from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
+    "Costed",
     "Engine",
     "Feature",
     "FitSpec",
@@ -41,6 +42,7 @@ class Feature(Enum):
     CORRELATED = "correlated random effects"
     CORRELATED_INNER = "correlated random effects on a factor that others are not nested in"
     SEVERAL_CORRELATED = "more than one term of correlated random effects"
+    STRUCTURED = "covariance structures such as cs() and ar1()"
     START = "start="
     SETTINGS = "an optimizer's settings in control="
     TIMEOUT = "timeout="
@@ -96,6 +98,13 @@ class Engine(Protocol):
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult: ...
 
 
+@runtime_checkable
+class Costed(Protocol):
+    """An engine that says beforehand how long a fit takes, so that ``auto`` can pass it over."""
+
+    def predicted_seconds(self, frame: ModelFrame, spec: FitSpec) -> float: ...
+
+
 def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
     """What this model and call ask of an engine."""
     found = {Feature.REML if spec.REML else Feature.ML}
@@ -111,6 +120,8 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.SETTINGS)
     if spec.timeout is not None:
         found.add(Feature.TIMEOUT)
+    if not frame.plain:
+        found.add(Feature.STRUCTURED)
     outermost = frame.random[-1]
     if len(frame.groups) > 1:
         found.add(Feature.SEVERAL_FACTORS)

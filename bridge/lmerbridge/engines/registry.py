@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Engine, FitSpec, Status, features_of
+from lmerbridge.engines.located import EngineName, engine_in, engine_name, package_of
+from lmerbridge.engines.protocol import Costed, Engine, FitSpec, Status, features_of
 from lmerbridge.errors import EngineUnavailableError, UnsupportedModelError, near_match
 from lmerbridge.result import FitResult, Skipped
 
@@ -17,6 +19,8 @@ __all__ = [
     "AUTO_ORDER",
     "engine_names",
     "fit",
+    "is_engine",
+    "is_registered",
     "is_rival",
     "load_engine",
     "prepare",
@@ -26,6 +30,7 @@ __all__ = [
 
 GROUP = "lmerbridge.engines"
 AUTO_ORDER = ("lme4", "statsmodels", "native")
+QUICK = 2.0  # seconds that a fit may take before auto looks for a faster engine
 _BUILT_IN = {
     "lme4": "lmerbridge.engines.lme4:Lme4Engine",
     "native": "lmerbridge.engines.native:NativeEngine",
@@ -43,13 +48,25 @@ _loaded: dict[str, Engine] = {}
 _registered: dict[str, Callable[[], Engine]] = {}
 
 
+@checked
 def register_engine(name: str, factory: Callable[[], Engine] | None) -> None:
     """Add an engine for this process (``None`` takes it away again)."""
-    _loaded.pop(name, None)
+    for known in [n for n in _loaded if package_of(n) == name]:
+        del _loaded[known]
     if factory is None:
         _registered.pop(name, None)
     else:
         _registered[name] = factory
+
+
+def is_registered(name: str) -> bool:
+    """Whether an engine is one that :func:`register_engine` has added, for this process alone."""
+    return package_of(name) in _registered
+
+
+def is_engine(name: str) -> bool:
+    """Whether a name is an engine's; of ``lme4@4.6.2`` only that lme4 is one."""
+    return package_of(name) in _factories()
 
 
 def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
@@ -90,13 +107,15 @@ def is_rival(name: str) -> bool:
 
 
 def load_engine(name: str) -> Engine:
-    """The engine ``name``.
+    """The engine ``name``; with an R after ``@``, in that one.
 
     Raises
     ------
     EngineUnavailableError
-        Unknown, or its module does not import.
+        Unknown, or its module does not import; or there is no such R.
     """
+    if package_of(name) != name and name not in _loaded and is_engine(name):
+        _loaded[name] = engine_in(load_engine(package_of(name)), name)
     if name not in _loaded:
         factories = _factories()
         if name not in factories:
@@ -154,34 +173,52 @@ def _fit_named(name: str, frame: ModelFrame, spec: FitSpec) -> FitResult:
     return engine.fit(frame, spec)
 
 
-def _wanted(engine: str) -> str:
+def _wanted(engine: EngineName) -> str:
     """The engine named, or the default that ``LMERBRIDGE_ENGINE`` sets."""
+    engine = engine_name(engine)
     return (os.environ.get("LMERBRIDGE_ENGINE") or "auto") if engine == "auto" else engine
 
 
-def prepare(engine: str) -> None:
+def prepare(engine: EngineName) -> None:
     """Let the engine that will fit begin to start, while the model frame is made."""
-    engine = _wanted(engine)
-    name = AUTO_ORDER[0] if engine == "auto" else engine
-    if name in _BUILT_IN and name not in _registered:
+    wanted = _wanted(engine)
+    name = AUTO_ORDER[0] if wanted == "auto" else wanted
+    if package_of(name) in _BUILT_IN and not is_registered(name):
         begin = getattr(load_engine(name), "begin", None)
         if begin is not None:
             begin()
 
 
-def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:
-    """Fit with the engine named, or with the first of lme4, statsmodels, native that can.
+def _too_slow(name: str, others: Sequence[str], frame: ModelFrame, spec: FitSpec) -> str | None:
+    """Say why ``auto`` passes the engine over: it predicts a long fit, and one of ``others``, which
+    predicts none, can fit the model; or return ``None``.
+    """
+    engine = load_engine(name)
+    seconds = engine.predicted_seconds(frame, spec) if isinstance(engine, Costed) else 0.0
+    if seconds <= QUICK:
+        return None
+    for other in others:
+        able = not isinstance(load_engine(other), Costed) and status_of(other).available
+        if able and refusal(load_engine(other), frame, spec) is None:
+            return f"would take about {seconds:.0f} s for this model; {other} is many times faster"
+    return None
+
+
+def fit(frame: ModelFrame, spec: FitSpec, engine: EngineName = "auto") -> FitResult:
+    """Fit with the engine named, or with the first of lme4, statsmodels, native that can and is not
+    many times slower than a later one.
 
     Raises
     ------
     EngineUnavailableError, UnsupportedModelError, FitFailedError
         A named engine never falls back to another.
     """
-    engine = _wanted(engine)
-    if engine != "auto":
-        return _fit_named(engine, frame, spec)
+    wanted = _wanted(engine)
+    if wanted != "auto":
+        return _fit_named(wanted, frame, spec)
     skipped: list[Skipped] = []
-    for name in (n for n in AUTO_ORDER if n in _factories()):
+    names = [n for n in AUTO_ORDER if n in _factories()]
+    for number, name in enumerate(names):
         state = status_of(name)
         if not state.available:
             skipped.append(Skipped(name, state.problem or "not available"))
@@ -189,6 +226,10 @@ def fit(frame: ModelFrame, spec: FitSpec, engine: str = "auto") -> FitResult:
         why = refusal(load_engine(name), frame, spec)
         if why is not None:
             skipped.append(Skipped(name, f"does not fit this model ({why})"))
+            continue
+        slow = _too_slow(name, names[number + 1 :], frame, spec)
+        if slow is not None:
+            skipped.append(Skipped(name, slow))
             continue
         try:
             result = load_engine(name).fit(frame, spec)

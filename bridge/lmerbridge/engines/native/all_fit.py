@@ -10,7 +10,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.engines.assemble import SINGULAR
-from lmerbridge.engines.native.engine import SETTINGS, Objective, mapped
+from lmerbridge.engines.native.engine import SETTINGS, Objective
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import Evaluation
@@ -35,19 +35,21 @@ class OptimizerFit:
 def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
     """The fits, in the order in which the engine tries the optimizers."""
     from lmerbridge.engines.optimum import attempts
-    from lmerbridge.likelihood import cross_products, evaluate
+    from lmerbridge.likelihood import Search, cross_products, evaluate
 
     c = cross_products(frame)
     sizes = [len(b.names) for b in frame.random]
-    diagonal = theta_lower(sizes) == 0
-    objective = Objective(c.in_own_units(), REML)
+    lower = theta_lower(sizes) == 0
+    search = Search(c)
+    diagonal = search.bounded
+    objective = Objective(search, REML)
     began = time.perf_counter()
     tried = attempts(objective.value, objective.gradient, diagonal, SETTINGS, objective.information)
     seconds = (time.perf_counter() - began) / len(tried)
     fits = []
     for name, attempt in tried.items():
         x = np.where(diagonal & (attempt.x <= SETTINGS.at_floor), 0.0, attempt.x)
-        found = evaluate(c, mapped(x, sizes, c.maps), REML)
+        found = evaluate(c, search.users(search.settled(x)), REML)
         if found is None:
             continue
         slope = np.abs(objective.gradient(attempt.x)[~(diagonal & (x == 0))])
@@ -56,7 +58,7 @@ def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
                 name,
                 found,
                 bool(slope.max(initial=0.0) < STEEP),
-                bool(np.any(found.theta[diagonal] < SINGULAR)),
+                bool(np.any(found.theta[lower] < SINGULAR)),
                 attempt.evaluations,
                 seconds,
             )

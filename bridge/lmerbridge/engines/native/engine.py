@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, templates, theta_lower, upper_triangle
-from lmerbridge.engines.assemble import SINGULAR, assembled, at_floor, estimates_at
+from lmerbridge.design import ModelFrame
+from lmerbridge.engines.assemble import assembled, at_floor, estimates_at
 from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
-from lmerbridge.engines.scaling import triangular
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts, Derivatives
+    from lmerbridge.likelihood import Derivatives, Search
 
 __all__ = ["NativeEngine"]
 
@@ -54,31 +53,29 @@ class NativeEngine:
             The criterion cannot be computed anywhere.
         """
         from lmerbridge.engines.optimum import minimize
-        from lmerbridge.likelihood import cross_products, evaluate
+        from lmerbridge.likelihood import Search, cross_products, evaluate
 
         began = time.perf_counter()
         products = cross_products(frame)
-        maps = products.maps
-        scaled = products.in_own_units()
-        sizes = [len(block.names) for block in frame.random]
-        diagonal = theta_lower(sizes) == 0
-        start = (
-            None
-            if spec.start is None
-            else mapped(np.array(spec.start), sizes, [np.linalg.inv(M) for M in maps])
-        )
+        search = Search(products)
+        start = None if spec.start is None else search.of_parameters(np.array(spec.start))
         end = math.inf if spec.timeout is None else began + spec.timeout
-        objective = Objective(scaled, spec.REML, end)
-        if start is None and len(scaled.factors) > 1:
-            start = _start(scaled, spec.REML, end)
+        objective = Objective(search, spec.REML, end)
+        if start is None and len(products.factors) > 1:
+            start = _start(search, spec.REML, end)
         optimum = minimize(
-            objective.value, objective.gradient, diagonal, SETTINGS, start, objective.information
+            objective.value,
+            objective.gradient,
+            search.bounded,
+            SETTINGS,
+            start,
+            objective.information,
+            tuple(search.starts()),
         )
-        zero = at_floor(optimum, diagonal, SETTINGS)
-        found = None
+        zero = at_floor(optimum, search.bounded, SETTINGS)
+        found, x = None, search.settled(np.where(zero, 0.0, optimum.x))
         if np.isfinite(optimum.value):
-            x = np.where(zero, 0.0, optimum.x)
-            found = evaluate(products, mapped(x, sizes, maps), spec.REML)
+            found = evaluate(products, search.users(x), spec.REML)
         if found is None:
             raise FitFailedError(
                 f"the criterion of {frame.formula} could not be computed: the residual variance "
@@ -90,16 +87,13 @@ class NativeEngine:
                 f"the random effects of {frame.formula} fit the response exactly: the residual "
                 "variance is 0 to working precision, and the criterion has no minimum"
             )
-        singular = bool(np.any(found.theta[diagonal] < SINGULAR))
         return assembled(
             frame,
             spec,
-            estimates_at(frame, found),
+            estimates_at(frame, found, None if search.plain else search.parameters(x)),
             found.criterion,
             optimum,
-            SETTINGS,
             free=~zero,
-            singular=singular,
             engine=self.name,
             packages=("lmerbridge", "scipy", "numpy"),
             seconds=time.perf_counter() - began,
@@ -107,20 +101,14 @@ class NativeEngine:
         )
 
 
-def mapped(theta: Any, sizes: list[int], maps: Sequence[Any]) -> Any:
-    """Theta of the terms whose effects are ``maps[t]`` times these."""
-    parts = []
-    for block, M in zip(templates(theta, sizes), maps, strict=True):
-        parts.append(triangular(M @ block).T[upper_triangle(len(M))])
-    return np.concatenate(parts)
-
-
 class Objective:
-    """The criterion with its derivatives; all come of one factorization, which is kept."""
+    """The criterion over the coordinates of a search, with its derivatives; all come of one
+    factorization, which is kept.
+    """
 
-    def __init__(self, products: CrossProducts, REML: bool, end: float = math.inf):
+    def __init__(self, search: Search, REML: bool, end: float = math.inf):
         """``end``: when to give up, on the clock of ``time.perf_counter``."""
-        self._products, self._REML, self._end = products, REML, end
+        self._search, self._REML, self._end = search, REML, end
         self._key = b""
         self._last: Derivatives | None = None
 
@@ -131,35 +119,35 @@ class Objective:
         if self._last is None or key != self._key:
             if time.perf_counter() > self._end:
                 raise FitFailedError("the fit took longer than timeout= allows")
-            self._key, self._last = key, derivatives(self._products, x, self._REML)
+            search = self._search
+            self._key, self._last = key, derivatives(search.products, search.theta(x), self._REML)
         return self._last
 
     def value(self, x: Any) -> float:
         return self._at(x).criterion
 
     def gradient(self, x: Any) -> Any:
-        return self._at(x).gradient
+        over_theta = self._at(x).gradient
+        return over_theta if self._search.plain else self._search.slope(x).T @ over_theta
 
     def information(self, x: Any) -> Any:
-        return self._at(x).information
+        over_theta = self._at(x).information
+        if self._search.plain:
+            return over_theta
+        slope = self._search.slope(x)
+        return slope.T @ over_theta @ slope
 
 
-def _start(products: CrossProducts, REML: bool, end: float) -> Any:
+def _start(search: Search, REML: bool, end: float) -> Any:
     """A start from the models with one factor each, which cost little."""
     from lmerbridge.engines.optimum import roughly
 
-    theta = np.zeros(len(theta_lower([term.size for term in products.terms])))
-    sizes = [term.size for term in products.terms]
-    ends = np.cumsum([k * (k + 1) // 2 for k in sizes])
-    for index in range(len(products.factors)):
-        own = [i for i, term in enumerate(products.terms) if term.factor == index]
-        diagonal = theta_lower([sizes[i] for i in own]) == 0
-        objective = Objective(products.alone(index), REML, end)
+    start = np.zeros(len(search.bounded))
+    for index in range(len(search.products.factors)):
+        alone, where = search.alone(index)
+        objective = Objective(alone, REML, end)
         found = roughly(
-            objective.value, objective.gradient, objective.information, diagonal, SETTINGS
+            objective.value, objective.gradient, objective.information, alone.bounded, SETTINGS
         )
-        where = np.concatenate(
-            [np.arange(ends[i] - sizes[i] * (sizes[i] + 1) // 2, ends[i]) for i in own]
-        )
-        theta[where] = np.where(diagonal, np.maximum(found, 0.1), found)
-    return theta
+        start[where] = np.where(alone.bounded, np.maximum(found, 0.1), found)
+    return start

@@ -9,12 +9,11 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.engines.assemble import SINGULAR
-from lmerbridge.engines.native.engine import SETTINGS, Objective, mapped
+from lmerbridge.engines.native.engine import SETTINGS, Objective
 from lmerbridge.engines.optimum import STARTS, minimize
-from lmerbridge.errors import DataError
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts, Evaluation
+    from lmerbridge.likelihood import CrossProducts, Evaluation, Search
 
 __all__ = ["Refits", "refit_many", "refit_products"]
 
@@ -57,7 +56,7 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
 
     Parameters
     ----------
-    responses : array (n, B)
+    responses : array (n, B), or another shape of :func:`lmerbridge.design.responses.row_matrix`
     start : array (m,), optional
         Theta to start from, such as that of the model the responses were simulated from.
 
@@ -66,26 +65,19 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
     DataError
         Another number of rows, or a missing or infinite value.
     """
-    from lmerbridge.likelihood import cross_products
+    from lmerbridge.design.responses import row_matrix
+    from lmerbridge.likelihood import Search, cross_products
 
-    Y = np.asarray(responses, dtype=np.float64)
-    if Y.ndim != 2 or len(Y) != frame.nobs:
-        raise DataError(
-            f"the new responses have shape {Y.shape}; the model has {frame.nobs} rows, "
-            "and each column is a response"
-        )
-    if not np.isfinite(Y).all():
-        raise DataError("the new responses have missing or infinite values")
+    Y = row_matrix(frame, responses, "the matrix of new responses")
     constant = np.ptp(Y, axis=0) == 0 if len(Y) else np.zeros(Y.shape[1], dtype=bool)
     c = cross_products(frame)
-    sizes = [term.size for term in c.terms]
-    diagonal = theta_lower(sizes) == 0
+    search = Search(c)
+    diagonal = search.bounded
     first = np.where(diagonal, STARTS[0], 0.0)
     if start is not None:
-        inverse = [np.linalg.inv(M) for M in c.maps]
-        first = mapped(np.asarray(start, dtype=np.float64), sizes, inverse)
+        first = search.of_users(np.asarray(start, dtype=np.float64))
         first = np.where(diagonal, np.maximum(first, 0.05), first)
-    fits = _together if len(c.factors) == 1 else _one_by_one
+    fits = _together if len(c.factors) == 1 and search.plain else _one_by_one
     per = max(1, ROOM // (c.ZZ1.size * (c.p + len(diagonal) + 2)))
     parts = [
         fits(frame, c, Y[:, begin : begin + per], REML, first, diagonal)
@@ -95,11 +87,12 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     x = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
-    theta = np.array([mapped(t, sizes, c.maps) for t in x]).reshape(x.shape)
+    lower = theta_lower([term.size for term in c.terms]) == 0
+    theta = np.array([search.users(search.settled(t)) for t in x]).reshape(len(x), len(lower))
     failed = ~np.isfinite(criterion) | constant
     for values in (beta, theta, sigma, criterion):
         values[failed] = np.nan
-    singular = np.any(theta[:, diagonal] < SINGULAR, axis=1)
+    singular = np.any(theta[:, lower] < SINGULAR, axis=1)
     return Refits(
         frame.x_names, beta, theta, sigma, criterion, certified.astype(bool) & ~failed, singular
     )
@@ -107,22 +100,26 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
 
 def refit_products(c: CrossProducts, REML: bool, start: Array) -> tuple[Evaluation | None, bool]:
     """The fit to cross-products as they are, from theta ``start``; and whether it is certified."""
-    from lmerbridge.likelihood import evaluate
+    from lmerbridge.likelihood import Search, evaluate
 
-    sizes = [term.size for term in c.terms]
-    diagonal = theta_lower(sizes) == 0
-    first = mapped(start, sizes, c.inverse_maps)
-    first = np.where(diagonal, np.maximum(first, 0.05), first)
-    x, certified = _alone(c, REML, first, diagonal)
-    x = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
-    return evaluate(c, mapped(x, sizes, c.maps), REML), certified
+    search = Search(c)
+    first = search.of_users(start)
+    first = np.where(search.bounded, np.maximum(first, 0.05), first)
+    x, certified = _alone(search, REML, first)
+    x = search.settled(np.where(search.bounded & (x <= SETTINGS.at_floor), 0.0, x))
+    return evaluate(c, search.users(x), REML), certified
 
 
 def _together(
     frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
     from lmerbridge.engines.many import minimize_many
-    from lmerbridge.likelihood import derivatives_of_many, many_responses, solutions_of_many
+    from lmerbridge.likelihood import (
+        Search,
+        derivatives_of_many,
+        many_responses,
+        solutions_of_many,
+    )
 
     many = replace(many_responses(frame, c, Y), shared=c.in_own_units())
     starts = [first, *(np.where(diagonal, height, 0.0) for height in STARTS)]
@@ -134,16 +131,22 @@ def _together(
     found = minimize_many(at, broadcast, diagonal, SETTINGS)
     x, certified = found.x.copy(), found.certified.copy()
     for i in np.flatnonzero(~certified):
-        x[i], certified[i] = _alone(many.one(int(i)), REML, first, diagonal)
+        x[i], certified[i] = _alone(Search(many.one(int(i))), REML, first)
     at_zero = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
     s = solutions_of_many(many, at_zero, REML)
     return s.beta, x, s.sigma, s.criterion, certified
 
 
-def _alone(c: CrossProducts, REML: bool, first: Array, diagonal: Array) -> tuple[Array, bool]:
-    objective = Objective(c.in_own_units(), REML)
+def _alone(search: Search, REML: bool, first: Array) -> tuple[Array, bool]:
+    objective = Objective(search, REML)
     found = minimize(
-        objective.value, objective.gradient, diagonal, SETTINGS, first, objective.information
+        objective.value,
+        objective.gradient,
+        search.bounded,
+        SETTINGS,
+        first,
+        objective.information,
+        tuple(search.starts()),
     )
     return found.x, found.certified
 
@@ -151,17 +154,17 @@ def _alone(c: CrossProducts, REML: bool, first: Array, diagonal: Array) -> tuple
 def _one_by_one(
     frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
-    from lmerbridge.likelihood import evaluate
+    from lmerbridge.likelihood import Search, evaluate
 
     p, count = c.p, Y.shape[1]
     beta, sigma = np.full((count, p), np.nan), np.full(count, np.nan)
     x, criterion = np.tile(first, (count, 1)), np.full(count, np.inf)
     certified = np.zeros(count, dtype=bool)
     for i in range(count):
-        own = c.with_response(frame, Y[:, i]).in_own_units()
-        x[i], certified[i] = _alone(own, REML, first, diagonal)
-        theta = np.where(diagonal & (x[i] <= SETTINGS.at_floor), 0.0, x[i])
-        found = evaluate(own, theta, REML)
+        search = Search(c.with_response(frame, Y[:, i]))
+        x[i], certified[i] = _alone(search, REML, first)
+        settled = search.settled(np.where(diagonal & (x[i] <= SETTINGS.at_floor), 0.0, x[i]))
+        found = evaluate(search.products, search.theta(settled), REML)
         if found is not None:
             beta[i], sigma[i], criterion[i] = found.beta, found.sigma, found.criterion
     return beta, x, sigma, criterion, certified

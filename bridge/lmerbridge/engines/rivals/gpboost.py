@@ -30,6 +30,7 @@ class GPBoostEngine:
         Feature.WEIGHTS: "not passed on",
         Feature.OFFSET: "not passed on",
         Feature.CORRELATED: "gpboost has independent random effects",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",

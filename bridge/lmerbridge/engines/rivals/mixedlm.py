@@ -26,6 +26,7 @@ class MixedlmEngine:
     summary = "mixedlm from PyPI, with its own defaults"
     rival = True
     unsupported: Mapping[Feature, str] = {
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",

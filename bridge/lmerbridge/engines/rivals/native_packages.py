@@ -116,6 +116,7 @@ class GlmmEngine(_Package):
     package = "glmm"
     unsupported: Mapping[Feature, str] = {
         Feature.OFFSET: "not passed on",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",
@@ -175,6 +176,7 @@ class LmePythonEngine(_Package):
     unsupported: Mapping[Feature, str] = {
         Feature.OFFSET: "not passed on",
         Feature.WEIGHTS: "not passed on",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",
@@ -239,6 +241,7 @@ class InterlaceEngine(_Package):
         Feature.NO_FIXED: "not supported",
         Feature.OFFSET: "not passed on",
         Feature.WEIGHTS: "not passed on",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",

@@ -28,6 +28,7 @@ class PlainStatsmodelsEngine:
         Feature.SEVERAL_FACTORS: "MixedLM has one grouping factor",
         Feature.WEIGHTS: "MixedLM has no weights",
         Feature.OFFSET: "MixedLM has no offset",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
         Feature.TIMEOUT: "its fit cannot be ended from here",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.engines.protocol import Feature, FitSpec, Status
-from lmerbridge.engines.r_status import package_status
+from lmerbridge.engines.r_status import named, package_status, with_deaths
 from lmerbridge.engines.rivals.report import Said, as_result
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
-from lmerbridge.rlang import r_session
+from lmerbridge.rlang import RCommand, r_session
 
 __all__ = ["GlmmTMBEngine", "NlmeEngine"]
 
@@ -26,9 +26,11 @@ def _fit(
     engine: str,
     function: str,
     definition: str,
+    r: RCommand | None,
+    name: str,
 ) -> FitResult:
     y = frame.y if frame.offset is None else frame.y - frame.offset
-    reply = r_session().call(
+    reply = r_session(r=r).call(
         function,
         {
             "y": y,
@@ -76,7 +78,7 @@ def _fit(
         message=str(value["message"]),
         missing={} if value["df_residual"] else {"df": f"{engine} has none for the whole model"},
     )
-    return as_result(
+    result = as_result(
         frame,
         spec,
         said,
@@ -85,23 +87,38 @@ def _fit(
         version=str(value["version"]),
         seconds=float(value["seconds"]),
     )
+    return with_deaths(named(result, name), reply)
 
 
-class NlmeEngine:
+class _RPackage:
+    """An engine that is a package of R's; ``r`` is an R of its own, if not the one in use."""
+
+    package = ""
+
+    def __init__(self, r: RCommand | None = None, name: str = ""):
+        self.r, self.name = r, name or self.package
+
+    def at(self, r: RCommand, name: str) -> Self:
+        """Return the engine in another R."""
+        return type(self)(r, name)
+
+    def status(self) -> Status:
+        return package_status(self.package, self.r)
+
+
+class NlmeEngine(_RPackage):
     """``nlme::lme``."""
 
-    name = "nlme"
+    package = "nlme"
     summary = "nlme's lme in R: nested factors, one term on each"
     rival = True
     unsupported: Mapping[Feature, str] = {
         Feature.NO_FIXED: "lme needs a fixed effect",
         Feature.CROSSED: "lme is for nested factors",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
     }
-
-    def status(self) -> Status:
-        return package_status("nlme")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         blocks = frame.random
@@ -111,26 +128,40 @@ class NlmeEngine:
         return None if chain else "factors that are not nested in one another"
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
-        return _fit(frame, spec, engine="nlme", function="fit_nlme", definition="conditional")
+        return _fit(
+            frame,
+            spec,
+            engine="nlme",
+            function="fit_nlme",
+            definition="conditional",
+            r=self.r,
+            name=self.name,
+        )
 
 
-class GlmmTMBEngine:
+class GlmmTMBEngine(_RPackage):
     """``glmmTMB::glmmTMB``, gaussian."""
 
-    name = "glmmTMB"
+    package = "glmmTMB"
     summary = "glmmTMB in R: any terms, by automatic differentiation"
     rival = True
     unsupported: Mapping[Feature, str] = {
         Feature.NO_FIXED: "its REML needs a fixed effect",
+        Feature.STRUCTURED: "not passed on",
         Feature.START: "not passed on",
         Feature.SETTINGS: "not passed on",
     }
-
-    def status(self) -> Status:
-        return package_status("glmmTMB")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
-        return _fit(frame, spec, engine="glmmTMB", function="fit_glmmtmb", definition="joint")
+        return _fit(
+            frame,
+            spec,
+            engine="glmmTMB",
+            function="fit_glmmtmb",
+            definition="joint",
+            r=self.r,
+            name=self.name,
+        )

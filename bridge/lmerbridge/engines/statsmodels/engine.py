@@ -16,6 +16,7 @@ from lmerbridge.engines.assemble import assembled, at_floor, fitted_values
 from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
 from lmerbridge.engines.scaling import triangular
+from lmerbridge.engines.statsmodels.cost import predicted_seconds
 from lmerbridge.engines.statsmodels.problem import (
     Problem,
     ScaledTerm,
@@ -71,6 +72,7 @@ class StatsmodelsEngine:
         Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
         Feature.CORRELATED_INNER: "MixedLM has correlated effects on its groups only",
         Feature.SEVERAL_CORRELATED: "MixedLM has one term of correlated effects",
+        Feature.STRUCTURED: "MixedLM has no structures; lme4 from 2.0 on and native have them",
         Feature.START: "this engine chooses its own starting values",
         Feature.SETTINGS: "this engine chooses its own optimizers",
         Feature.TIMEOUT: "its fit cannot be ended from here",
@@ -96,6 +98,10 @@ class StatsmodelsEngine:
                 f"random effects and {MOST_CROSSED_CELLS:,} cells"
             )
         return None
+
+    def predicted_seconds(self, frame: ModelFrame, spec: FitSpec) -> float:
+        """Predict how long the fit takes; see :mod:`lmerbridge.engines.statsmodels.cost`."""
+        return predicted_seconds(frame)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         """Fit on scaled data, and bring the estimates back to the user's units.
@@ -134,9 +140,7 @@ class StatsmodelsEngine:
             _estimates(frame, problem, fitted, np.where(zero, 0.0, optimum.x)),
             optimum.value - 2 * shift,
             optimum,
-            SETTINGS,
             free=~zero,
-            singular=bool(zero.any()),
             engine=self.name,
             packages=("statsmodels", "scipy", "numpy", "lmerbridge"),
             seconds=time.perf_counter() - began,
