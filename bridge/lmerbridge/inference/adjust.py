@@ -8,15 +8,93 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.errors import DataError, near_match
+from lmerbridge.inference import studentized_range
 
-__all__ = ["ADJUSTMENTS", "adjusted_p", "critical_values", "p_adjust"]
+__all__ = [
+    "ADJUSTMENTS",
+    "STEPWISE",
+    "TWO_SIDED",
+    "adjusted_p",
+    "adjustment_name",
+    "critical_values",
+    "cross_adjusted",
+    "cross_adjustment_name",
+    "p_adjust",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 STEPWISE = ("holm", "hochberg", "hommel", "BH", "fdr", "BY")
 ADJUSTMENTS = ("tukey", "scheffe", "sidak", "bonferroni", "dunnett", "mvt", *STEPWISE, "none")
-MANY = 1e6  # degrees of freedom that are as good as infinitely many
+TWO_SIDED = ("tukey", "scheffe", "dunnett")  # have no one-sided form
+ACROSS = ("sidak", "bonferroni", *STEPWISE, "none")
 POINTS = 17  # 2^17 quasi-random ones
+
+
+def adjustment_name(name: Any) -> str:
+    """Read the name of an adjustment as emmeans does: whole, or its beginning where no other
+    begins so, in capitals or not; ``dunnettx`` is ``dunnett``.
+
+    Raises
+    ------
+    DataError
+        If no adjustment or more than one begins so.
+    """
+    if isinstance(name, str):
+        text = "dunnett" if name.lower() == "dunnettx" else name
+        found = _beginning_so(text, ADJUSTMENTS)
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise DataError(f"adjustment {name!r} is not clear: {', '.join(found)}")
+    raise DataError(
+        f"unknown adjustment {name!r}{near_match(str(name), ADJUSTMENTS)}; "
+        f"there are {', '.join(ADJUSTMENTS)}"
+    )
+
+
+def _beginning_so(text: str, names: tuple[str, ...]) -> list[str]:
+    small = text.lower()
+    whole = [n for n in names if n.lower() == small]
+    # as they are spelled first: "b" is bonferroni, though BH and BY begin so too
+    spelled = [n for n in names if small and n.startswith(small)]
+    return whole or spelled or [n for n in names if small and n.lower().startswith(small)]
+
+
+def cross_adjustment_name(method: Any) -> str:
+    """Read the name of an adjustment across families, or the beginning of one.
+
+    Raises
+    ------
+    DataError
+    """
+    found = _beginning_so(method, ACROSS) if isinstance(method, str) else []
+    if len(found) == 1:
+        return found[0]
+    raise DataError(
+        f"cross_adjust cannot be {method!r}{near_match(method, ACROSS)}; "
+        f"it is one of {', '.join(ACROSS)}"
+    )
+
+
+def cross_adjusted(p: Array, method: str) -> Array:
+    """Adjust p-values of several families across these.
+
+    Parameters
+    ----------
+    p : array (families, tests)
+        Adjusted within each family.
+    method : str
+        As :func:`cross_adjustment_name` gives it: ``sidak``, or one of R's ``p.adjust``.
+
+    Returns
+    -------
+    array (families, tests)
+        Each column adjusted for the number of families.
+    """
+    if method == "sidak":
+        return np.asarray(-np.expm1(len(p) * np.log1p(-np.minimum(p, 1 - 1e-16))))
+    return np.column_stack([p_adjust(column, method) for column in p.T])
 
 
 def p_adjust(p: Array, method: str, count: int | None = None) -> Array:
@@ -70,57 +148,83 @@ def _hommel(p: Array) -> Array:
     return found
 
 
-def two_sided(t: Array, df: Array) -> Array:
-    """P(|T| > |t|); the normal distribution where df is infinite."""
+def _tail(t: Array, df: Array) -> Array:
+    """P(T < t): the normal distribution where df is infinite, NaN where df is none."""
     from scipy import special
 
-    finite = np.isfinite(df)
-    return np.where(
-        finite,
-        2 * special.stdtr(np.where(finite, df, 1.0), -np.abs(t)),
-        2 * special.ndtr(-np.abs(t)),
-    )
+    asymptotic = np.isinf(df)
+    return np.where(asymptotic, special.ndtr(t), special.stdtr(np.where(asymptotic, 1.0, df), t))
 
 
-def _tukey(t: float, k: int, df: float) -> float:
-    from scipy.stats import studentized_range
+def two_sided(t: Array, df: Array) -> Array:
+    """P(|T| > |t|): the normal distribution where df is infinite, NaN where df is none."""
+    return 2 * _tail(-np.abs(t), df)
 
+
+def _tukey(t: float, k: float, df: float) -> float:
     if math.isnan(t):
         return math.nan
     if k == 2:
         return float(two_sided(np.array([t]), np.array([df]))[0])
-    return float(np.clip(studentized_range.sf(math.sqrt(2) * abs(t), k, min(df, MANY)), 0, 1))
+    return studentized_range.sf(math.sqrt(2) * abs(t), k, df)
 
 
-def _outside(t: float, correlation: Array, df: float) -> float:
-    """P(max |T_i| > t) for multivariate t with this correlation matrix (Genz & Bretz 2009)."""
+def _is_singular(correlation: Array) -> bool:
+    return bool(np.linalg.eigvalsh(correlation)[0] <= 1e-8)
+
+
+def _critical(
+    level: float, correlation: Array, df: float, one_sided: bool, low: float, high: float
+) -> float:
+    """The t that the largest of all does not pass with probability ``level``; it lies between
+    those for one test and for as many independent ones.
+    """
+    from scipy.optimize import brentq
+
+    if len(correlation) > 1 and _is_singular(correlation):
+        return float(np.quantile(_largest(correlation, df, one_sided), level))
+    return float(
+        brentq(
+            lambda x: _outside(x, correlation, df, one_sided) - (1 - level),
+            low - 0.05 * abs(low) - 0.1,  # room for the error of the integral
+            high + 0.05 * abs(high) + 0.1,
+            xtol=1e-4,
+        )
+    )
+
+
+def _outside(t: float, correlation: Array, df: float, one_sided: bool = False) -> float:
+    """P(max |T_i| > t) for multivariate t with this correlation matrix (Genz & Bretz 2009), or
+    P(max T_i > t).
+    """
     n = len(correlation)
     if n == 1:
-        return float(two_sided(np.array([t]), np.array([df]))[0])
-    lower = np.linalg.eigvalsh(correlation)[0]
-    if lower > 1e-8:
+        tail = _tail if one_sided else two_sided
+        return float(tail(np.array([-t]), np.array([df]))[0])
+    if not _is_singular(correlation):
         from scipy.stats import multivariate_normal, multivariate_t
 
         limit = np.full(n, t)
+        lowest = np.full(n, -np.inf) if one_sided else -limit
         if math.isfinite(df):
             inside = multivariate_t.cdf(
                 limit,
                 shape=correlation,
                 df=df,  # type: ignore[arg-type]  # a whole number only by its stubs
-                lower_limit=-limit,
+                lower_limit=lowest,
                 maxpts=100_000 * n,
                 random_state=1,
             )
         else:
             inside = multivariate_normal.cdf(
-                limit, cov=correlation, lower_limit=-limit, maxpts=1_000_000 * n, releps=1e-7
+                limit, cov=correlation, lower_limit=lowest, maxpts=1_000_000 * n, releps=1e-7
             )
         return float(np.clip(1 - inside, 0, 1))
-    return float(np.mean(_largest(correlation, df) > t))
+    return float(np.mean(_largest(correlation, df, one_sided) > t))
 
 
-def _largest(correlation: Array, df: float) -> Array:
-    """Max |T_i| on quasi-random points, for singular correlation matrices too."""
+def _largest(correlation: Array, df: float, one_sided: bool) -> Array:
+    """Max |T_i| (or T_i) on quasi-random points, for singular correlation matrices too."""
     from scipy import special
     from scipy.stats import qmc
 
@@ -133,41 +237,44 @@ def _largest(correlation: Array, df: float) -> Array:
     z = special.ndtri(u[:, : root.shape[1]]) @ root.T
     if finite:
         z /= np.sqrt(special.chdtri(df, 1 - u[:, -1]) / df)[:, None]
-    return np.asarray(np.max(np.abs(z), axis=1))
+    return np.asarray(np.max(z if one_sided else np.abs(z), axis=1))
 
 
 def adjusted_p(
     t: Array,
     df: Array,
     method: str,
-    family: int,
+    family: float,
     rank: int,
     correlation: Array,
     count: int | None = None,
+    side: int = 0,
 ) -> Array:
-    """Adjusted two-sided p-values of the t ratios.
+    """Adjusted p-values of the t ratios.
 
     Parameters
     ----------
-    family : int
+    family : float
         Means compared, for Tukey's method.
     rank : int
         Of the contrasts, for Scheffe's.
     correlation : array (n, n)
         Of the estimates.
+    side : {-1, 0, 1}
+        P(T < t), P(|T| > |t|) or P(T > t); those of :data:`TWO_SIDED` have the second alone.
     """
     from scipy import special
 
-    known = np.isfinite(t)
-    if not known.all():  # of functions that cannot be estimated
+    known = np.isfinite(t) & ~np.isnan(df)
+    if not known.all():  # of functions that cannot be estimated, or without degrees of freedom
         found = np.full(len(t), np.nan)
         if known.any():
             part = correlation[np.ix_(known, known)]
             found[known] = adjusted_p(
-                t[known], df[known], method, family, rank, part, count or len(t)
+                t[known], df[known], method, family, rank, part, count or len(t), side
             )
         return found
-    p = two_sided(t, df)
+    p = two_sided(t, df) if side == 0 else _tail(-side * t, df)
     n = len(t) if count is None else count
     if n < 2 and method != "scheffe":
         return p
@@ -184,8 +291,12 @@ def adjusted_p(
     if method == "sidak":
         return np.asarray(-np.expm1(n * np.log1p(-np.minimum(p, 1 - 1e-16))))
     if method in ("dunnett", "mvt"):
+        at = np.abs(t) if side == 0 else side * t
         return np.array(
-            [_outside(abs(float(a)), correlation, float(b)) for a, b in zip(t, df, strict=True)]
+            [
+                _outside(float(a), correlation, float(b), side != 0)
+                for a, b in zip(at, df, strict=True)
+            ]
         )
     return p_adjust(p, method, n)
 
@@ -194,13 +305,15 @@ def critical_values(
     level: float,
     df: Array,
     method: str,
-    family: int,
+    family: float,
     rank: int,
     correlation: Array,
     count: int | None = None,
+    side: int = 0,
 ) -> Array:
     """By how many standard errors the adjusted confidence limits lie off the estimates; stepwise
-    methods have none of their own and take Bonferroni's.
+    methods have none of their own and take Bonferroni's. Where ``side`` is not 0, the limit is at
+    one end only.
     """
     from scipy import special
 
@@ -210,11 +323,12 @@ def critical_values(
         if known_df.any():
             part = correlation[np.ix_(known_df, known_df)]
             found[known_df] = critical_values(
-                level, df[known_df], method, family, rank, part, count or len(df)
+                level, df[known_df], method, family, rank, part, count or len(df), side
             )
         return found
     n = len(df) if count is None else count
     alpha = 1 - level
+    tails = 1 if side else 2
     finite = np.isfinite(df)
     safe = np.where(finite, df, 1.0)
 
@@ -222,38 +336,22 @@ def critical_values(
         return np.where(finite, special.stdtrit(safe, 1 - upper), special.ndtri(1 - upper))
 
     if method == "none" or (n < 2 and method != "scheffe"):
-        return quantile(alpha / 2)
+        return quantile(alpha / tails)
     if method == "tukey" and family > 2:
-        from scipy.stats import studentized_range
-
-        known: dict[float, float] = {}
-        for value in df.tolist():
-            if value not in known:
-                q = studentized_range.ppf(level, family, min(value, MANY))
-                known[value] = float(q) / math.sqrt(2)
-        return np.array([known[v] for v in df.tolist()])
+        quantiles = [studentized_range.ppf(level, family, value) for value in df.tolist()]
+        return np.array(quantiles) / math.sqrt(2)
     if method == "tukey":
         return quantile(alpha / 2)
     if method == "scheffe":
         F = np.where(finite, special.fdtri(rank, safe, level), special.chdtri(rank, alpha) / rank)
         return np.asarray(np.sqrt(rank * F))
     if method == "sidak":
-        return quantile((1 - level ** (1 / n)) / 2)
+        return quantile((1 - level ** (1 / n)) / tails)
     if method in ("dunnett", "mvt"):
-        from scipy.optimize import brentq
-
-        known = {}
-        for value in df.tolist():
-            if value not in known:
-                high = float(quantile(alpha / (2 * n)).max()) * 1.05
-                low = float(quantile(alpha / 2).min()) * 0.95
-                known[value] = float(
-                    brentq(
-                        lambda x, v=value: _outside(x, correlation, v) - alpha,
-                        low,
-                        high,
-                        xtol=1e-4,
-                    )
-                )
+        low, high = quantile(alpha / tails), quantile(alpha / (tails * n))
+        known = {
+            value: _critical(level, correlation, value, side != 0, float(a), float(b))
+            for value, a, b in zip(df.tolist(), low, high, strict=True)
+        }
         return np.array([known[v] for v in df.tolist()])
-    return quantile(alpha / (2 * n))
+    return quantile(alpha / (tails * n))

@@ -10,26 +10,39 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
-from lmerbridge.errors import DataError, UnsupportedModelError
+from lmerbridge.dialects import dialect_of
+from lmerbridge.digest import digest, own_code
+from lmerbridge.errors import (
+    DataError,
+    FitFailedError,
+    FitWarning,
+    LmerBridgeError,
+    UnsupportedModelError,
+)
 from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.influence import influence
+from lmerbridge.inference.levels import percent_labels
+from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.inference.predict import as_rows, predictions
-from lmerbridge.inference.profile import parameters
 from lmerbridge.inference.simulate import draw
 from lmerbridge.result import FitResult
 
 __all__ = [
     "INTERVALS",
     "Bootstrap",
+    "Replications",
     "all_parameters",
     "bootstrap",
     "jackknife_of_parameters",
@@ -38,13 +51,35 @@ __all__ = [
 ]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-# responses (n, b) to statistics (b, q); NaN where one could not be computed
-Statistic: TypeAlias = Callable[[Array], Array]
 
+
+@dataclass(frozen=True)
+class Replications:
+    """Statistics of some responses.
+
+    Attributes
+    ----------
+    t : array (b, q)
+        NaN where one could not be computed.
+    errors, warnings : mapping of str to int
+        What was said while they were computed, and how often.
+    """
+
+    t: Array
+    errors: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
+
+
+# responses (n, b) to statistics
+Statistic: TypeAlias = Callable[[Array], Replications]
+
+# how one refit can fail, which must not end the others
+FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
 INTERVALS = ("perc", "basic", "norm", "bca")
 CHUNK = 100
 
 
+@checked
 @dataclass(frozen=True)
 class Bootstrap:
     """Replications of some statistics.
@@ -62,6 +97,8 @@ class Bootstrap:
         ``parametric`` or ``semiparametric``.
     jackknife : callable
         Gives the statistics (levels, q) without each level of the outermost grouping factor.
+    errors, warnings : mapping of str to int
+        What the replications said, and how many of them did.
     """
 
     names: tuple[str, ...]
@@ -70,21 +107,25 @@ class Bootstrap:
     seed: int
     kind: str
     jackknife: Callable[[], Array]
+    errors: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
         """Replications that gave no number."""
-        return int(np.isnan(self.t).any(axis=1).sum())
+        return int(np.isnan(self.t).all(axis=1).sum())
 
     def table(self) -> pd.DataFrame:
         """``original``, ``bias``, ``std_error`` by statistic, as R prints them."""
-        good = self.t[~np.isnan(self.t).any(axis=1)]
+        mean, error = np.full(self.t.shape[1], np.nan), np.full(self.t.shape[1], np.nan)
+        for j, column in enumerate(self.t.T):
+            good = column[~np.isnan(column)]
+            if len(good):
+                mean[j] = good.mean()
+            if len(good) > 1:
+                error[j] = good.std(ddof=1)
         return pd.DataFrame(
-            {
-                "original": self.t0,
-                "bias": good.mean(axis=0) - self.t0,
-                "std_error": good.std(axis=0, ddof=1),
-            },
+            {"original": self.t0, "bias": mean - self.t0, "std_error": error},
             index=list(self.names),
         )
 
@@ -98,29 +139,39 @@ class Bootstrap:
         Raises
         ------
         DataError
-            Unknown type, a level outside (0, 1), or too few replications.
+            Unknown type, or a level outside (0, 1).
+        FitFailedError
+            No replication gave a number.
         """
         if type not in INTERVALS:
             raise DataError(f"boot_type must be one of {', '.join(INTERVALS)}, not {type!r}")
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
+        if self.failed == len(self.t):
+            said = "; ".join(self.errors)
+            raise FitFailedError(f"*all* bootstrap runs failed!{f' ({said})' if said else ''}")
         rows = []
         cuts = (0.5 - level / 2, 0.5 + level / 2)
         jackknife = self.jackknife() if type == "bca" else None
+        extreme = False
         for j, t0 in enumerate(self.t0):
             t = self.t[:, j]
             t = np.sort(t[~np.isnan(t)])
             if len(t) < 2:
-                raise DataError("too few replications gave a number")
+                rows.append([math.nan, math.nan])
+                continue
+            extreme |= type in ("perc", "basic") and not (len(t) + 1) * cuts[0] > 1
             rows.append(
                 _interval(t, float(t0), cuts, type, None if jackknife is None else jackknife[:, j])
             )
-        columns = [_percent(c) for c in cuts]
-        return pd.DataFrame(rows, index=list(self.names), columns=columns)
-
-
-def _percent(cut: float) -> str:
-    return f"{100 * cut:.3g} %"
+        if extreme:
+            warnings.warn(
+                "extreme order statistics used as endpoints: more replications are needed for "
+                f"this level than {len(self.t)}",
+                FitWarning,
+                stacklevel=2,
+            )
+        return pd.DataFrame(rows, index=list(self.names), columns=list(percent_labels(level)))
 
 
 def _quantile(t: Array, alpha: float) -> float:
@@ -166,8 +217,12 @@ def _interval(
     return found
 
 
-def all_parameters(frame: ModelFrame, beta: Array, theta: Array, sigma: Array) -> Array:
-    """Standard deviations and correlations, sigma and fixed effects (B, q), in lme4's order."""
+def all_parameters(
+    frame: ModelFrame, beta: Array, theta: Array, sigma: Array, deviations_first: bool
+) -> Array:
+    """Standard deviations and correlations, sigma and fixed effects (B, q), in the order of
+    :func:`~lmerbridge.inference.parameters.parameters`.
+    """
     parts: list[Array] = []
     start = 0
     for block in frame.random:
@@ -179,13 +234,17 @@ def all_parameters(frame: ModelFrame, beta: Array, theta: Array, sigma: Array) -
         start += count
         S = (sigma**2)[:, None, None] * (L @ np.swapaxes(L, 1, 2))
         sd = np.sqrt(np.diagonal(S, axis1=1, axis2=2))
-        for column in range(k):
-            for row in range(column, k):
-                if row == column:
-                    parts.append(sd[:, row])
-                else:
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        parts.append(S[:, row, column] / (sd[:, row] * sd[:, column]))
+        structure = block.structure
+        pairs = cells(k, deviations_first)
+        if not structure.plain:  # standard deviations, and the first correlation
+            pairs = [(i, i) for i in range(structure.deviations(k))]
+            pairs += [(1, 0)] * structure.correlated(k)
+        for row, column in pairs:
+            if row == column:
+                parts.append(sd[:, row])
+            else:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    parts.append(S[:, row, column] / (sd[:, row] * sd[:, column]))
     return np.column_stack([*parts, sigma, beta])
 
 
@@ -209,34 +268,68 @@ def responses(
     return draw(rng, rows, mean, estimates.theta, estimates.sigma, levels, chosen, count)
 
 
-def _stored(path: Path, key: dict[str, Any]) -> dict[int, Array]:
-    """Chunks that an interrupted run has left in ``path``."""
+_MEANT = {
+    "fingerprint": "data or model",
+    "of": "fit or statistic",
+    "names": "statistic",
+    "lmerbridge": "version of lmerbridge",
+    "numpy": "version of numpy",
+}
+
+
+def _stored(path: Path, key: dict[str, Any], sizes: Sequence[int]) -> dict[int, Replications]:
+    """Chunks that an interrupted run has left in ``path``; those that are not whole are made again.
+
+    Raises
+    ------
+    DataError
+        The file is something else, or of another bootstrap.
+    """
     if not path.exists():
         return {}
-    found: dict[int, Array] = {}
-    lines = path.read_text("utf-8").splitlines()
+    found: dict[int, Replications] = {}
     try:
+        lines = path.read_text("utf-8").splitlines()
         head = json.loads(lines[0]) if lines else key
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} holds no bootstrap: {error}") from error
     if head != key:
+        other = [name for name in key if not isinstance(head, dict) or head.get(name) != key[name]]
+        said = ", ".join(dict.fromkeys(_MEANT.get(name, name) for name in other))
         raise DataError(
-            f"{path} holds another bootstrap (another model, data, seed or statistic); "
-            "name another file, or remove it"
+            f"{path} holds another bootstrap (another {said}); name another file, or remove it"
         )
     for line in lines[1:]:
         try:
-            record = json.loads(line)
-        except ValueError:  # the last line of a run that was killed while writing
-            break
-        values = [[math.nan if v is None else v for v in row] for row in record["t"]]
-        found[int(record["chunk"])] = np.array(values, dtype=np.float64)
+            number, made = _chunk(line)
+            whole = made.t.shape == (sizes[number], len(key["names"])) and number >= 0
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            continue  # of a run that was killed while writing
+        if whole:
+            found[number] = made
     return found
 
 
-def _line(number: int, t: Array) -> str:
-    rows = [[None if math.isnan(v) else v for v in row] for row in t.tolist()]
-    return json.dumps({"chunk": number, "t": rows}) + "\n"
+def _chunk(line: str) -> tuple[int, Replications]:
+    record = json.loads(line)
+    values = [[math.nan if v is None else v for v in row] for row in record["t"]]
+    said = (record.get("errors", {}), record.get("warnings", {}))
+    return int(record["chunk"]), Replications(np.array(values, dtype=np.float64), *said)
+
+
+def _line(number: int, made: Replications) -> str:
+    rows = [[None if math.isnan(v) else v for v in row] for row in made.t.tolist()]
+    record: dict[str, Any] = {"chunk": number, "t": rows}
+    if made.errors or made.warnings:
+        record |= {"errors": dict(made.errors), "warnings": dict(made.warnings)}
+    return json.dumps(record) + "\n"
+
+
+def _total(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for count in counts:
+        found.update(count)
+    return dict(found)
 
 
 def bootstrap(
@@ -282,19 +375,24 @@ def bootstrap(
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
         raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
     sizes = [min(CHUNK, nsim - start) for start in range(0, nsim, CHUNK)]
+    estimates = result.estimates
     key = {
         "fingerprint": frame.fingerprint,
-        "theta": result.estimates.theta.tolist(),
+        "theta": estimates.theta.tolist(),
         "seed": int(seed),
         "nsim": int(nsim),
         "names": list(names),
         "use_u": use_u,
         "type": type,
+        # a statistic is known by its value at the fit; what is drawn, by the fit itself
+        "of": digest(result.call.REML, estimates.beta, estimates.sigma, estimates.fitted, t0),
+        "lmerbridge": own_code(),
+        "numpy": np.__version__,
     }
     path = None if resume is None else Path(resume)
-    done = {} if path is None else _stored(path, key)
+    done = {} if path is None else _stored(path, key, sizes)
 
-    def chunk(number: int) -> Array:
+    def chunk(number: int) -> Replications:
         # spawned by number, so that each chunk is the same whatever came before it
         rng = np.random.default_rng(np.random.SeedSequence([int(seed), number]))
         return statistic(responses(frame, result, rng, sizes[number], use_u, type))
@@ -304,7 +402,7 @@ def bootstrap(
     if progress is not None:
         progress(finished, nsim)
 
-    def results() -> Iterator[Array]:
+    def results() -> Iterator[Replications]:
         if jobs == 1:
             yield from (chunk(i) for i in waiting)
         else:
@@ -317,16 +415,18 @@ def bootstrap(
 
     if path is not None:
         lines = [json.dumps(key) + "\n", *(_line(i, t) for i, t in sorted(done.items()))]
-        path.write_text("".join(lines), "utf-8")
-    for number, t in zip(waiting, results(), strict=True):
-        done[number] = t
+        new = path.with_name(path.name + ".new")  # what is there stays until this is whole
+        new.write_text("".join(lines), "utf-8")
+        new.replace(path)
+    for number, made in zip(waiting, results(), strict=True):
+        done[number] = made
         finished += sizes[number]
         if path is not None:
             with path.open("a", encoding="utf-8") as out:
-                out.write(_line(number, t))
+                out.write(_line(number, made))
         if progress is not None:
             progress(finished, nsim)
-    t = np.concatenate([done[i] for i in range(len(sizes))])
+    t = np.concatenate([done[i].t for i in range(len(sizes))])
 
     def without_groups() -> Array:
         if jackknife is None:
@@ -335,14 +435,32 @@ def bootstrap(
             )
         return jackknife()
 
-    return Bootstrap(tuple(names), t0, t, int(seed), type, without_groups)
+    found = Bootstrap(
+        tuple(names),
+        t0,
+        t,
+        int(seed),
+        type,
+        without_groups,
+        _total(made.errors for made in done.values()),
+        _total(made.warnings for made in done.values()),
+    )
+    if found.failed:
+        warnings.warn(
+            f"some bootstrap runs failed ({found.failed}/{nsim})"
+            + "".join(f"; {count} error(s): {said}" for said, count in found.errors.items()),
+            FitWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 def jackknife_of_parameters(frame: ModelFrame, result: FitResult) -> Array:
     """All parameters without each level of the grouping factor with fewest levels."""
     outermost = min(frame.random, key=lambda block: len(block.levels)).group
     found = influence(frame, result, outermost)
-    return all_parameters(frame, found.beta, found.theta, found.sigma)
+    first = dialect_of(result).deviations_first
+    return all_parameters(frame, found.beta, found.theta, found.sigma, first)
 
 
 def parameter_statistic(frame: ModelFrame, result: FitResult) -> tuple[list[str], Array, Statistic]:
@@ -351,12 +469,26 @@ def parameter_statistic(frame: ModelFrame, result: FitResult) -> tuple[list[str]
 
     estimates = result.estimates
     names = [p.name for p in parameters(result)]
+    first = dialect_of(result).deviations_first  # once: other processes have options of their own
     t0 = all_parameters(
-        frame, estimates.beta[None], estimates.theta[None], np.array([estimates.sigma])
+        frame, estimates.beta[None], estimates.theta[None], np.array([estimates.sigma]), first
     )[0]
 
-    def statistic(Y: Array) -> Array:
+    def values(Y: Array) -> Array:
         found = refit_many(frame, Y, result.call.REML, estimates.theta)
-        return all_parameters(frame, found.beta, found.theta, found.sigma)
+        return all_parameters(frame, found.beta, found.theta, found.sigma, first)
+
+    def statistic(Y: Array) -> Replications:
+        try:
+            return Replications(values(Y))
+        except FAILURES:  # of one of them: which?
+            errors: Counter[str] = Counter()
+            rows = np.full((Y.shape[1], len(names)), np.nan)
+            for i in range(Y.shape[1]):
+                try:
+                    rows[i] = values(Y[:, [i]])[0]
+                except FAILURES as error:
+                    errors[str(error)] += 1
+            return Replications(rows, errors)
 
     return names, t0, statistic

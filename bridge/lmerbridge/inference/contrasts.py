@@ -1,138 +1,115 @@
-"""Contrasts among marginal means: emmeans' methods, or coefficients of one's own."""
+"""Contrasts among linear functions of the fixed effects: emmeans' methods, or coefficients of one's
+own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, TypeAlias
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import numbers_of
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula.syntax import format_number
-from lmerbridge.inference.adjust import ADJUSTMENTS
-from lmerbridge.inference.means import Grid
+from lmerbridge.inference.adjust import adjustment_name
+from lmerbridge.inference.contrast_methods import METHODS, Family, named_family, parenthesized
+from lmerbridge.inference.linear_functions import Grid
+from lmerbridge.inference.links import LINKS, Link
 
-__all__ = ["METHODS", "adjustment_name", "contrast_grid"]
+__all__ = [
+    "KEEP",
+    "METHODS",
+    "FamilyContrasts",
+    "Keep",
+    "Labels",
+    "assembled",
+    "contrast_grid",
+    "family_of",
+    "text_of",
+    "with_by",
+    "within_nests",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
-def _pairwise(k: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(k) for j in range(i + 1, k)]
+class Keep(Enum):
+    """What an argument is where None means something: left as it was."""
+
+    KEEP = "as it was"
 
 
-def _difference(k: int, plus: int, minus: int) -> list[float]:
-    row = [0.0] * k
-    row[plus], row[minus] = 1.0, -1.0
-    return row
+KEEP: Final = Keep.KEEP
 
 
-def _polynomials(k: int) -> tuple[list[list[float]], list[str]]:
-    """Orthogonal polynomials in whole numbers where they are small, as tables have them."""
-    from lmerbridge.design.contrasts import Contrast, contrast_matrix
+@dataclass(frozen=True)
+class Labels:
+    """How levels are named in contrasts.
 
-    matrix, _ = contrast_matrix(Contrast("contr.poly"), tuple(map(str, range(k))))
-    degrees = ["linear", "quadratic", "cubic", "quartic"]
-    rows, names = [], []
-    for j in range(min(k - 1, 6)):
-        column = matrix[:, j]
-        smallest = np.min(np.abs(column[np.abs(column) > 1e-9]))
-        scaled = column / smallest
-        for multiple in range(1, 200):
-            whole = scaled * multiple
-            if np.allclose(whole, np.round(whole), atol=1e-6):
-                scaled = np.round(whole)
-                break
-        rows.append(scaled.tolist())
-        names.append(degrees[j] if j < len(degrees) else f"degree {j + 1}")
-    return rows, names
+    Attributes
+    ----------
+    enhance : bool or tuple of str
+        Put the factor's name before its levels: of the factors named, or of those whose levels
+        all are numbers.
+    parens : bool
+        Put parentheses around labels that hold ``+``, ``-``, ``*`` or ``/``.
+    """
+
+    enhance: bool | tuple[str, ...] = True
+    parens: bool = True
 
 
-Made: TypeAlias = tuple[list[list[float]], list[str], str]
+PLAIN = Labels(enhance=False)
 
 
-def _made(method: str, labels: Sequence[str], ref: int, sign: str) -> Made:
-    """Coefficients, names and default adjustment of a method of emmeans'."""
-    k = len(labels)
-
-    def minus(i: int, j: int) -> str:
-        return f"{_parens(labels[i])} {sign} {_parens(labels[j])}"
-
-    if method in ("pairwise", "tukey"):
-        pairs = _pairwise(k)
-        return [_difference(k, i, j) for i, j in pairs], [minus(i, j) for i, j in pairs], "tukey"
-    if method == "revpairwise":
-        pairs = [(j, i) for j in range(k) for i in range(j)]
-        return [_difference(k, i, j) for i, j in pairs], [minus(i, j) for i, j in pairs], "tukey"
-    if method in ("trt.vs.ctrl", "trt.vs.ctrl1", "dunnett", "trt.vs.ctrlk"):
-        base = k - 1 if method == "trt.vs.ctrlk" else ref
-        others = [i for i in range(k) if i != base]
-        return (
-            [_difference(k, i, base) for i in others],
-            [minus(i, base) for i in others],
-            "dunnett",
+def with_by(grid: Grid, by: Any) -> Grid:
+    """The grid with other families: ``by`` is a column, several, or None for one family of all."""
+    columns = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+    wrong = [c for c in columns if c not in grid.labels]
+    if wrong:
+        known = [str(c) for c in grid.labels]
+        raise DataError(
+            f"by: there is no column {wrong[0]!r}{near_match(str(wrong[0]), known)}; "
+            f"columns are {', '.join(known)}"
         )
-    if method == "consec":
-        return (
-            [_difference(k, i + 1, i) for i in range(k - 1)],
-            [minus(i + 1, i) for i in range(k - 1)],
-            "mvt",
+    return replace(grid, by=columns)
+
+
+def within_nests(grid: Grid) -> Grid:
+    """The grid with families of one nest each: what a factor of ``by`` is nested in is there too.
+
+    Raises
+    ------
+    DataError
+        If that leaves nothing to compare.
+    """
+    above = [
+        (factor, outer)
+        for factor in grid.by
+        for outer in grid.nesting.get(factor, ())
+        if outer in grid.labels
+    ]
+    if above and set(grid.labels) <= {*grid.by, *(outer for _, outer in above)}:
+        factor, outer = above[0]
+        raise DataError(
+            f"there are no levels left to compare: {factor} is nested in {outer}, so that {outer} "
+            f"separates families as {factor} does; take {factor} out of by"
         )
-    if method == "mean_chg":
-        rows = [[-1 / (i + 1)] * (i + 1) + [1 / (k - i - 1)] * (k - i - 1) for i in range(k - 1)]
-        return rows, [f"{labels[i]}|{labels[i + 1]}" for i in range(k - 1)], "mvt"
-    if method == "eff":
-        rows = [[(1.0 if i == j else 0.0) - 1 / k for j in range(k)] for i in range(k)]
-        return rows, [f"{label} effect" for label in labels], "fdr"
-    if method == "del.eff":
-        rows = [[1.0 if i == j else -1 / (k - 1) for j in range(k)] for i in range(k)]
-        return rows, [f"{label} effect" for label in labels], "fdr"
-    if method == "poly":
-        poly, names = _polynomials(k)
-        return poly, names, "none"
-    if method == "identity":
-        return np.eye(k).tolist(), list(labels), "none"
-    raise DataError(
-        f"unknown contrasts {method!r}{near_match(method, METHODS)}; methods: {', '.join(METHODS)}"
-    )
+    return with_by(grid, dict.fromkeys([*(o for _, o in above if o not in grid.by), *grid.by]))
 
 
-METHODS = (
-    "pairwise",
-    "revpairwise",
-    "tukey",
-    "trt.vs.ctrl",
-    "trt.vs.ctrlk",
-    "dunnett",
-    "consec",
-    "mean_chg",
-    "eff",
-    "del.eff",
-    "poly",
-    "identity",
-)
+# -- names of levels
 
 
-def _parens(label: str) -> str:
-    return f"({label})" if any(c in label for c in "+-/*") else label
-
-
-def _names_of(grid: Grid, rows: Rows) -> list[str]:
-    """The labels that name rows in contrasts: a level that looks like a number gets its factor."""
-    columns = [c for c in grid.labels if c not in grid.by]
-    texts = []
-    for column in columns:
-        values = grid.labels[column].iloc[rows]
-        own = [
-            str(v) if isinstance(v, str) else format_number(float(v), 7) for v in values.tolist()
-        ]
-        everything = grid.labels[column]
-        looks = all(_is_number(v if isinstance(v, str) else str(v)) for v in everything.tolist())
-        texts.append([f"{column}{t}" for t in own] if looks else own)
-    return [" ".join(parts) for parts in zip(*texts, strict=True)]
+def text_of(value: Any) -> str:
+    """A label as R pastes it."""
+    return value if isinstance(value, str) else format_number(float(value))
 
 
 def _is_number(text: str) -> bool:
@@ -143,107 +120,280 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def contrast_grid(
-    grid: Grid,
-    method: Any = "pairwise",
-    by: Any = None,
-    adjust: str | None = None,
-    ref: Any = None,
-    level: float | None = None,
-) -> Grid:
-    """Contrasts among the rows of ``grid`` within each family.
+def _known_factors(grid: Grid, how: Labels) -> None:
+    """Refuse factors to be named in labels that the grid has not."""
+    known = [str(c) for c in grid.labels]
+    for name in how.enhance if isinstance(how.enhance, tuple) else ():
+        if name not in known:
+            raise DataError(
+                f"enhance_levels: there is no factor {name!r}{near_match(name, known)}; "
+                f"there are {', '.join(known)}"
+            )
 
-    Parameters
-    ----------
-    method : str or mapping of str to sequence of float
-        One of :data:`METHODS`, or coefficients by name.
-    by : str or sequence of str, optional
-        Default: the grid's own.
-    ref : str or int, optional
-        The control of ``trt.vs.ctrl``: a label, or a position from 0.
+
+def _names(grid: Grid, rows: Rows, how: Labels) -> tuple[list[str], list[str]]:
+    """The labels that name rows in contrasts, as they are shown and before parentheses."""
+    columns = [c for c in grid.labels if c not in grid.by]
+    texts = []
+    for column in columns:
+        own = [text_of(v) for v in grid.labels[column].iloc[rows]]
+        if how.enhance is True:
+            enhanced = all(_is_number(text_of(v)) for v in grid.labels[column].unique())
+        else:
+            enhanced = how.enhance is not False and column in how.enhance
+        texts.append([f"{column}{t}" for t in own] if enhanced else own)
+    plain = [" ".join(parts) for parts in zip(*texts, strict=True)] if texts else [""] * len(rows)
+    return [parenthesized(t) if how.parens else t for t in plain], plain
+
+
+def _bare(grid: Grid, rows: Rows) -> list[str]:
+    columns = [c for c in grid.labels if c not in grid.by]
+    values = grid.labels[columns].iloc[rows].itertuples(index=False)
+    return [" ".join(text_of(v) for v in row) for row in values]
+
+
+# -- coefficients
+
+
+def _own_family(given: Any, shown: Sequence[str]) -> Family:
+    """Coefficients that the user gave: by name, as columns of a table, or in a list."""
+    if isinstance(given, pd.DataFrame):
+        named = [(str(c), given[c].tolist()) for c in given.columns]
+    elif isinstance(given, Mapping):
+        named = [(str(k), list(np.atleast_1d(v))) for k, v in given.items()]
+    else:
+        values = [list(np.atleast_1d(v)) for v in given]
+        named = [(f"c({', '.join(text_of(x) for x in v)})", v) for v in values]
+    for label, row in named:
+        if len(row) != len(shown):
+            raise DataError(
+                f"contrast {label!r} has {len(row)} coefficients for {len(shown)} means: "
+                f"{', '.join(shown)}"
+            )
+    try:
+        rows = np.array([row for _, row in named], dtype=np.float64).reshape(-1, len(shown))
+    except (TypeError, ValueError) as error:
+        raise DataError("contrasts need numbers as coefficients") from error
+    if not np.all(np.isfinite(rows)):
+        raise DataError("contrasts need finite numbers as coefficients")
+    return Family(rows, tuple(label for label, _ in named), "none", len(shown))
+
+
+def family_of(
+    method: Any, shown: Sequence[str], plain: Sequence[str], options: Mapping[str, Any]
+) -> Family:
+    """Make the contrasts of one family's levels: of a method that has a name, or of coefficients.
 
     Raises
     ------
     DataError
     """
-    if by is not None:
-        columns = (by,) if isinstance(by, str) else tuple(by)
-        wrong = [c for c in columns if c not in grid.labels]
-        if wrong:
-            raise DataError(f"by: there is no column {wrong[0]!r}")
-        grid = replace(grid, by=columns)
-    # a difference of logarithms is the logarithm of a ratio
-    ratio = grid.response and grid.link is not None and grid.link.name in ("log", "log2", "log10")
-    parts: list[pd.DataFrame] = []
-    rows: list[Array] = []
-    offsets: list[Array] = []
-    lost: list[Array] = []
-    default, size = "none", 0
-    for family in grid.families():
-        names = _names_of(grid, family)
-        if isinstance(method, str):
-            base = 0
-            if ref is not None:
-                base = names.index(ref) if ref in names else _position(ref, names, grid, family)
-            coefficients, labels, default = _made(method, names, base, "/" if ratio else "-")
-        else:
-            labels = [str(k) for k in method]
-            coefficients = [list(map(float, v)) for v in method.values()]
-            for label, row in zip(labels, coefficients, strict=True):
-                if len(row) != len(family):
-                    raise DataError(
-                        f"contrast {label!r} has {len(row)} coefficients for {len(family)} means: "
-                        f"{', '.join(names)}"
-                    )
-        C = np.array(coefficients, dtype=np.float64).reshape(len(labels), len(family))
-        rows.append(C @ grid.L[family])
-        offsets.append(C @ grid.offset[family])
-        lost.append(C @ grid.beyond[family])
-        part = pd.DataFrame({"contrast": labels})
-        for column in grid.by:
-            part[column] = grid.labels[column].iloc[family[0]]
-        parts.append(part)
-        size = max(size, len(family))
-    chosen = default if adjust is None else adjustment_name(adjust)
-    if chosen == "tukey" and method not in ("pairwise", "revpairwise", "tukey"):
-        chosen = "sidak"  # Tukey's method is for pairs
-    labels_table = pd.concat(parts, ignore_index=True)
-    for column in grid.by:
-        labels_table[column] = labels_table[column].astype(grid.labels[column].dtype)
-    return replace(
-        grid,
-        labels=labels_table,
-        L=np.concatenate(rows),
-        offset=np.concatenate(offsets),
-        beyond=np.concatenate(lost),
-        estimate="estimate",
-        infer="test",
-        adjust=chosen,
-        family=size,
-        level=grid.level if level is None else level,
-        response=ratio,
-        contrast=True,
+    if isinstance(method, str):
+        return named_family(method, shown, plain, options)
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise DataError(f"{given[0]} is for contrasts that have a name, not for coefficients")
+    if callable(method):
+        make: Callable[[list[str]], Any] = method
+        return _own_family(make(list(shown)), shown)
+    if isinstance(method, (Mapping, pd.DataFrame)) or (
+        isinstance(method, (Sequence, np.ndarray)) and len(method) > 0
+    ):
+        return _own_family(method, shown)
+    raise DataError(
+        f"method must be one of {', '.join(METHODS)}, or coefficients by name, not {method!r}"
     )
 
 
-def _position(ref: Any, names: Sequence[str], grid: Grid, family: Rows) -> int:
-    plain = [
-        " ".join(map(str, row))
-        for row in grid.labels.drop(columns=list(grid.by)).iloc[family].itertuples(index=False)
-    ]
-    if ref in plain:
-        return plain.index(ref)
-    if isinstance(ref, (int, np.integer)) and -len(names) <= int(ref) < len(names):
-        return int(ref) % len(names)
-    raise DataError(f"ref {ref!r} is none of {', '.join(plain)}, nor a position")
+def _spread(values: Any, count: int, name: str) -> Array:
+    found = np.atleast_1d(numbers_of(0.0 if values is None else values, name))
+    if found.ndim > 1 or len(found) not in (1, count):
+        raise DataError(f"{name} has {len(found)} values for {count} contrasts of a family")
+    return np.broadcast_to(found, (count,))
 
 
-def adjustment_name(name: str) -> str:
-    aliases = {"dunnettx": "dunnett", "bonf": "bonferroni"}
-    chosen = aliases.get(name, name)
-    if chosen not in ADJUSTMENTS:
-        raise DataError(
-            f"unknown adjustment {name!r}{near_match(name, ADJUSTMENTS)}; "
-            f"there are {', '.join(ADJUSTMENTS)}"
-        )
-    return chosen
+def _ratio_link(link: Link) -> Link | None:
+    """The way back of a difference of logarithms; a difference of others has none."""
+    known = re.fullmatch(r"(?:(-?[\d.e]+)\*)?(log|log2|log10)(?:\(mu .*\))?", link.name)
+    if known is None:
+        return None
+    multiple, base = known.groups()
+    found = LINKS[base]
+    if multiple is None:
+        return found
+    m = float(multiple)
+    return Link(
+        found.name, lambda x: found.inverse(x / m), lambda x: found.slope(np.asarray(x / m)) / m
+    )
+
+
+def _scale(grid: Grid, C: Array, ratios: bool) -> dict[str, Any]:
+    """The scale that contrasts with these coefficients are on."""
+    if grid.link is None:
+        return {"still": ""}
+    back = _ratio_link(grid.link)
+    differences = bool(np.all(np.abs(C.sum(axis=1)) < 1e-6)) and bool(C.any())
+    if ratios and back is not None and differences:
+        return {"link": back}
+    return {"link": None, "response": False, "still": grid.link.still or grid.link.name}
+
+
+def _free_name(wanted: str, taken: Sequence[str]) -> str:
+    """``contrast``, or ``contrast1`` and so on where there is such a column already."""
+    if wanted not in taken:
+        return wanted
+    number = 1
+    while f"{wanted}{number}" in taken:
+        number += 1
+    return f"{wanted}{number}"
+
+
+@dataclass(frozen=True)
+class FamilyContrasts:
+    """The contrasts of one family: its rows, its contrasts, and these times their scale."""
+
+    rows: Rows
+    family: Family
+    C: Array
+
+
+def contrast_grid(
+    grid: Grid,
+    method: Any = "pairwise",
+    by: Any = KEEP,
+    adjust: str | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    scale: Any = None,
+    offset: Any = None,
+    name: str = "contrast",
+    ratios: bool = True,
+    labels: Labels = Labels(),
+) -> Grid:
+    """Contrasts among the rows of ``grid`` within each family.
+
+    Parameters
+    ----------
+    method : str, mapping, DataFrame, sequence or function
+        One of :data:`METHODS`, coefficients (by name, as columns, or unnamed), or a function of
+        the levels' labels that returns coefficients.
+    by : str or sequence of str, optional
+        Columns that separate families; default: the grid's own. None: one family.
+    options : mapping, optional
+        Of named methods: ``ref``, ``reverse``, ``exclude``, ``include``, ``wts``, ``max_degree``.
+        Levels are named, or count from 1 as in R.
+    scale, offset : float or sequence of float, optional
+        Each estimate is multiplied by the one, then the other is added.
+    ratios : bool
+        Whether differences of logarithms can be shown as ratios.
+
+    Raises
+    ------
+    DataError
+    """
+    if by is not KEEP:
+        grid = with_by(grid, by)
+    grid = within_nests(grid)
+    _known_factors(grid, labels)
+    numbers_of(0.0 if offset is None else offset, "offset")
+    parts = []
+    for rows in grid.families():
+        shown, plain = _names(grid, rows, labels)
+        if isinstance(method, str) and _bare(grid, rows) != plain:
+            family = _by_any_name(method, shown, plain, _bare(grid, rows), options or {})
+        else:
+            family = family_of(method, shown, plain, options or {})
+        factor = _spread(1.0 if scale is None else scale, len(family.labels), "scale")
+        parts.append(FamilyContrasts(rows, family, family.rows * factor[:, None]))
+    default = parts[0].family.adjust
+    column = _free_name(name, grid.by)
+    return assembled(
+        grid,
+        parts,
+        column,
+        offset,
+        ratios,
+        default if adjust is None else adjustment_name(adjust),
+    )
+
+
+def _by_any_name(
+    method: str,
+    shown: Sequence[str],
+    plain: Sequence[str],
+    bare: Sequence[str],
+    options: Mapping[str, Any],
+) -> Family:
+    """A named family whose levels may also be named without their factor."""
+    known = {b: p for b, p in zip(bare, plain, strict=True) if b not in plain}
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return known.get(value, value)
+        if isinstance(value, (list, tuple)):
+            return [read(v) for v in value]
+        return value
+
+    names = ("ref", "exclude", "include")
+    return family_of(
+        method, shown, plain, {k: read(v) if k in names else v for k, v in options.items()}
+    )
+
+
+def assembled(
+    grid: Grid,
+    parts: Sequence[FamilyContrasts],
+    column: str,
+    offset: Any,
+    ratios: bool,
+    adjust: str,
+) -> Grid:
+    width = grid.beyond.shape[1]
+    C_rows, lost, added, tables = [], [], [], []
+    for part in parts:
+        count = len(part.family.labels)
+        labels: Sequence[str] = part.family.labels
+        C = np.zeros((max(count, 1), len(grid.L)))
+        beyond = np.zeros((max(count, 1), width + 1))
+        if count:
+            C[:, part.rows] = part.C
+            beyond[:, :width] = part.C @ grid.beyond[part.rows]
+            added.append(_spread(offset, count, "offset"))
+        else:  # a family of one mean has no differences
+            labels = ["(nothing)"]
+            beyond[0, width] = 1.0
+            added.append(np.zeros(1))
+        C_rows.append(C)
+        lost.append(beyond)
+        table = pd.DataFrame({column: list(labels)})
+        for by in grid.by:
+            table[by] = grid.labels[by].iloc[part.rows[0]]
+        tables.append(table)
+    C = np.concatenate(C_rows)
+    found = pd.concat(tables, ignore_index=True)
+    for by in grid.by:
+        found[by] = found[by].astype(grid.labels[by].dtype)
+    pairs = all(part.family.pairs for part in parts)
+    return replace(
+        grid,
+        labels=found,
+        L=C @ grid.L,
+        offset=C @ grid.offset + np.concatenate(added),
+        beyond=np.concatenate(lost),
+        estimate="estimate",
+        infer="test",
+        adjust=adjust,
+        family=max(part.family.compared for part in parts),
+        kind="pairs" if pairs else "contrast",
+        paired_by=grid.by,
+        contrast_columns=(column, *(c for c in grid.contrast_columns if c in grid.by)),
+        null=(0.0,),
+        side=0,
+        delta=0.0,
+        cross_adjust="none",
+        scheffe_rank=None,
+        coefficients=C,
+        base=grid.labels,
+        notes=(),
+        **_scale(grid, C, ratios),
+    )

@@ -1,88 +1,56 @@
-"""Denominator degrees of freedom for tests of the fixed effects: Satterthwaite, Kenward-Roger,
-or none.
-
-Satterthwaite: Fai & Cornelius (1996, J. Stat. Comput. Simul. 54, 363-378) as in Kuznetsova,
-Brockhoff & Christensen (2017, J. Stat. Softw. 82(13)); the parameters are theta and sigma, the
-derivatives of the criterion and of the covariance matrix are exact or differences of exact ones.
-Kenward-Roger: Kenward & Roger (1997); Halekoh & Hojsgaard (2014, J. Stat. Softw. 59(9)).
+"""Denominator degrees of freedom for tests of the fixed effects, from a fit: Satterthwaite's,
+Kenward and Roger's, or none.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import DataError, FitFailedError, UnsupportedModelError, near_match
+from lmerbridge.inference.kenward_roger import KenwardRoger
+from lmerbridge.inference.satterthwaite import Satterthwaite
+from lmerbridge.inference.wald import Denominator, FTest, contrasts
 from lmerbridge.result import FitResult
 
-__all__ = ["DDF", "Asymptotic", "Denominator", "FTest", "KenwardRoger", "Satterthwaite", "of_fit"]
+__all__ = ["DDF", "Asymptotic", "Denominator", "FTest", "ddf_name", "of_fit"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 DDF = ("Satterthwaite", "Kenward-Roger", "lme4")
-RANK = 1e-7  # relative: what is less is no contrast of its own
+OF_MEANS = {  # emmeans' names for them
+    "kenward-roger": "Kenward-Roger",
+    "satterthwaite": "Satterthwaite",
+    "asymptotic": "lme4",
+}
+HINTS = {"kr": "Kenward-Roger", "asymptotic": "lme4", "none": "lme4"}
 
 
-@dataclass(frozen=True)
-class FTest:
-    """A test of L beta = 0: ``ddf`` is infinite for an asymptotic one."""
+def ddf_name(ddf: str, of_means: bool = False) -> str:
+    """One of :data:`DDF`, of which the beginning is enough, as in R's ``match.arg``, or the whole
+    in any case; with ``of_means`` emmeans' names are known too.
 
-    F: float
-    ndf: int
-    ddf: float
-    scaling: float = 1.0
-
-    @property
-    def wald(self) -> float:
-        """F before Kenward and Roger scale it, of which lmerTest makes its sums of squares."""
-        return self.F / self.scaling
-
-    @property
-    def p_value(self) -> float:
-        from scipy import special
-
-        if not math.isfinite(self.F) or math.isnan(self.ddf):
-            return math.nan
-        if math.isinf(self.ddf):
-            return float(special.chdtrc(self.ndf, self.ndf * self.F))
-        return float(special.fdtrc(self.ndf, self.ddf, self.F))
-
-
-class Denominator(Protocol):
-    """How tests of the fixed effects get their degrees of freedom.
-
-    ``beta`` are the fixed effects, ``vcov`` is the covariance matrix that belongs to the method.
+    Raises
+    ------
+    DataError
+        No such method.
     """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def beta(self) -> Array: ...
-
-    @property
-    def vcov(self) -> Array: ...
-
-    def of_rows(self, L: Array) -> Array:
-        """Degrees of freedom (r,) of the t tests of each row of ``L`` (r, p)."""
-        ...
-
-    def of_all(self, L: Array) -> FTest:
-        """The F test of all rows of ``L`` together."""
-        ...
-
-
-def _independent(L: Array, vcov: Array) -> tuple[Array, Array]:
-    """The eigenvectors of L vcov L' that carry something: contrasts (rank, p), eigenvalues."""
-    values, vectors = np.linalg.eigh(L @ vcov @ L.T)
-    order = np.argsort(values)[::-1]
-    values, vectors = values[order], vectors[:, order]
-    keep = values > max(RANK * values[0], 0.0)
-    return vectors[:, keep].T @ L, values[keep]
+    known = {**{name: name for name in DDF}, **(OF_MEANS if of_means else {})}
+    if isinstance(ddf, str) and ddf:
+        found = {
+            method
+            for name, method in known.items()
+            if name.startswith(ddf) or name.lower() == ddf.lower()
+        }
+        if len(found) == 1:
+            return found.pop()
+    hint = HINTS.get(str(ddf).lower())
+    meant = f" (did you mean {hint!r}?)" if hint else near_match(str(ddf), known)
+    raise DataError(f"unknown ddf {ddf!r}{meant}; methods: {', '.join(DDF)}")
 
 
 @dataclass(frozen=True)
@@ -97,130 +65,62 @@ class Asymptotic:
         return np.full(len(L), np.inf)
 
     def of_all(self, L: Array) -> FTest:
-        rows, values = _independent(L, self.vcov)
-        return FTest(float(np.mean((rows @ self.beta) ** 2 / values)), len(values), math.inf)
+        independent = contrasts(L, self.vcov)
+        if len(independent) == 0:
+            return FTest(math.nan, 1, math.nan)
+        F = independent.F(self.beta)
+        return FTest(F, len(independent), math.inf, deficient=independent.deficient)
 
 
 @dataclass(frozen=True)
-class Satterthwaite:
-    """
-    Attributes
-    ----------
-    parameters : array (m, m)
-        Asymptotic covariance matrix of theta and sigma.
-    jacobian : array (m, p, p)
-        Derivatives of the covariance matrix of the fixed effects over these.
-    """
+class OfResiduals:
+    """An ordinary regression's: those of its residuals, whatever is tested."""
 
     beta: Array
     vcov: Array
-    parameters: Array
-    jacobian: Array
-    name: str = "Satterthwaite"
+    df: float
+    name: str = "residual"
 
     def of_rows(self, L: Array) -> Array:
-        variances = np.einsum("rp,pq,rq->r", L, self.vcov, L)
-        gradients = np.einsum("rp,mpq,rq->rm", L, self.jacobian, L)
-        spread = np.einsum("rm,mk,rk->r", gradients, self.parameters, gradients)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(2 * variances**2 / spread)
+        return np.full(len(L), self.df)
 
     def of_all(self, L: Array) -> FTest:
-        rows, values = _independent(L, self.vcov)
-        F = float(np.mean((rows @ self.beta) ** 2 / values))
-        return FTest(F, len(values), _pooled(self.of_rows(rows)))
-
-
-def _pooled(nu: Array) -> float:
-    """Degrees of freedom of an F from those of its independent t's (Fai & Cornelius 1996)."""
-    if len(nu) == 1 or np.ptp(nu) < 1e-8:
-        return float(np.mean(nu))
-    if np.any(nu <= 2):
-        return 2.0
-    total = float(np.sum(nu / (nu - 2)))
-    return 2 * total / (total - len(nu))
-
-
-@dataclass(frozen=True)
-class KenwardRoger:
-    """
-    Attributes
-    ----------
-    vcov : array (p, p)
-        Adjusted (their equation 5, with no second derivatives).
-    unadjusted : array (p, p)
-    P : array (m, p, p); W : array (m, m)
-        Of :class:`lmerbridge.likelihood.Information`, relative to sigma^2.
-    """
-
-    beta: Array
-    vcov: Array
-    unadjusted: Array
-    Phi: Array
-    P: Array
-    W: Array
-    name: str = "Kenward-Roger"
-
-    def of_rows(self, L: Array) -> Array:
-        return np.array([self._moments(row[None, :])[0] for row in L])
-
-    def _moments(self, L: Array) -> tuple[float, float]:
-        """Degrees of freedom and scaling (their section 3; Halekoh & Hojsgaard's section 4)."""
-        q = len(L)
-        middle = L @ self.Phi @ L.T
-        Theta = L.T @ np.linalg.solve(middle, L)
-        TP = Theta @ self.Phi @ self.P @ self.Phi
-        traces = np.einsum("ipp->i", TP)
-        A1 = float(traces @ self.W @ traces)
-        A2 = float(np.einsum("ij,ipq,jqp->", self.W, TP, TP, optimize=True))
-        if A2 <= 0:
-            return math.inf, 1.0
-        B = (A1 + 6 * A2) / (2 * q)
-        g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
-        below = 3 * q + 2 * (1 - g)
-        c1, c2, c3 = g / below, (q - g) / below, (q + 2 - g) / below
-        shrink = 1 - A2 / q
-        V0, V1, V2 = 1 + c1 * B, 1 - c2 * B, 1 - c3 * B
-        if abs(V0) < 1e-10:
-            V0 = 0.0
-        if V1 == 0 or V2 == 0:
-            return math.nan, math.nan
-        rho = (shrink / V1) ** 2 * V0 / V2 / q
-        df = 4 + (q + 2) / (q * rho - 1)
-        scaling = 1.0 if abs(df - 2) < 1e-2 else shrink * df / (df - 2)
-        return df, scaling
-
-    def of_all(self, L: Array) -> FTest:
-        rows, _ = _independent(L, self.unadjusted)
-        estimate = rows @ self.beta
-        wald = float(estimate @ np.linalg.solve(rows @ self.vcov @ rows.T, estimate)) / len(rows)
-        df, scaling = self._moments(rows)
-        return FTest(scaling * wald, len(rows), df, scaling)
+        independent = contrasts(L, self.vcov)
+        if len(independent) == 0:
+            return FTest(math.nan, 1, math.nan)
+        F = independent.F(self.beta)
+        return FTest(F, len(independent), self.df, deficient=independent.deficient)
 
 
 def _satterthwaite(frame: ModelFrame, result: FitResult) -> Satterthwaite:
-    from lmerbridge.likelihood import cross_products, fixed_derivatives, unprofiled
+    from lmerbridge.likelihood import Search, cross_products, fixed_derivatives, unprofiled
 
     c = cross_products(frame)
     REML, sigma = result.call.REML, result.estimates.sigma
-    theta = result.estimates.theta
-    fixed = fixed_derivatives(c, theta, REML)
+    search = Search(c)
+    if search.plain:
+        theta = result.estimates.theta
+        steps = _steps(frame, theta)
+    else:
+        c, theta = search.products, search.of_parameters(result.estimates.parameters)
+        steps = 3e-3 * np.maximum(np.abs(theta), _level_sizes(frame))
+    fixed = fixed_derivatives(c, search.theta(theta), REML)
     if fixed is None:
         raise FitFailedError("the criterion cannot be evaluated at these estimates")
     m = len(theta)
     hessian = np.zeros((m + 1, m + 1))
     freedom = c.n - c.p if REML else c.n
     hessian[m, m] = 6 * fixed.rss / sigma**4 - 2 * freedom / sigma**2
-    steps = _steps(frame, theta)
     for i in range(m):
         slope = np.zeros(m + 1)
         for times, weight in ((2, -1), (1, 8), (-1, -8), (-2, 1)):  # error of the fourth order
             at = theta.copy()
             at[i] += times * steps[i]
-            found = unprofiled(c, at, sigma, REML)
+            found = unprofiled(c, search.theta(at), sigma, REML)
             if found is None:
                 raise FitFailedError("the criterion cannot be evaluated beside these estimates")
-            slope += weight * found[1]
+            slope[:m] += weight * (search.slope(at).T @ found[1][:-1])
+            slope[m] += weight * found[1][-1]
         hessian[i] = slope / (12 * steps[i])
     hessian[m, :m] = hessian[:m, m]
     scale = np.append(np.maximum(steps, 1e-300), sigma)  # so that units do not matter
@@ -228,7 +128,7 @@ def _satterthwaite(frame: ModelFrame, result: FitResult) -> Satterthwaite:
     values, vectors = np.linalg.eigh(scaled)
     good = values > 1e-12 * max(values.max(), 0.0)
     inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
-    jacobian = sigma**2 * fixed.over_theta
+    jacobian = sigma**2 * np.einsum("tm,tpq->mpq", search.slope(theta), fixed.over_theta)
     vcov = sigma**2 * fixed.unscaled
     return Satterthwaite(
         result.estimates.beta,
@@ -236,6 +136,15 @@ def _satterthwaite(frame: ModelFrame, result: FitResult) -> Satterthwaite:
         2 * inverse * np.outer(scale, scale),
         np.concatenate([jacobian, (2 / sigma * vcov)[None]]),
     )
+
+
+def _level_sizes(frame: ModelFrame) -> Array:
+    """Per coordinate of a search the size at which the criterion notices it."""
+    found: list[float] = []
+    for block in frame.random:
+        per_level = max(1.0, frame.nobs / len(block.levels))
+        found += [1 / math.sqrt(per_level)] * block.structure.count(len(block.names))
+    return np.array(found)
 
 
 def _steps(frame: ModelFrame, theta: Array) -> Array:
@@ -255,7 +164,8 @@ def _steps(frame: ModelFrame, theta: Array) -> Array:
 def _kenward_roger(frame: ModelFrame, result: FitResult) -> KenwardRoger:
     from lmerbridge.likelihood import cross_products, expected_information
 
-    if not result.call.REML:
+    # without fixed effects there is no other criterion than ML's, and nothing to test
+    if not result.call.REML and len(result.estimates.beta):
         raise UnsupportedModelError(
             "Kenward-Roger's method is for REML fits, and this is one by ML: m.update(REML=True), "
             "or ddf='Satterthwaite'"
@@ -270,7 +180,7 @@ def _kenward_roger(frame: ModelFrame, result: FitResult) -> KenwardRoger:
 
 
 def of_fit(frame: ModelFrame, result: FitResult, method: str) -> Denominator:
-    """Degrees of freedom by ``method``, one of :data:`DDF`.
+    """Degrees of freedom by ``method``, as :func:`ddf_name` takes it.
 
     Raises
     ------
@@ -279,12 +189,7 @@ def of_fit(frame: ModelFrame, result: FitResult, method: str) -> Denominator:
     UnsupportedModelError
         Kenward-Roger of an ML fit, or of too many crossed effects.
     """
-    known = {name.lower(): name for name in DDF}
-    name = known.get(method.lower()) if isinstance(method, str) else None
-    if name is None:
-        raise DataError(
-            f"unknown ddf {method!r}{near_match(str(method), DDF)}; methods: {', '.join(DDF)}"
-        )
+    name = ddf_name(method)
     if name == "Satterthwaite":
         return _satterthwaite(frame, result)
     if name == "Kenward-Roger":

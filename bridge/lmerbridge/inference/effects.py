@@ -14,7 +14,7 @@ from lmerbridge.errors import DataError, FormulaError
 from lmerbridge.formula import parse_formula
 from lmerbridge.formula.syntax import deparse
 
-__all__ = ["NA", "chosen_effects", "is_na"]
+__all__ = ["NA", "chosen_effects", "every_effect", "is_na"]
 
 NA = "NA"
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -31,6 +31,11 @@ def is_na(re_form: Any) -> bool:
     return type(re_form).__name__ == "NAType"
 
 
+def every_effect(frame: ModelFrame) -> list[Flags]:
+    """All columns of all random terms."""
+    return [np.ones(len(block.names), dtype=bool) for block in frame.random]
+
+
 def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
     """Per random term which of its columns count.
 
@@ -44,10 +49,9 @@ def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
     ------
     DataError
     """
-    sizes = [len(block.names) for block in frame.random]
     if re_form is None or re_form is True:
-        return [np.ones(k, dtype=bool) for k in sizes]
-    found = [np.zeros(k, dtype=bool) for k in sizes]
+        return every_effect(frame)
+    found = [np.zeros(len(block.names), dtype=bool) for block in frame.random]
     if is_na(re_form):
         return found
     if not isinstance(re_form, str):

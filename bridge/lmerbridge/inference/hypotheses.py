@@ -7,225 +7,221 @@ to zero.
 
 The rows of an L matter beyond the space that they span: Satterthwaite's degrees of freedom of an F
 test come from contrasts that are made orthogonal by the eigenvectors of L vcov L', which depend on
-the rows' scale. They are lmerTest's here, found from its results: Doolittle's, with 1 at the term's
-own column (types I and II), single coefficients where no term contains this one (types II and III),
-and the reduced row echelon form (type III).
+the rows' scale. They are lmerTest's here, found from its results: Doolittle's in the model's own
+coding, with 1 at the term's own column (types I and II), single coefficients where no term contains
+this one (type II), and single coefficients in treatment coding, whatever the model's, with what
+they need of the containing terms (type III).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame, triangle
-from lmerbridge.design.columns import Factor, Numeric, as_factor, take
+from lmerbridge.design.checks import independent_columns
+from lmerbridge.design.columns import Factor, Logical, take
+from lmerbridge.design.contrasts import Contrast
+from lmerbridge.design.matrix import ModelMatrix, model_matrix
 from lmerbridge.design.rows import chunks
-from lmerbridge.errors import DataError
+from lmerbridge.errors import matched
 from lmerbridge.formula.syntax import deparse
-from lmerbridge.formula.terms import Terms
+from lmerbridge.inference.containment import containing, fixed_terms, term_columns
 
-__all__ = ["TYPES", "containing", "fixed_terms", "restriction", "term_columns", "term_hypotheses"]
+__all__ = [
+    "TYPES",
+    "Hypotheses",
+    "fixed_terms",
+    "term_columns",
+    "term_hypotheses",
+    "type_name",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-TYPES = {1: "I", 2: "II", 3: "III"}
-SAME = 1e-6
-INDEPENDENT = 1e-9  # of the largest singular value
+TYPES = ("I", "II", "III", "marginal")
 
 
-def fixed_terms(frame: ModelFrame) -> Terms:
-    """The terms of the fixed part."""
-    return frame.formula.terms(frame.dot_columns)
-
-
-def term_columns(frame: ModelFrame) -> dict[str, list[int]]:
-    """Per term of the fixed part the columns of X that are its own (of those kept)."""
-    assign = np.array(frame.x_assign)
-    found = {
-        label: np.flatnonzero(assign == number).tolist()
-        for number, label in enumerate(frame.x_terms, 1)
-    }
-    return {label: columns for label, columns in found.items() if columns}
-
-
-def _parts(frame: ModelFrame) -> list[tuple[frozenset[int], frozenset[int]]]:
-    """Per term its classifying variables and its continuous ones."""
-    terms = fixed_terms(frame)
-    numeric = {
-        i for i, v in enumerate(terms.variables) if isinstance(frame.variables[deparse(v)], Numeric)
-    }
-    return [(frozenset(t) - numeric, frozenset(t) & numeric) for t in (set(t) for t in terms.terms)]
-
-
-def containing(frame: ModelFrame, label: str) -> list[str]:
-    """The terms that contain ``label``: the same continuous variables, and more factors. As in
-    lmerTest, a term without the margin that it would have then (``x:f`` without ``f``) is not
-    counted: its coefficients beside ``x`` are differences from one level, not from an average.
+@dataclass(frozen=True)
+class Hypotheses:
     """
-    parts = dict(zip(frame.x_terms, _parts(frame), strict=True))
-    present: set[frozenset[int]] = {f | n for f, n in parts.values()} | {frozenset()}
-    factors, numbers = parts[label]
-    return [
-        other
-        for other, (f, n) in parts.items()
-        if other != label
-        and n == numbers
-        and factors < f
-        and all((f | n) - {v} in present for v in factors | numbers)
-    ]
+    Attributes
+    ----------
+    matrices : dict of str to array (df, p)
+        Per fixed term, in the order of the formula; without rows for a term of which the model has
+        no column, because all are linear combinations of others.
+    rows : dict of str to tuple of str
+        The names of their rows: coefficients of the model, or for type III of treatment coding.
+    missing_cells : tuple of str
+        The columns of the fixed part, each factor by indicators of all its levels, that no row of
+        the data is in: what type III hypotheses are said about is then not in the data.
+    """
+
+    matrices: dict[str, Array]
+    rows: dict[str, tuple[str, ...]]
+    missing_cells: tuple[str, ...] = ()
 
 
-def _sequential(frame: ModelFrame, order: list[int]) -> Array:
-    """R of X's QR decomposition with its columns in this order, for beta as it is."""
+def type_name(type: Any) -> str:
+    """``"I"``, ``"II"``, ``"III"`` or ``"marginal"`` for what lmerTest takes as ``type``: these,
+    the numbers 1 to 3, and the beginning of a name.
+
+    Raises
+    ------
+    DataError
+        Anything else.
+    """
+    numbers = {1: "I", 2: "II", 3: "III"}
+    if not isinstance(type, (str, bool)) and np.ndim(type) == 0 and type in numbers:
+        return numbers[type]
+    names = ("III", "II", "I", "3", "2", "1", "marginal")
+    found = matched(type, names, "type")
+    return numbers[int(found)] if found.isdigit() else found
+
+
+def _doolittle(frame: ModelFrame, order: list[int], own: list[int]) -> Array:
+    """The rows of ``own`` of R in X's QR decomposition with its columns in this order, for beta as
+    it is, with 1 at the own column.
+    """
     R = triangle(frame.X[rows][:, order] for rows in chunks(frame.nobs))
-    found = np.zeros_like(R)
-    found[:, order] = R
-    return np.asarray(found)
+    rows = np.zeros((len(own), len(order)))
+    at = [order.index(j) for j in own]
+    rows[:, order] = R[at]
+    return np.asarray(rows / rows[np.arange(len(own)), own][:, None])
 
 
-def _indicators(frame: ModelFrame, rows: slice) -> tuple[Array, list[int]]:
-    """The fixed part with every factor by indicators of all its levels, and each column's term."""
-    terms = fixed_terms(frame)
-    count = len(frame.y[rows])
-    blocks: list[Array] = [np.ones((count, 1))] if terms.intercept else []
-    assign = [0] * len(blocks)
-    for number, term in enumerate(terms.terms, 1):
-        block = np.ones((count, 1))
-        for v in term:
-            column = take(
-                frame.variables[deparse(terms.variables[v])], np.arange(len(frame.y))[rows]
-            )
-            if isinstance(column, Numeric):
-                own = column.floats.reshape(count, -1)
-            else:
-                factor = column if isinstance(column, Factor) else as_factor(column)
-                own = np.eye(len(factor.levels))[factor.codes]
-            block = (own[:, :, None] * block[:, None, :]).reshape(count, -1)
-        blocks.append(block)
-        assign += [number] * block.shape[1]
-    return np.concatenate(blocks, axis=1), assign
+def _sequential(frame: ModelFrame) -> dict[str, Array]:
+    """Type I."""
+    everything = list(range(frame.X.shape[1]))
+    return {label: _doolittle(frame, everything, own) for label, own in term_columns(frame).items()}
 
 
-def _null_space(matrix: Array) -> Array:
-    """Rows c (k, r) with c @ matrix = 0, orthonormal."""
-    U, values, _ = np.linalg.svd(matrix)
-    rank = int(np.sum(values > INDEPENDENT * values.max(initial=0.0))) if values.size else 0
-    return np.asarray(U[:, rank:].T)
-
-
-def _marginal(frame: ModelFrame) -> dict[str, Array]:
-    """Type III: of the estimable functions that involve only a term and those that contain it, the
-    ones that are orthogonal to those of the containing terms alone (SAS's definition, in the space
-    of indicators of all levels). Empty cells need no rule of their own.
-    """
-    assign: list[int] = []
-
-    def parts() -> Iterator[Array]:
-        for rows in chunks(frame.nobs):
-            whole, own = _indicators(frame, rows)
-            assign[:] = own
-            yield np.column_stack([whole, frame.X[rows]])
-
-    R = triangle(parts())
-    term_of = np.array(assign)
-    wide = len(assign)
-    U, values, _ = np.linalg.svd(R[:, :wide], full_matrices=False)
-    rank = int(np.sum(values > INDEPENDENT * values[0]))
-    basis = (U[:, :rank] / values[:rank]).T
-    functions, mapped = basis @ R[:, :wide], basis @ R[:, wide:]
-    numbers = {label: i for i, label in enumerate(frame.x_terms, 1)}
+def _after_all_others(frame: ModelFrame) -> dict[str, Array]:
+    """Type II."""
+    columns, above = term_columns(frame), containing(frame)
     found = {}
-    for label, columns in term_columns(frame).items():
-        if not containing(frame, label):
-            found[label] = np.eye(len(frame.x_names))[columns]
+    for label, own in columns.items():
+        if not above[label]:
+            found[label] = np.eye(frame.X.shape[1])[own]
             continue
-        mine = [numbers[label], *(numbers[other] for other in containing(frame, label))]
-        only = _null_space(functions[:, ~np.isin(term_of, mine)])
-        A, B = only @ functions, only @ mapped
-        others = _null_space(A[:, term_of == numbers[label]]) @ A
-        chosen = _null_space(A @ others.T) if len(others) else np.eye(len(A))
-        _, sizes, rows = np.linalg.svd(chosen @ B, full_matrices=False)
-        found[label] = _echelon(rows[sizes > INDEPENDENT * sizes.max(initial=0.0)])
+        after = {j for other in above[label] for j in columns.get(other, [])}
+        before = [j for j in range(frame.X.shape[1]) if j not in after and j not in own]
+        found[label] = _doolittle(frame, [*before, *own, *sorted(after)], own)
     return found
 
 
-def _echelon(L: Array) -> Array:
-    """The reduced row echelon form, by Gauss and Jordan with pivoting."""
-    rows = L.copy()
-    size = float(np.abs(L).max())
-    done = 0
-    for column in range(L.shape[1]):
-        if done == len(rows):
-            break
-        pivot = done + int(np.argmax(np.abs(rows[done:, column])))
-        if abs(rows[pivot, column]) < 1e-9 * size:
-            continue
-        rows[[done, pivot]] = rows[[pivot, done]]
-        rows[done] /= rows[done, column]
-        others = np.arange(len(rows)) != done
-        rows[others] -= np.outer(rows[others, column], rows[done])
-        done += 1
-    rows[np.abs(rows) < 1e-12] = 0.0
-    return rows[:done]
+@dataclass(frozen=True)
+class _Codings:
+    """The fixed part in treatment coding, as far as its columns are independent (p), and what is
+    written in it: the columns of X (p, p), those of the indicators of all levels (p, w).
+    """
+
+    names: tuple[str, ...]
+    assign: Array
+    X: Array
+    indicators: Array
+    empty: tuple[str, ...]
 
 
-def term_hypotheses(frame: ModelFrame, type: int | str = 3) -> dict[str, Array]:
-    """Per term of the fixed part its L (df, p).
+def _codings(frame: ModelFrame) -> _Codings:
+    terms = fixed_terms(frame)
+    names = [deparse(v) for v in terms.variables]
+    treatment = {
+        name: Contrast() for name in names if isinstance(frame.variables[name], (Factor, Logical))
+    }
+    about: dict[str, Any] = {}
+
+    def parts() -> Iterator[Array]:
+        for rows in chunks(frame.nobs):
+            inside = np.arange(frame.nobs)[rows]
+            here = {name: take(frame.variables[name], inside) for name in names}
+            treated = model_matrix(terms, here, len(inside), treatment)
+            whole = model_matrix(terms, here, len(inside), treatment, indicators=True)
+            about["treated"], about["whole"] = treated, whole.names
+            yield np.column_stack([treated.values, whole.values, frame.X[rows]])
+
+    R = triangle(parts())
+    treated: ModelMatrix = about["treated"]
+    wide = len(treated.names)
+    end = wide + len(about["whole"])
+    kept = independent_columns(R[:, :wide])
+    # an orthogonal factor, so that units do not matter
+    Q, basis = np.linalg.qr(R[:, kept])
+    sizes = np.linalg.norm(basis, axis=0)
+    coordinates = np.linalg.solve(basis / sizes, Q.T @ R[:, wide:])
+    # what is left of cancelled digits
+    coordinates[np.abs(coordinates) < 1e-13 * np.linalg.norm(R[:, wide:], axis=0)] = 0.0
+    coordinates /= sizes[:, None]
+    nothing = ~R[:, wide:end].any(axis=0)
+    return _Codings(
+        tuple(treated.names[j] for j in kept),
+        np.array(treated.assign)[kept],
+        coordinates[:, end - wide :],
+        coordinates[:, : end - wide],
+        tuple(name for name, none in zip(about["whole"], nothing, strict=True) if none),
+    )
+
+
+def _marginal_means(frame: ModelFrame) -> Hypotheses:
+    """Type III: of the functions of the coefficients that involve a term and those that contain it,
+    the ones that are orthogonal to those of the containing terms alone, as functions of the
+    coefficients of the indicators of all levels (SAS's definition). The coefficients are those of
+    treatment coding, of which some may be left out where cells are empty.
+    """
+    above = containing(frame)
+    codings = _codings(frame)
+    numbers = {label: i for i, label in enumerate(frame.x_terms, 1)}
+    K = codings.indicators @ codings.indicators.T
+    found, rows = {}, {}
+    for label, number in numbers.items():
+        own = np.flatnonzero(codings.assign == number)
+        others = np.flatnonzero(np.isin(codings.assign, [numbers[o] for o in above[label]]))
+        L = np.eye(len(K))[own]
+        if len(own) and len(others):
+            inner = K[np.ix_(others, others)]
+            sizes = np.sqrt(np.diag(inner))
+            L[:, others] = -(
+                np.linalg.solve(
+                    inner / np.outer(sizes, sizes), K[np.ix_(others, own)] / sizes[:, None]
+                )
+                / sizes[:, None]
+            ).T
+            L[np.abs(L) < 1e-13] = 0.0
+        found[label] = L @ codings.X
+        rows[label] = tuple(codings.names[j] for j in own)
+    return Hypotheses(found, rows, codings.empty)
+
+
+def term_hypotheses(frame: ModelFrame, type: Any = 3) -> Hypotheses:
+    """The hypotheses of the fixed terms, of lmerTest's types.
+
+    Parameters
+    ----------
+    type : {1, 2, 3, "I", "II", "III", "marginal"}
+        ``marginal``: each term's own coefficients, in the model's coding.
 
     Raises
     ------
     DataError
         Unknown type.
     """
-    names = {"I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
-    kind = names.get(str(type).upper())
-    if kind is None:
-        raise DataError(f"type must be 1, 2 or 3, not {type!r}")
-    columns = term_columns(frame)
-    if kind == 3:
-        return _marginal(frame)
-    everything = list(range(frame.X.shape[1]))
-    if kind == 1:
-        R = _sequential(frame, everything)
-        return {label: R[own] / R[own, own][:, None] for label, own in columns.items()}
-    found = {}
-    for label, own in columns.items():
-        above = {j for other in containing(frame, label) for j in columns.get(other, [])}
-        if not above:
-            found[label] = np.eye(frame.X.shape[1])[own]
-            continue
-        before = [j for j in everything if j not in above and j not in own]
-        R = _sequential(frame, [*before, *own, *sorted(above)])
-        rows = R[len(before) : len(before) + len(own)]
-        found[label] = rows / rows[np.arange(len(own)), own][:, None]
-    return found
-
-
-def restriction(larger: ModelFrame, smaller: ModelFrame) -> Array:
-    """L (r, p) with L beta = 0 if and only if X beta lies in the smaller model's column space
-    (Halekoh & Hojsgaard 2014, section 4.3).
-
-    Raises
-    ------
-    DataError
-        The models are not nested, or not on the same rows.
-    """
-    if larger.nobs != smaller.nobs:
-        raise DataError(
-            f"the models are of {larger.nobs} and {smaller.nobs} rows: they cannot be compared"
-        )
-    Q, R = np.linalg.qr(larger.X)
-    outside = (
-        Q - smaller.X @ np.linalg.lstsq(smaller.X, Q, rcond=None)[0] if (smaller.X.shape[1]) else Q
+    name = type_name(type)
+    if name in ("II", "III") and len(frame.x_terms) == 1:
+        name = "I"  # the same of a single term, and lmerTest writes it so
+    if name == "III":
+        return _marginal_means(frame)
+    columns = {label: term_columns(frame).get(label, []) for label in frame.x_terms}
+    if name == "I":
+        found = _sequential(frame)
+    elif name == "II":
+        found = _after_all_others(frame)
+    else:
+        found = {label: np.eye(frame.X.shape[1])[own] for label, own in columns.items()}
+    nothing = np.empty((0, frame.X.shape[1]))
+    return Hypotheses(
+        {label: found.get(label, nothing) for label in columns},
+        {label: tuple(frame.x_names[j] for j in own) for label, own in columns.items()},
     )
-    _, values, rows = np.linalg.svd(outside, full_matrices=False)
-    keep = values > SAME
-    across = smaller.X - Q @ (Q.T @ smaller.X)
-    size = max(1.0, float(np.abs(smaller.X).max(initial=0.0)))
-    if np.abs(across).max(initial=0.0) > SAME * size:
-        raise DataError("the smaller model's fixed effects are not among the larger one's")
-    if not keep.any():
-        raise DataError("the models have the same fixed effects: there is nothing to test")
-    return _echelon(np.asarray(rows[keep] @ R))

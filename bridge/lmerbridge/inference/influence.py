@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, near_match
 from lmerbridge.inference.effects import chosen_effects
 from lmerbridge.inference.predict import as_rows, relative_variances
 from lmerbridge.inference.residuals import residuals
 from lmerbridge.result import FitResult
 
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
+
 __all__ = ["Influence", "cooks_distance", "hat_values", "influence", "rstudent"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+LOST = 1e-10  # of a direction's sum of squares: what is left of less is rounding
+
+# how one of many fits can fail
+FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
 
 
 def hat_values(frame: ModelFrame, result: FitResult) -> Array:
@@ -46,6 +55,7 @@ def rstudent(frame: ModelFrame, result: FitResult) -> Array:
         return np.asarray(r / (result.estimates.sigma * np.sqrt(1 - h)))
 
 
+@checked
 @dataclass(frozen=True)
 class Influence:
     """The fit without each of some sets of rows, the variance components estimated again.
@@ -57,8 +67,10 @@ class Influence:
     by : str
         The grouping factor, or ``"observation"``.
     beta, std_error : array (sets, p)
-        NaN where the rest does not determine the effects.
+        NaN where the rest does not determine the effects, or could not be fitted.
     theta : array (sets, m); sigma : array (sets,)
+    full, vcov, whole_theta, whole_sigma
+        Of the whole fit.
     """
 
     sets: tuple[str, ...]
@@ -70,6 +82,28 @@ class Influence:
     sigma: Array
     full: Array
     vcov: Array
+    whole_theta: Array
+    whole_sigma: float
+
+    def _placed(self, sets: Sequence[str], used: Any) -> Influence:
+        """The same among more sets, of which those not in ``used`` have no rows of the fit: the
+        fit without them is the fit.
+        """
+
+        def among(values: Array, whole: Any) -> Array:
+            found = np.empty((len(sets), *values.shape[1:]))
+            found[:] = whole
+            found[used] = values
+            return found
+
+        return replace(
+            self,
+            sets=tuple(sets),
+            beta=among(self.beta, self.full),
+            std_error=among(self.std_error, np.sqrt(np.diag(self.vcov))),
+            theta=among(self.theta, self.whole_theta),
+            sigma=among(self.sigma, self.whole_sigma),
+        )
 
     def dfbeta(self) -> pd.DataFrame:
         """The fixed effects without each set less those of the whole fit (lme4's sign)."""
@@ -81,12 +115,13 @@ class Influence:
 
     def cooks_distance(self) -> pd.Series[float]:
         """Dfbeta' vcov^-1 dfbeta (s - p) / (s p), vcov that of the whole fit and s the number of
-        sets: the factor is what R's ``cooks.distance(influence(m))`` has.
+        sets; not a number where there are no fixed effects. The factor is what R's
+        ``cooks.distance(influence(m))`` has.
         """
         change = self.full - self.beta
         sets, p = change.shape
         values = np.einsum("sp,pq,sq->s", change, np.linalg.inv(self.vcov), change)
-        scale = (sets - p) / (sets * p)
+        scale = (sets - p) / (sets * p) if p else np.nan
         return pd.Series(values * scale, index=list(self.sets), name="cooks_distance")
 
     def table(self) -> pd.DataFrame:
@@ -96,6 +131,18 @@ class Influence:
             table[f"theta{j + 1}"] = self.theta[:, j]
         table["sigma"] = self.sigma
         return table
+
+
+def _determined(c: CrossProducts, frame: ModelFrame, rows: Array) -> bool:
+    """Whether the other rows determine all fixed effects: X without ``rows`` has full rank.
+
+    With X = Q R, X'X of the others is R'(I - B'B) R for B = ``rows`` of Q, which is singular where
+    the largest singular value of B is 1.
+    """
+    if not c.p:
+        return True
+    _, X, _ = frame.weighted(rows)
+    return float(np.linalg.norm(X @ np.linalg.inv(c.R), 2)) ** 2 < 1 - LOST
 
 
 def influence(
@@ -116,6 +163,11 @@ def influence(
     labels : sequence of str
         Of the rows.
 
+    Returns
+    -------
+    Influence
+        NaN where the remaining rows do not determine all fixed effects.
+
     Raises
     ------
     DataError
@@ -129,7 +181,7 @@ def influence(
         names = tuple(labels) or tuple(str(i) for i in range(frame.nobs))
     else:
         known = {block.group: (block.codes, block.levels) for block in frame.random}
-        if groups not in known:
+        if not isinstance(groups, str) or groups not in known:
             raise DataError(
                 f"groups {groups!r} is no grouping factor of the model"
                 f"{near_match(groups, known)}; it has {', '.join(known)}"
@@ -137,18 +189,34 @@ def influence(
         codes, names = known[groups]
         order = np.argsort(codes, kind="stable")
         sets = np.split(order, np.searchsorted(codes[order], np.arange(1, len(names))))
+        # R goes through the levels as they come in the data
+        came = np.argsort([rows[0] for rows in sets])
+        sets, names = [sets[i] for i in came], tuple(names[i] for i in came)
     c = cross_products(frame)
     REML, theta = result.call.REML, result.estimates.theta
     p, m = len(result.estimates.names), len(theta)
     beta, errors = np.full((len(sets), p), np.nan), np.full((len(sets), p), np.nan)
     thetas, sigma = np.full((len(sets), m), np.nan), np.full(len(sets), np.nan)
+    failed: list[str] = []
     for i, rows in enumerate(sets):
         if progress is not None:
             progress(i, len(sets))
-        found, _ = refit_products(c.without(frame, rows), REML, theta)
+        if not _determined(c, frame, rows):
+            continue
+        try:
+            found, _ = refit_products(c.without(frame, rows), REML, theta)
+        except FAILURES:  # one set must not end the others
+            found = None
+            failed.append(names[i])
         if found is not None:
             beta[i], errors[i] = found.beta, np.sqrt(np.diag(found.vcov))
             thetas[i], sigma[i] = found.theta, found.sigma
+    if failed:
+        warnings.warn(
+            f"the fit failed without {len(failed)} of {len(sets)} sets, first {failed[0]}: NaN",
+            FitWarning,
+            stacklevel=3,
+        )
     return Influence(
         names,
         groups or "observation",
@@ -159,4 +227,6 @@ def influence(
         sigma,
         result.estimates.beta,
         result.estimates.vcov,
+        result.estimates.theta,
+        result.estimates.sigma,
     )

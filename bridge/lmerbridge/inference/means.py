@@ -1,466 +1,292 @@
-"""Marginal means of a linear mixed model, their contrasts, and trends: R's ``emmeans``.
+"""Marginal means: averages of the reference grid over the predictors that are not asked for.
 
-Searle, Speed & Milliken (1980, Am. Stat. 34, 216-221): the model's predictions on a grid of all
-combinations of factor levels, numeric predictors at their means, averaged over the factors that
-are not asked for. Every estimate is a row of a matrix L times beta, so that standard errors and
-degrees of freedom come from :mod:`lmerbridge.inference.degrees`.
+R's ``emmeans`` (Lenth), after Searle, Speed & Milliken (1980, Am. Stat. 34, 216-221). Where factors
+are nested, averages are made within each nest first (``emmeans``, vignette "Messy data").
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame
-from lmerbridge.design.columns import Column, Factor, Logical, Numeric, as_factor, take
-from lmerbridge.design.newdata import new_rows
 from lmerbridge.errors import DataError, near_match
-from lmerbridge.formula.syntax import Call, Name, Node, deparse, format_number, names_in
-from lmerbridge.inference.adjust import adjusted_p, critical_values
-from lmerbridge.inference.degrees import Denominator
+from lmerbridge.inference.linear_functions import Grid
+from lmerbridge.inference.links import bias_adjusted
+from lmerbridge.inference.reference_grid import ReferenceGrid
+from lmerbridge.inference.weighting import Weights, as_weights, shares
 
-__all__ = [
-    "Grid",
-    "Link",
-    "marginal_means",
-    "parse_specs",
-    "trends",
-]
+__all__ = ["MISLEADING", "TYPES", "averaged_combinations", "marginal_means", "on_scale", "scale_of"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Rows: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
+Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
-
-@dataclass(frozen=True)
-class Link:
-    """A transformation of the response that can be undone."""
-
-    name: str
-    inverse: Callable[[Array], Array]
-    slope: Callable[[Array], Array]
-
-
-LINKS: dict[str, Link] = {
-    "log": Link("log", np.exp, np.exp),
-    "log2": Link("log2", np.exp2, lambda x: np.exp2(x) * math.log(2)),
-    "log10": Link("log10", lambda x: 10.0**x, lambda x: 10.0**x * math.log(10)),
-    "log1p": Link("log1p", np.expm1, np.exp),
-    "sqrt": Link("sqrt", np.square, lambda x: 2 * x),
+MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
+TYPES = {
+    "link": False,
+    "linear.predictor": False,
+    "lp": False,
+    "predict": False,
+    "response": True,
+    "unlink": True,
+    "mu": True,
 }
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Linear functions of the fixed effects with labels.
+def scale_of(type: str) -> bool:
+    """Whether ``type`` asks for the scale of the response; it may be shortened.
 
-    Attributes
-    ----------
-    labels : DataFrame
-        A row per function: levels (categorical) and values of predictors, or the contrast.
-    L : array (rows, p); offset : array (rows,)
-    beyond : array (rows, k)
-        0 where the row can be estimated (:class:`lmerbridge.design.newdata.NewRows`).
-    by : tuple of str
-        The label columns that separate families of tests.
-    estimate : str
-        Name of the estimates' column.
-    denominator : Denominator
-    infer : str
-        ``ci`` or ``test``: which the table shows.
-    adjust : str
-    family : int
-        Means compared within each family.
-    averaged : tuple of str
-        Factors averaged over.
+    Raises
+    ------
+    DataError
     """
+    fitting = {TYPES[name] for name in TYPES if isinstance(type, str) and name.startswith(type)}
+    if len(fitting) != 1 or not type:
+        raise DataError(f"type must be 'link' or 'response', not {type!r}")
+    return fitting.pop()
 
-    labels: pd.DataFrame
-    L: Array
-    offset: Array
-    beyond: Array
-    by: tuple[str, ...]
-    estimate: str
-    denominator: Denominator
-    infer: str = "ci"
-    adjust: str = "none"
-    family: int = 1
-    averaged: tuple[str, ...] = ()
-    level: float = 0.95
-    link: Link | None = None
-    response: bool = False
-    notes: tuple[str, ...] = ()
-    contrast: bool = False
 
-    @property
-    def estimable(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which rows the data determine."""
-        return np.asarray(np.all(np.abs(self.beyond) < 1e-6, axis=1))
+def on_scale(grid: Grid, type: str, bias_adjust: bool = False, sigma: float | None = None) -> Grid:
+    """The same, shown on the scale of the model or of the response.
 
-    @property
-    def numbers(self) -> tuple[Array, Array, Array]:
-        """Estimates, standard errors and degrees of freedom."""
-        estimates = self.L @ self.denominator.beta + self.offset
-        variances = np.einsum("rp,pq,rq->r", self.L, self.denominator.vcov, self.L)
-        df = np.full(len(self.L), np.nan)
-        good = variances > 1e-14 * max(float(variances.max(initial=0.0)), 1e-300)
-        if good.any():
-            df[good] = self.denominator.of_rows(self.L[good])
-        errors = np.sqrt(np.maximum(variances, 0.0))
-        lost = ~self.estimable
-        for values in (estimates, errors, df):
-            values[lost] = np.nan
-        return estimates, errors, df
+    Parameters
+    ----------
+    type : str
+        One of :data:`TYPES`.
+    bias_adjust : bool
+        Whether the way back leads to the mean of the response
+        (:func:`lmerbridge.inference.links.bias_adjusted`).
+    sigma : float, optional
+        The standard deviation for this.
 
-    def families(self) -> list[Rows]:
-        """Row numbers of each family of tests."""
-        if not self.by:
-            return [np.arange(len(self.L))]
-        keys = list(self.labels[list(self.by)].itertuples(index=False, name=None))
-        return [
-            np.array([i for i, k in enumerate(keys) if k == key]) for key in dict.fromkeys(keys)
-        ]
+    Raises
+    ------
+    DataError
+    """
+    response = scale_of(type) and grid.link is not None
+    link = grid.link
+    if bias_adjust and response and link is not None:
+        if sigma is None or not math.isfinite(sigma) or sigma < 0:
+            raise DataError(f"bias_adjust needs sigma, a standard deviation, not {sigma!r}")
+        link = bias_adjusted(link, float(sigma))
+    return replace(grid, link=link, response=response)
 
-    def table(self) -> pd.DataFrame:
-        """Labels, estimate, SE, df, and either limits or tests."""
-        estimates, errors, df = self.numbers
-        found = self.labels.reset_index(drop=True).copy()
-        back = self.link if self.response else None
-        name = self.estimate
-        shown, shown_errors = estimates, errors
-        if back is not None:
-            shown = back.inverse(estimates)
-            shown_errors = errors * np.abs(back.slope(estimates))
-            name = "ratio" if self.contrast else "response"
-        found[name], found["SE"], found["df"] = shown, shown_errors, df
-        asymptotic = not bool(np.any(np.isfinite(df)))
-        if self.infer in ("ci", "both"):
-            half = np.empty(len(df))
-            for rows in self.families():
-                half[rows] = critical_values(self.level, df[rows], *self._adjusting(rows))
-            low, high = estimates - half * errors, estimates + half * errors
-            if back is not None:
-                low, high = back.inverse(low), back.inverse(high)
-            kind = ("asymp.LCL", "asymp.UCL") if asymptotic else ("lower.CL", "upper.CL")
-            found[kind[0]], found[kind[1]] = low, high
-        if self.infer in ("test", "both"):
-            if back is not None:
-                found["null"] = back.inverse(np.zeros(len(df)))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                t = estimates / errors
-            found["z.ratio" if asymptotic else "t.ratio"] = t
-            p = np.full(len(df), np.nan)
-            for rows in self.families():
-                p[rows] = adjusted_p(t[rows], df[rows], *self._adjusting(rows))
-            found["p.value"] = p
+
+def _known(reference: ReferenceGrid, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in reference.names:
+            raise DataError(
+                f"no predictor {name!r} in the fixed effects{near_match(name, reference.names)}; "
+                f"they are {', '.join(reference.names)}"
+            )
+
+
+def _with_nests(
+    reference: ReferenceGrid, names: Sequence[str], by: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The columns, and those of them that separate families: what is asked for with what it is
+    nested in. Nested factors come first, then their nests, then the others.
+
+    What a factor of ``by`` is nested in separates families as well, even if it was asked for: a
+    city is in one state, so that states cannot be compared within it.
+    """
+    nesting = reference.nesting
+    asked = [*names, *by]
+    inner = [n for n in asked if n in nesting]
+    outer = [o for n in inner for o in nesting[n]]
+    above = [o for n in by for o in nesting.get(n, ())]
+    columns = [*inner, *outer, *asked] if inner else asked
+    conditions = [*(o for o in above if o not in by), *by]
+    return list(dict.fromkeys(columns)), list(dict.fromkeys(conditions))
+
+
+class _Cells:
+    """Cells of the grid that are averaged step by step: their values, L and rows of data."""
+
+    def __init__(self, reference: ReferenceGrid):
+        self.names = list(reference.names)
+        self.sizes = {axis.name: len(axis) for axis in reference.axes}
+        self.codes = reference.codes
+        self.counts = reference.counts
+        p, k = reference.L.shape[1], reference.beyond.shape[1]
+        self.p, self.k = p, k
+        lost = np.zeros((len(self.codes), 1))
+        self.values = np.hstack([reference.L, reference.offset[:, None], reference.beyond, lost])
+
+    def column(self, names: Sequence[str]) -> Any:
+        return self.codes[:, [self.names.index(n) for n in names]]
+
+    def numbered(self, names: Sequence[str]) -> Any:
+        """A number for each combination, the first name varying fastest."""
+        found = np.zeros(len(self.codes), dtype=np.int64)
+        size = 1
+        for j, name in enumerate(names):
+            found += size * self.column(names)[:, j]
+            size *= self.sizes[name]
         return found
 
-    def _adjusting(self, rows: Rows) -> tuple[str, int, int, Array]:
-        L = self.L[rows]
-        V = L @ self.denominator.vcov @ L.T
-        deviations = np.sqrt(np.maximum(np.diag(V), 1e-300))
-        rank = int(np.linalg.matrix_rank(L)) if self.adjust == "scheffe" else len(rows)
-        return self.adjust, self.family, rank, V / np.outer(deviations, deviations)
+    def drop_absent(self, names: Sequence[str]) -> None:
+        """Drop the combinations of ``names`` of which there are no data."""
+        _, cell = np.unique(self.numbered(names), return_inverse=True)
+        there = np.bincount(cell, weights=self.counts)[cell] > 0
+        self.codes, self.counts = self.codes[there], self.counts[there]
+        self.values = self.values[there]
+
+    def average(self, over: Sequence[str], within: Sequence[str], weights: Weights) -> None:
+        """Average over some predictors, within each combination of others."""
+        keep = [n for n in self.names if n not in over]
+        nest = self.numbered(within)
+        parts: list[tuple[Codes, Array, Array]] = []
+        for number in np.unique(nest):
+            parts.append(self._averaged(np.flatnonzero(nest == number), keep, over, weights))
+        self.names = keep
+        self.codes = np.concatenate([part[0] for part in parts])
+        self.values = np.concatenate([part[1] for part in parts])
+        self.counts = np.concatenate([part[2] for part in parts])
+
+    def _averaged(
+        self, rows: Any, keep: Sequence[str], over: Sequence[str], weights: Weights
+    ) -> tuple[Codes, Array, Array]:
+        means, mean_of = np.unique(self.numbered(keep)[rows], return_inverse=True)
+        cells, cell_of = np.unique(self.numbered(over)[rows], return_inverse=True)
+        counts = np.zeros((len(means), len(cells)))
+        counts[mean_of, cell_of] = self.counts[rows]
+        there = np.zeros(counts.shape, dtype=bool)
+        there[mean_of, cell_of] = True
+        sizes = [len(np.unique(self.column([name])[rows])) for name in over]
+        if len(cells) != math.prod(sizes):
+            if isinstance(weights, str) and weights != "outer":
+                sizes = [len(cells)]
+            else:
+                raise DataError(
+                    f"weights={weights!r} needs all combinations of {', '.join(over)}, of which "
+                    "some are not there"
+                )
+        share = shares(weights, counts, sizes)
+        share = np.where(there, share, 0.0)
+        unknown = ~np.isfinite(share).all(axis=1)
+        share[unknown] = 0.0
+        first = np.array([rows[np.flatnonzero(mean_of == i)[0]] for i in range(len(means))])
+        values = np.zeros((len(means), self.values.shape[1]))
+        np.add.at(values, mean_of, share[mean_of, cell_of][:, None] * self.values[rows])
+        values[unknown, -1] = 1.0
+        return self.codes[first][:, [self.names.index(n) for n in keep]], values, counts.sum(axis=1)
 
 
-# -- the reference grid
+def _steps(reference: ReferenceGrid, shown: Sequence[str]) -> list[tuple[list[str], list[str]]]:
+    """What is averaged over, and within what: nested factors first, the last of them first."""
+    nesting = reference.nesting
+    rest = [n for n in reference.names if n not in shown]
+    steps: list[tuple[list[str], list[str]]] = []
+    while rest:
+        inner = [n for n in rest if n in nesting and not any(n in nesting.get(o, ()) for o in rest)]
+        if not inner:
+            steps.append((rest, []))
+            break
+        factor = inner[-1]
+        outer = {o for n in rest for o in nesting.get(n, ())}
+        apart = [n for n in rest if n not in nesting and n not in outer]
+        over = [n for n in rest if n == factor or n in apart]
+        # each cell of those that are left has its own levels of the factor
+        left = [n for n in rest if n in nesting and n != factor]
+        steps.append((over, list(dict.fromkeys([*nesting[factor], *left]))))
+        rest = [n for n in rest if n not in over]
+    return steps
 
 
-def _variables(frame: ModelFrame) -> dict[str, Node]:
-    terms = frame.formula.terms(frame.dot_columns)
-    return {deparse(v): v for v in terms.variables}
+def averaged_combinations(reference: ReferenceGrid, shown: Sequence[str]) -> pd.DataFrame:
+    """The combinations that means of ``shown`` are averages over, in the order of numeric weights:
+    emmeans' ``weights = "show.levels"``.
 
-
-def _only_as_factor(frame: ModelFrame, name: str) -> bool:
-    """Whether a numeric column enters the fixed part through factors alone: ``factor(x)``."""
-    uses = [
-        label for label, node in _variables(frame).items() if name in {n.id for n in names_in(node)}
-    ]
-    return bool(uses) and all(
-        isinstance(frame.variables[label], Factor)
-        and isinstance(_variables(frame)[label], Call)
-        and _variables(frame)[label].function.rpartition("::")[2]  # type: ignore[union-attr]
-        in ("factor", "as.factor", "ordered", "as.ordered")
-        for label in uses
-    )
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """A predictor of the grid: its values, and the rows' share of each."""
-
-    name: str
-    values: tuple[Any, ...]
-    classifies: bool
-    ordered: bool
-    shares: Array
-
-
-def _column(frame: ModelFrame, name: str) -> Column:
-    return take(frame.raw[name], frame.kept)
-
-
-def _axes(frame: ModelFrame, at: Mapping[str, Any]) -> list[_Axis]:
-    names: list[str] = []
-    for node in _variables(frame).values():
-        names += [n.id for n in names_in(node) if n.id in frame.raw and n.id not in names]
-    terms = frame.formula.terms(frame.dot_columns)
-    for node in terms.offsets:
-        names += [n.id for n in names_in(node) if n.id in frame.raw and n.id not in names]
-    unknown = [k for k in at if k not in names]
-    if unknown:
-        raise DataError(
-            f"at: {unknown[0]!r} is no predictor of the fixed effects"
-            f"{near_match(unknown[0], names)}; they are {', '.join(names)}"
-        )
-    found = []
-    for name in names:
-        column = _column(frame, name)
-        classifies = isinstance(column, (Factor, Logical)) or _only_as_factor(frame, name)
-        if classifies:
-            factor = as_factor(column)
-            counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
-            values: tuple[Any, ...] = tuple(
-                level for level, n in zip(factor.levels, counts, strict=True) if n
-            )
-            shares = counts[counts > 0] / counts.sum()
-            if name in at:
-                asked = [
-                    v
-                    if isinstance(v, str)
-                    else ("TRUE" if v else "FALSE")
-                    if isinstance(v, (bool, np.bool_))
-                    else format_number(float(v))
-                    for v in np.atleast_1d(np.asarray(at[name], dtype=object)).tolist()
-                ]
-                wrong = [v for v in asked if v not in values]
-                if wrong:
-                    raise DataError(
-                        f"at: {name} has no level {wrong[0]!r}; levels are {', '.join(values)}"
-                    )
-                shares = np.array([shares[values.index(v)] for v in asked])
-                values = tuple(asked)
-            ordered = isinstance(column, Factor) and column.ordered
-            found.append(_Axis(name, values, True, ordered, shares / shares.sum()))
-            continue
-        assert isinstance(column, Numeric)
-        numbers = column.floats
-        if name in at:
-            try:
-                chosen = np.atleast_1d(np.asarray(at[name], dtype=np.float64))
-            except (TypeError, ValueError) as error:
-                raise DataError(f"at: {name} is numeric, so give numbers") from error
-        else:
-            chosen = np.array([float(np.mean(numbers))])
-        share = np.full(len(chosen), 1 / len(chosen))
-        found.append(_Axis(name, tuple(chosen.tolist()), False, False, share))
-    return found
-
-
-def _rows(
-    frame: ModelFrame, axes: Sequence[_Axis], grid: pd.DataFrame
-) -> tuple[Array, Array, Array]:
-    """X, offset and what is not determined on a grid whose columns are the axes' values."""
-    data = grid.copy()
-    for axis in axes:
-        fitted = frame.raw[axis.name]
-        if isinstance(fitted, Logical):
-            data[axis.name] = [v == "TRUE" for v in data[axis.name]]
-        elif axis.classifies and isinstance(fitted, Numeric):
-            data[axis.name] = [float(v) for v in data[axis.name]]
-    if frame.offset_name is not None and frame.offset_name not in data:
-        data[frame.offset_name] = 0.0
-    found = new_rows(frame, data, random=False)
-    offset = np.zeros(len(data)) if found.offset is None else found.offset
-    return found.X, offset, found.beyond
-
-
-def _combinations(axes: Sequence[_Axis]) -> pd.DataFrame:
-    """All combinations, the first predictor fastest, as in R's expand.grid."""
-    values = [axis.values for axis in axes]
-    rows = [tuple(reversed(c)) for c in itertools.product(*reversed(values))]
-    return pd.DataFrame(rows, columns=[axis.name for axis in axes])
-
-
-def parse_specs(specs: Any, by: Any) -> tuple[list[str], list[str], str | None]:
-    """What is asked for: ``"a"``, ``["a", "b"]``, ``"~ a * b | c"``, ``"pairwise ~ a | c"``.
-
-    Returns
-    -------
-    names, by, method
+    Raises
+    ------
+    DataError
+        A name that is no predictor.
     """
-    given = [by] if isinstance(by, str) else list(by or [])
-    if not isinstance(specs, str):
-        names = list(specs)
-        return [n for n in names if n not in given], given, None
-    text, method = specs, None
-    if "~" in text:
-        left, _, text = text.partition("~")
-        method = left.strip() or None
-    wanted, _, conditions = text.partition("|")
+    _known(reference, shown)
+    rest = [n for n in reference.names if n not in shown and len(reference.axis(n)) > 1]
+    sizes = [len(reference.axis(n)) for n in rest]
+    if not rest:  # a mean is of one row
+        return pd.DataFrame(index=range(1))
+    codes = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes, order="F"), axis=1)
+    return reference.labels(rest, codes)
 
-    def listed(part: str) -> list[str]:
-        for operator in "*:+":
-            part = part.replace(operator, " ")
-        return [word.strip("`") for word in part.split() if word != "1"]
 
-    given += [n for n in listed(conditions) if n not in given]
-    names = [n for n in dict.fromkeys(listed(wanted)) if n not in given]
-    return names, given, method
+def _misleading(reference: ReferenceGrid, shown: Sequence[str]) -> bool:
+    """Whether what is shown is all in a term with something else (``emmeans``' message)."""
+    if not shown:
+        return False
+    wanted = {*shown} | ({reference.var} if reference.var else set())
+    return any(wanted < term for term in reference.terms)
+
+
+def _largest(labels: pd.DataFrame, by: Sequence[str]) -> int:
+    """Means in the largest family."""
+    if not by:
+        return len(labels)
+    return int(labels.groupby(list(by), sort=False, observed=True).size().max())
 
 
 def marginal_means(
-    frame: ModelFrame,
-    denominator: Denominator,
+    reference: ReferenceGrid,
     names: Sequence[str],
     by: Sequence[str] = (),
-    at: Mapping[str, Any] | None = None,
-    weights: str = "equal",
+    weights: Any = "equal",
     level: float = 0.95,
-    type: str = "link",
 ) -> Grid:
     """Marginal means of the combinations of ``names`` within those of ``by``.
 
     Parameters
     ----------
-    at : mapping, optional
-        Values of predictors: other than the mean of numeric ones, or some levels of a factor.
-    weights : str
-        How factors that are averaged over count: ``equal``, or ``proportional`` to their rows.
-    type : str
-        ``link``: the scale of the model; ``response``: back from ``log(y)`` and its like.
+    reference : ReferenceGrid
+    names, by : sequence of str
+        None for the mean over the whole grid.
+    weights : str or array
+        How cells count (:func:`lmerbridge.inference.weighting.as_weights`).
 
     Raises
     ------
     DataError
     """
-    if weights not in ("equal", "proportional"):
-        raise DataError(f"weights must be 'equal' or 'proportional', not {weights!r}")
-    if type not in ("link", "response"):
-        raise DataError(f"type must be 'link' or 'response', not {type!r}")
+    how = as_weights(weights)
     if not 0 < level < 1:
         raise DataError(f"level must be between 0 and 1, not {level}")
-    axes = _axes(frame, at or {})
-    known = {axis.name: axis for axis in axes}
-    for name in (*names, *by):
-        if name not in known:
-            raise DataError(
-                f"no predictor {name!r} in the fixed effects{near_match(name, known)}; "
-                f"they are {', '.join(known)}"
-            )
-    wanted = [known[n] for n in names] + [known[n] for n in by]
-    rest = [axis for axis in axes if axis.name not in (*names, *by)]
-    full = _combinations([*wanted, *rest])
-    X, offset, beyond = _rows(frame, axes, full)
-    size = math.prod(len(axis.values) for axis in wanted)
-    share = np.ones(1)
-    for axis in rest:  # the first fastest
-        own = (
-            axis.shares
-            if weights == "proportional"
-            else np.full(len(axis.values), 1 / len(axis.values))
-        )
-        share = (own[:, None] * share[None, :]).ravel()
-    L = np.einsum("s,swp->wp", share, X.reshape(len(share), size, -1))
-    offsets = share @ offset.reshape(len(share), size)
-    lost = np.einsum("s,swk->wk", share, beyond.reshape(len(share), size, -1))
-    labels = _labelled(full.iloc[:size][[axis.name for axis in wanted]], wanted)
-    averaged = tuple(axis.name for axis in rest if axis.classifies and len(axis.values) > 1)
+    _known(reference, (*names, *by))
+    shown, by = _with_nests(reference, names, by)
+    cells = _Cells(reference)
+    inner = [n for n in reference.names if n in reference.nesting and n not in shown]
+    cells.drop_absent([*inner, *(o for n in inner for o in reference.nesting[n])])
+    averaged: list[str] = []
+    for over, within in _steps(reference, shown):
+        cells.average(over, within, how)
+        averaged += [n for n in over if len(reference.axis(n)) > 1]
+    order = np.argsort(cells.numbered(shown), kind="stable")
+    values = cells.values[order]
+    p = cells.p
+    overall = pd.DataFrame({"1": pd.Categorical(["overall"] * len(values))})
+    labels = reference.labels(shown, cells.column(shown)[order]) if shown else overall
+    if reference.var is not None and shown == by == ["degree"]:
+        labels = pd.concat([overall, labels], axis=1)  # as of a grid without the orders
+    notes = reference.notes
+    if _misleading(reference, shown):
+        notes = (*notes, MISLEADING)
     return Grid(
         labels,
-        L,
-        offsets,
-        lost,
+        values[:, :p],
+        values[:, p],
+        values[:, p + 1 :],
         tuple(by),
-        "emmean",
-        denominator,
-        family=math.prod(len(known[n].values) for n in names),
-        averaged=averaged,
+        reference.estimate or "emmean",
+        reference.denominator,
+        family=_largest(labels, by),
+        averaged=tuple(averaged),
         level=level,
-        link=_link(frame),
-        response=type == "response" and _link(frame) is not None,
-        notes=_misleading(frame, names, by),
-    )
-
-
-def _labelled(table: pd.DataFrame, axes: Sequence[_Axis]) -> pd.DataFrame:
-    found = table.copy()
-    for axis in axes:
-        if axis.classifies:
-            found[axis.name] = pd.Categorical(
-                found[axis.name], list(axis.values), ordered=axis.ordered
-            )
-    return found.reset_index(drop=True)
-
-
-def _link(frame: ModelFrame) -> Link | None:
-    node = frame.formula.response
-    if isinstance(node, Call) and len(node.arguments) == 1:
-        argument = node.arguments[0].value
-        if isinstance(argument, Name):
-            return LINKS.get(node.function.rpartition("::")[2])
-    return None
-
-
-def _misleading(frame: ModelFrame, names: Sequence[str], by: Sequence[str]) -> tuple[str, ...]:
-    """Emmeans' note where a factor asked for interacts with one that is averaged over."""
-    terms = frame.formula.terms(frame.dot_columns)
-    shown = {*names, *by}
-    for term in terms.terms:
-        used = {n.id for i in term for n in names_in(terms.variables[i]) if n.id in frame.raw}
-        if used & set(names) and not used <= shown:
-            return ("NOTE: Results may be misleading due to involvement in interactions",)
-    return ()
-
-
-def trends(
-    frame: ModelFrame,
-    denominator: Denominator,
-    names: Sequence[str],
-    var: str,
-    by: Sequence[str] = (),
-    at: Mapping[str, Any] | None = None,
-    level: float = 0.95,
-) -> Grid:
-    """Slopes along the numeric predictor ``var``: differences of the grid's predictions around its
-    value, over a thousandth of its range.
-
-    Raises
-    ------
-    DataError
-    """
-    column = frame.raw.get(var)
-    if not isinstance(column, Numeric) or _only_as_factor(frame, var):
-        raise DataError(f"var {var!r} is no numeric predictor of the model")
-    values = take(column, frame.kept)
-    assert isinstance(values, Numeric)
-    given = dict(at or {})
-    centre = np.atleast_1d(np.asarray(given.get(var, np.mean(values.floats)), dtype=np.float64))
-    step = 1e-3 * float(np.ptp(values.floats) or 1.0)
-    shifted = [
-        marginal_means(
-            frame, denominator, names, by, {**given, var: centre + sign * step / 2}, level=level
-        )
-        for sign in (1, -1)
-    ]
-    up, down = shifted
-    labels = up.labels
-    if var in labels:
-        labels = labels.assign(**{var: labels[var] - step / 2})
-    L = (up.L - down.L) / step
-    return replace(
-        up,
-        labels=labels,
-        L=L,
-        offset=np.zeros(len(L)),
-        beyond=(up.beyond - down.beyond) / step,
-        estimate=f"{var}.trend",
-        notes=(),
-        link=None,
-        response=False,
+        link=reference.link,
+        notes=notes,
+        nesting=reference.nesting,
+        dialect=reference.dialect,
     )

@@ -8,6 +8,7 @@ uncertainty of theta is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,10 +19,19 @@ from lmerbridge.design.newdata import NewBlock, NewRows
 from lmerbridge.errors import DataError
 from lmerbridge.result import FitResult
 
-__all__ = ["as_rows", "check_levels", "predictions", "relative_variances", "with_interval"]
+__all__ = [
+    "as_rows",
+    "check_levels",
+    "not_estimable",
+    "predictions",
+    "random_part",
+    "relative_variances",
+    "with_interval",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+NOTHING = 1e-6  # of a row's part in a direction that the data do not determine
 BAND = 20_000_000  # numbers of a dense part of the rows at a time
 
 
@@ -36,6 +46,19 @@ def as_rows(frame: ModelFrame) -> NewRows:
         frame.index,
         np.zeros((frame.nobs, len(frame.x_dropped))),
     )
+
+
+def random_part(rows: NewRows) -> NewRows:
+    """The rows without what is fixed about them: their predictions are random effects alone."""
+    return replace(rows, X=np.zeros_like(rows.X), offset=None, beyond=np.zeros((len(rows), 0)))
+
+
+def not_estimable(rows: NewRows) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Truth per row (n,): its x'beta depends on which of the linearly dependent columns the fit
+    kept, so that the data say nothing of it (Searle 1971, *Linear Models*, section 5.4).
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(rows.beyond) > NOTHING).any(axis=1))
 
 
 def check_levels(
@@ -75,6 +98,11 @@ def predictions(result: FitResult, rows: NewRows, chosen: Sequence[Any]) -> Arra
     return np.asarray(found)
 
 
+def _asked(new: NewBlock, columns: Any) -> Array:
+    """The columns that count, zeros elsewhere, whatever is missing there."""
+    return np.where(columns, new.columns, 0.0)
+
+
 def relative_variances(
     frame: ModelFrame,
     result: FitResult,
@@ -108,14 +136,14 @@ def relative_variances(
     single = len(c.factors) == 1
     blocks = templates(theta, sizes)
     scaled = [
-        (new.columns * columns) @ M
+        _asked(new, columns) @ M
         for new, columns, M in zip(rows.random, chosen, c.maps, strict=True)
     ]
     new_variance = np.zeros(n)
     for new, columns, block in zip(rows.random, chosen, blocks, strict=True):
         unknown = new.codes < 0
         if unknown.any():
-            z = (new.columns * columns)[unknown]
+            z = _asked(new, columns)[unknown]
             new_variance[unknown] += np.sum((z @ block) ** 2, axis=1)
     step = n if single else max(1, BAND // width)
     for start in range(0, n, step):

@@ -12,6 +12,7 @@ and the rest is free, since the signs of L's columns do not matter.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -19,8 +20,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame, RandomBlock, templates, upper_triangle
-from lmerbridge.errors import DataError, FitFailedError
+from lmerbridge.errors import DataError, FitFailedError, FitWarning, near_match
+from lmerbridge.inference.constrained import Held, Search
+from lmerbridge.inference.levels import percent_labels
+from lmerbridge.inference.parameters import Parameter, parameters, select
 from lmerbridge.result import FitResult
 
 __all__ = ["Parameter", "Profile", "ProfilePoint", "parameters", "profile", "select"]
@@ -30,85 +35,9 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 ALPHA_MAX = 0.01  # as lme4: profiles reach to the joint region of this level
 STEPS = 8  # from the estimate to there
 MOST_POINTS = 100
-ENOUGH = 1e-10  # of the deviance: one more Newton step changes less
+# how a minimization can fail: one must not end the profiles of the others
+FAILURES = (FitFailedError, ArithmeticError, ValueError)
 CLOSE = 1e-8  # of zeta, where an end of an interval is looked for
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter.
-
-    Attributes
-    ----------
-    name : str
-        lme4's old name: ``.sig01``, ``.sigma``, or the fixed effect's.
-    long_name : str
-        Its newer one: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
-    kind : str
-        ``sd``, ``cor``, ``sigma`` or ``beta``.
-    term, row, column : int
-        Of the random term, where it has them; the column of X for ``beta``.
-    """
-
-    name: str
-    long_name: str
-    kind: str
-    term: int = -1
-    row: int = -1
-    column: int = -1
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return {"sd": (0.0, math.inf), "sigma": (0.0, math.inf), "cor": (-1.0, 1.0)}.get(
-            self.kind, (-math.inf, math.inf)
-        )
-
-
-def parameters(result: FitResult) -> list[Parameter]:
-    """All parameters in lme4's order."""
-    found: list[Parameter] = []
-    for t, term in enumerate(result.estimates.random):
-        for column in range(len(term.names)):
-            for row in range(column, len(term.names)):
-                name = f".sig{len(found) + 1:02d}"
-                if row == column:
-                    long_name = f"sd_{term.names[row]}|{term.group}"
-                    found.append(Parameter(name, long_name, "sd", t, row, column))
-                else:
-                    long_name = f"cor_{term.names[row]}.{term.names[column]}|{term.group}"
-                    found.append(Parameter(name, long_name, "cor", t, row, column))
-    found.append(Parameter(".sigma", "sigma", "sigma"))
-    names = result.estimates.names
-    return found + [Parameter(n, n, "beta", column=j) for j, n in enumerate(names)]
-
-
-def select(every: Sequence[Parameter], parm: Any) -> list[Parameter]:
-    """Those that ``parm`` names: names (either form), positions, ``"theta_"`` or ``"beta_"``.
-
-    Raises
-    ------
-    DataError
-    """
-    if parm is None:
-        return list(every)
-    if isinstance(parm, str) and parm == "theta_":
-        return [p for p in every if p.kind != "beta"]
-    if isinstance(parm, str) and parm == "beta_":
-        return [p for p in every if p.kind == "beta"]
-    wanted = [parm] if isinstance(parm, (str, int)) else list(parm)
-    found = []
-    for item in wanted:
-        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-            if not -len(every) <= item < len(every):
-                raise DataError(f"parm {item}: there are {len(every)} parameters, from 0")
-            found.append(every[int(item)])
-            continue
-        match = [p for p in every if item in (p.name, p.long_name)]
-        if not match:
-            names = ", ".join(p.name for p in every)
-            raise DataError(f"parm {item!r} is no parameter; there are {names}, theta_ and beta_")
-        found += match[:1]
-    return found
 
 
 @dataclass(frozen=True)
@@ -120,6 +49,7 @@ class ProfilePoint:
     all: Array
 
 
+@checked
 @dataclass(frozen=True)
 class Profile:
     """Profiles of several parameters.
@@ -135,6 +65,10 @@ class Profile:
         By name, ascending in value.
     point : callable
         From a parameter's name and a value to the point there.
+    broken : set of (str, int)
+        Parameters and directions (-1, 1) in which the deviance could not be minimized.
+    ends : callable, optional
+        The interval of a parameter at a level, where it is known on another scale.
     """
 
     every: tuple[Parameter, ...]
@@ -142,6 +76,8 @@ class Profile:
     deviance: float
     points: dict[str, tuple[ProfilePoint, ...]]
     point: Callable[[str, float], ProfilePoint]
+    broken: frozenset[tuple[str, int]] = frozenset()
+    ends: Callable[[str, float], tuple[float, float]] | None = None
 
     def table(self) -> pd.DataFrame:
         """lme4's table: ``.zeta``, every parameter, ``.par`` and ``.focal``."""
@@ -157,27 +93,88 @@ class Profile:
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """Where zeta is plus and minus the normal quantile; a bound of the parameter where the
-        profile ends before.
+        profile ends before, and NaN where it could not be computed.
+
+        Raises
+        ------
+        DataError
+            A parameter that was not profiled, or a level outside (0, 1).
         """
         from scipy.special import ndtri
 
+        if name not in self.points:
+            raise DataError(
+                f"{name!r} has no profile{near_match(name, self.points)}; there are those of "
+                f"{', '.join(self.points)}"
+            )
+        if not 0 < level < 1:
+            raise DataError(f"level must be between 0 and 1, not {level}")
+        if self.ends is not None:
+            return self.ends(name, level)
         parameter = next(p for p in self.every if p.name == name)
         cutoff = float(ndtri(0.5 + level / 2))
         low, high = parameter.bounds
         return (
-            self._end(name, -cutoff, low),
-            self._end(name, cutoff, high),
+            self._end(parameter, -1, cutoff, low),
+            self._end(parameter, 1, cutoff, high),
         )
 
-    def _end(self, name: str, target: float, bound: float) -> float:
-        points = list(self.points[name])
-        zeta = np.array([p.zeta for p in points])
-        if (target < 0 and zeta.min() > target) or (target > 0 and zeta.max() < target):
-            return bound if math.isfinite(bound) else math.nan
+    def _end(self, p: Parameter, sign: int, cutoff: float, bound: float) -> float:
+        points = list(self.points[p.name])
+        zeta = np.array([point.zeta for point in points])
+        target = sign * cutoff
+        if np.max(sign * zeta) < cutoff:
+            # a fixed effect has no bound: its profile was not taken far enough
+            return math.nan if p.kind == "beta" or (p.name, sign) in self.broken else bound
         order = np.argsort(zeta)
         i = int(np.searchsorted(zeta[order], target))
         left, right = points[order[max(i - 1, 0)]], points[order[min(i, len(points) - 1)]]
-        return _root(lambda x: self.point(name, x).zeta, left, right, target)
+        try:
+            return _root(lambda x: self.point(p.name, x).zeta, left, right, target)
+        except FAILURES:
+            return math.nan
+
+    def confint(self, level: float = 0.95, parm: Any = None) -> pd.DataFrame:
+        """Give intervals, a row for each parameter that was profiled, as R's ``confint`` of a
+        profile.
+
+        Parameters
+        ----------
+        parm : str, int or sequence, optional
+            As of :func:`lmerbridge.inference.parameters.select`.
+        """
+        if not 0 < level < 1:
+            raise DataError(f"level must be between 0 and 1, not {level}")
+        names = [p.name for p in select(self.every, parm) if p.name in self.points]
+        bounds = [self.interval(name, level) for name in names]
+        return pd.DataFrame(bounds, index=names, columns=list(percent_labels(level)), dtype=float)
+
+    def varianceProf(self, ranef: bool = True) -> Profile:
+        """The profile on the scale of variances: zeta as it is, standard deviations squared,
+        ``.sigsq01`` and ``.sigmasq`` as lme4 names them. Correlations stay what they are.
+
+        Parameters
+        ----------
+        ranef : bool
+            Whether the random effects' standard deviations too, or the residual's alone.
+        """
+        from lmerbridge.inference.profile_scales import variance_scale
+
+        return variance_scale(self, ranef)
+
+    def logProf(self, base: float = math.e, ranef: bool = True) -> Profile:
+        """The profile on the scale of logarithms of standard deviations, ``.lsig01`` and
+        ``.lsigma`` as lme4 names them. Correlations stay what they are.
+
+        Parameters
+        ----------
+        base : float
+        ranef : bool
+            As of :meth:`varianceProf`.
+        """
+        from lmerbridge.inference.profile_scales import log_scale
+
+        return log_scale(self, base, ranef)
 
 
 def _root(
@@ -207,160 +204,6 @@ def _root(
     return x
 
 
-# -- minimization of the deviance with one parameter held
-
-
-@dataclass(frozen=True)
-class _Held:
-    """How the free numbers make the L of all terms and sigma, and which are held at ``value``.
-
-    The free numbers are L's elements in theta's order, without the held ones, and log sigma.
-    """
-
-    sizes: tuple[int, ...]
-    kind: str  # "sd", "cor", "sigma" or "none"
-    start: int  # of the term's elements in theta
-
-    def unpack(self, free: Array, value: float) -> tuple[Array, float]:
-        """L (m,) and sigma."""
-        if self.kind == "none":
-            return free[:-1], math.exp(free[-1])
-        if self.kind == "sigma":
-            return free, value
-        i = self.start
-        if self.kind == "sd":  # L_11 is the standard deviation
-            return np.concatenate([free[:i], [value], free[i:-1]]), math.exp(free[-1])
-        # L_22 follows from L_21 = s rho, s free: in theta's order L_11, L_21, ..., then L_22
-        k = self._size()
-        L = np.insert(free[:-1], i + k, 0.0)
-        s = L[i + 1]
-        L[i + 1], L[i + k] = s * value, s * math.sqrt(max(0.0, 1 - value**2))
-        return L, math.exp(free[-1])
-
-    def _size(self) -> int:
-        start = 0
-        for k in self.sizes:
-            if start == self.start:
-                return k
-            start += k * (k + 1) // 2
-        raise AssertionError
-
-    def pack(self, L: Array, sigma: float) -> Array:
-        if self.kind == "sigma":
-            return L.copy()
-        i = self.start
-        end = [math.log(sigma)]
-        if self.kind == "none":
-            return np.concatenate([L, end])
-        if self.kind == "sd":
-            return np.concatenate([L[:i], L[i + 1 :], end])
-        k = self._size()
-        moved = L.copy()
-        moved[i + 1] = math.hypot(L[i + 1], L[i + k])
-        return np.concatenate([np.delete(moved, i + k), end])
-
-    def gradient(self, over_L: Array, over_log_sigma: float, value: float) -> Array:
-        if self.kind == "sigma":
-            return over_L
-        i = self.start
-        end = [over_log_sigma]
-        if self.kind == "none":
-            return np.concatenate([over_L, end])
-        if self.kind == "sd":
-            return np.concatenate([over_L[:i], over_L[i + 1 :], end])
-        k = self._size()
-        moved = over_L.copy()
-        moved[i + 1] = over_L[i + 1] * value + over_L[i + k] * math.sqrt(max(0.0, 1 - value**2))
-        return np.concatenate([np.delete(moved, i + k), end])
-
-
-class _Search:
-    """Minimizes by BFGS from where it was last, with the Hessian that it has learned."""
-
-    def __init__(self, held: _Held):
-        self.held = held
-        self.inverse: Array | None = None
-
-    def function(self, c: Any, value: float) -> Callable[[Array], tuple[float, Array]]:
-        from lmerbridge.likelihood import unprofiled
-
-        def at(free: Array) -> tuple[float, Array]:
-            if not abs(free[-1]) < 50 and self.held.kind != "sigma":
-                return math.inf, np.zeros_like(free)
-            L, sigma = self.held.unpack(free, value)
-            theta = L / sigma
-            found = unprofiled(c, theta, sigma, False)
-            if found is None or not math.isfinite(found[0]):
-                return math.inf, np.zeros_like(free)
-            over_theta, over_sigma = found[1][:-1], float(found[1][-1])
-            over_log_sigma = over_sigma * sigma - float(over_theta @ theta)
-            return found[0], self.held.gradient(over_theta / sigma, over_log_sigma, value)
-
-        return at
-
-    def learn(self, at: Callable[[Array], tuple[float, Array]], free: Array) -> None:
-        """The Hessian by differences of the gradient."""
-        m = len(free)
-        H = np.empty((m, m))
-        for i in range(m):
-            step = 1e-4 * max(1.0, abs(free[i]))
-            ahead, behind = free.copy(), free.copy()
-            ahead[i] += step
-            behind[i] -= step
-            H[i] = (at(ahead)[1] - at(behind)[1]) / (2 * step)
-        values, vectors = np.linalg.eigh(0.5 * (H + H.T))
-        values = np.maximum(np.abs(values), 1e-6 * max(np.abs(values).max(initial=0.0), 1e-12))
-        self.inverse = (vectors / values) @ vectors.T
-
-    def run(self, at: Callable[[Array], tuple[float, Array]], free: Array) -> tuple[Array, float]:
-        x = free.copy()
-        f, g = at(x)
-        if not math.isfinite(f):
-            return x, f
-        if len(x) == 0:
-            return x, f
-        if self.inverse is None:
-            self.learn(at, x)
-        assert self.inverse is not None
-        renewed = False
-        for _ in range(200):
-            step = -self.inverse @ g
-            slope = float(g @ step)
-            if slope > -2 * ENOUGH:
-                if slope > 0 and not renewed:
-                    renewed = True
-                    self.learn(at, x)
-                    continue
-                return x, f
-            length = 1.0
-            biggest = float(np.max(np.abs(step) / (0.5 + np.abs(x))))
-            if biggest > 1:
-                length = 1 / biggest
-            for _ in range(25):
-                moved = x + length * step
-                f_new, g_new = at(moved)
-                if f_new <= f + 1e-4 * length * slope + 1e-13 * abs(f):
-                    break
-                length *= 0.3
-            else:
-                if renewed:
-                    return x, f
-                renewed = True
-                self.learn(at, x)
-                continue
-            s, y = moved - x, g_new - g
-            sy = float(s @ y)
-            if sy > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-                rho = 1 / sy
-                A = np.eye(len(x)) - rho * np.outer(s, y)
-                self.inverse = A @ self.inverse @ A.T + rho * np.outer(s, s)
-            stalled = abs(f - f_new) < 1e-13 * abs(f) and length == 1.0
-            x, f, g = moved, f_new, g_new
-            if stalled and float(-g @ (-self.inverse @ g)) < 100 * ENOUGH:
-                return x, f
-        return x, f
-
-
 def _permuted(frame: ModelFrame, term: int, order: Sequence[int]) -> ModelFrame:
     blocks = list(frame.random)
     block = blocks[term]
@@ -379,6 +222,8 @@ def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
     for block in frame.random:
         size = np.sqrt(np.mean(block.columns**2, axis=0))
         size = np.where(size > 0, size, 1.0)
+        if block.structure.hom:  # of one standard deviation
+            size = np.full(len(size), float(np.sqrt(np.mean(size**2))))
         sizes.append(size)
         blocks.append(replace(block, columns=block.columns / size))
     return replace(frame, random=tuple(blocks)), sizes
@@ -387,10 +232,14 @@ def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
 class _Profiler:
     """The deviance minimized over everything but one parameter."""
 
-    def __init__(self, frame: ModelFrame, result: FitResult):
-        self.every = parameters(result)
+    def __init__(self, frame: ModelFrame, result: FitResult, covariances: bool):
+        self.every = parameters(result, covariances)
         self.frame, self.sizes = _scaled(frame)
         self.k = tuple(len(b.names) for b in frame.random)
+        self.structures = tuple(b.structure for b in frame.random)
+        self.starts = np.cumsum(
+            [0, *(s.count(k) for s, k in zip(self.structures, self.k, strict=True))]
+        ).tolist()
         self.covariances = [
             np.outer(size, size) * term.covariance
             for size, term in zip(self.sizes, result.estimates.random, strict=True)
@@ -409,9 +258,39 @@ class _Profiler:
             return float(beta[p.column])
         S = covariances[p.term]
         if p.kind == "sd":
-            return math.sqrt(max(0.0, S[p.row, p.row])) / float(self.sizes[p.term][p.row])
+            return math.sqrt(max(0.0, S[p.row, p.row])) / self._scale(p)
+        if p.kind == "cov":
+            return float(S[p.row, p.column]) / self._scale(p)
         both = math.sqrt(max(0.0, S[p.row, p.row] * S[p.column, p.column]))
         return float(np.clip(S[p.row, p.column] / both, -1, 1)) if both > 0 else math.nan
+
+    def _scale(self, p: Parameter) -> float:
+        """How many times larger the parameter is for the scaled columns."""
+        if p.kind == "sd":
+            return float(self.sizes[p.term][p.row])
+        if p.kind == "cov":
+            return float(self.sizes[p.term][p.row] * self.sizes[p.term][p.column])
+        return 1.0
+
+    def held(self, p: Parameter) -> Held:
+        """What is held, and where."""
+        if p.kind in ("beta", "sigma"):
+            kind, start = ("none" if p.kind == "beta" else p.kind), 0
+        elif self.structures[p.term].plain:
+            kind, start = p.kind, self.starts[p.term]
+        else:
+            k, last = self.k[p.term], self.starts[p.term + 1] - 1
+            kind = "coordinate"
+            start = last if p.kind == "cor" else self.starts[p.term] + min(p.row, k - 1)
+        return Held(self.k, kind, start, self.structures)
+
+    def number(self, p: Parameter, value: float) -> float:
+        """The number that is held where the parameter is."""
+        if p.kind == "cor" and not self.structures[p.term].plain:
+            structure, k = self.structures[p.term], self.k[p.term]
+            par = np.append(np.ones(structure.deviations(k)), value)
+            return float(structure.coordinates(par, k)[-1])
+        return value * self._scale(p)
 
     def _order(self, p: Parameter) -> list[int]:
         k = self.k[p.term]
@@ -419,9 +298,17 @@ class _Profiler:
         return first + [i for i in range(k) if i not in first]
 
     def _factors(self, p: Parameter, order: list[int]) -> Array:
-        """L of all terms in theta's order at the estimates, off the boundary a little."""
+        """Each term's own numbers at the estimates, off the boundary a little."""
         parts = []
         for t, S in enumerate(self.covariances):
+            structure, k = self.structures[t], self.k[t]
+            if not structure.plain:
+                par = structure.of_covariance(S)
+                many = structure.deviations(k)
+                par[:many] = np.maximum(par[:many], 0.05 * self.sigma)
+                par[many:] = np.clip(par[many:], 0.98 * structure.lower(k)[many:], 0.98)
+                parts.append(structure.coordinates(par, k))
+                continue
             if t == p.term and order:
                 S = S[np.ix_(order, order)]
             floor = (0.05 * self.sigma) ** 2
@@ -443,7 +330,8 @@ class _One:
         from lmerbridge.likelihood import cross_products
 
         self.profiler, self.p = profiler, p
-        self.order = profiler._order(p) if p.kind in ("sd", "cor") else []
+        movable = p.kind in ("sd", "cor", "cov") and profiler.structures[p.term].plain
+        self.order = profiler._order(p) if movable else []
         frame = profiler.frame
         if self.order:
             frame = _permuted(frame, p.term, self.order)
@@ -455,10 +343,8 @@ class _One:
             frame = replace(frame, X=frame.X[:, others])
         self.frame = frame
         self.products = cross_products(frame)
-        start = sum(k * (k + 1) // 2 for k in profiler.k[: max(p.term, 0)])
-        kind = p.kind if p.kind != "beta" else "none"
-        self.held = _Held(profiler.k, kind, start)
-        self.search = _Search(self.held)
+        self.held = profiler.held(p)
+        self.search = Search(self.held)
         L = profiler._factors(p, self.order)
         self.free = self.held.pack(L, profiler.sigma)
         self.known: dict[float, tuple[ProfilePoint, Array]] = {}
@@ -469,13 +355,11 @@ class _One:
         """The minimum at ``value``, from the nearest point that is known."""
         if value in self.known:
             return self.known[value][0]
-        scale = 1.0
-        if self.p.kind == "sd":
-            scale = float(self.profiler.sizes[self.p.term][self.p.row])
+        number = self.profiler.number(self.p, value)
         c = self.products
         if self.column is not None:
             c = c.with_response(self.frame, self.frame.y - value * self.column)
-        at = self.search.function(c, value * scale)
+        at = self.search.function(c, number)
         start = self.free
         if self.known:
             start = self.known[min(self.known, key=lambda x: abs(x - value))][1]
@@ -486,14 +370,15 @@ class _One:
         zeta = math.copysign(math.sqrt(excess), value - self.estimate)
         if value == self.estimate:
             zeta = 0.0
-        point = ProfilePoint(value, zeta, self._all(free, value, scale, c))
+        point = ProfilePoint(value, zeta, self._all(free, value, number, c))
         self.known[value] = (point, free)
         return point
 
-    def _all(self, free: Array, value: float, scale: float, c: Any) -> Array:
+    def _all(self, free: Array, value: float, number: float, c: Any) -> Array:
         from lmerbridge.likelihood import fixed_effects
 
-        L, sigma = self.held.unpack(free, value * scale)
+        own, sigma = self.held.unpack(free, number)
+        L = self.held.expand(own)[0]
         beta = fixed_effects(c, L / sigma, False)
         assert beta is not None
         if self.p.kind == "beta":
@@ -538,10 +423,11 @@ class _One:
         p = self.p
         guess = {"cor": 0.1, "sigma": 0.05 * self.estimate}.get(p.kind)
         if p.kind == "sd":
-            guess = max(
-                0.2 * self.estimate,
-                0.1 * self.profiler.sigma / float(self.profiler.sizes[p.term][p.row]),
-            )
+            guess = max(0.2 * self.estimate, 0.1 * self.profiler.sigma / self.profiler._scale(p))
+        if p.kind == "cov":
+            S = self.profiler.covariances[p.term]
+            spread = math.sqrt(S[p.row, p.row] * S[p.column, p.column])
+            guess = max(0.1 * spread, 0.01 * self.profiler.sigma**2) / self.profiler._scale(p)
         if guess is None:
             column = self.column
             assert column is not None
@@ -570,45 +456,72 @@ def profile(
     which: Sequence[Parameter] | None = None,
     reach: float | None = None,
     progress: Callable[[str], None] | None = None,
+    covariances: bool = False,
+    alphamax: float = ALPHA_MAX,
 ) -> Profile:
-    """Profiles of ``which`` (default: all).
+    """Profile the deviance over each of ``which`` (default: all).
+
+    A parameter whose profile cannot be computed to its end has the part that was, with a warning.
 
     Parameters
     ----------
     result : FitResult
         An ML fit.
     reach : float, optional
-        How far in zeta; default as lme4: the root of the chi-squared quantile of 0.99 with as
-        many degrees of freedom as there are parameters.
+        How far in zeta; default as lme4: the root of the chi-squared quantile of 1 - ``alphamax``
+        with as many degrees of freedom as there are parameters.
     progress : callable, optional
         Called with the name of each parameter before its profile.
-
-    Raises
-    ------
-    FitFailedError
+    covariances : bool
+        Profile covariances instead of correlations.
     """
     from scipy.special import chdtri
 
     assert not result.call.REML, "profiles are of the ML deviance"
-    profiler = _Profiler(frame, result)
+    profiler = _Profiler(frame, result, covariances)
     count = len(profiler.every)
-    cutoff = math.sqrt(float(chdtri(count, ALPHA_MAX))) if reach is None else reach
-    delta = math.sqrt(float(chdtri(count, ALPHA_MAX))) / STEPS
+    cutoff = math.sqrt(float(chdtri(count, alphamax))) if reach is None else reach
+    delta = math.sqrt(float(chdtri(count, alphamax))) / STEPS
     ones: dict[str, _One] = {}
     found: dict[str, tuple[ProfilePoint, ...]] = {}
+    broken: set[tuple[str, int]] = set()
     for p in which if which is not None else profiler.every:
         if progress is not None:
             progress(p.name)
-        one = profiler.of(p)
-        here = one.point(one.estimate)
-        down = list(one.outward(-1, cutoff, delta))
-        up = list(one.outward(1, cutoff, delta))
-        found[p.name] = (*reversed(down), here, *up)
+        try:
+            one = profiler.of(p)
+            here = one.point(one.estimate)
+        except FAILURES as error:
+            _warn(p.name, error)
+            broken |= {(p.name, -1), (p.name, 1)}
+            at = profiler.estimates[profiler.every.index(p)]
+            found[p.name] = (ProfilePoint(float(at), 0.0, profiler.estimates),)
+            continue
+        sides: dict[int, list[ProfilePoint]] = {-1: [], 1: []}
+        for sign, points in sides.items():
+            try:
+                points.extend(one.outward(sign, cutoff, delta))
+            except FAILURES as error:
+                _warn(p.name, error)
+                broken.add((p.name, sign))
+        found[p.name] = (*reversed(sides[-1]), here, *sides[1])
         ones[p.name] = one
+        zeta = np.array([point.zeta for point in found[p.name]])
+        if np.any(np.diff(zeta) <= 0):
+            warnings.warn(f"non-monotonic profile for {p.name}", FitWarning, stacklevel=2)
     return Profile(
         tuple(profiler.every),
         profiler.estimates,
         profiler.deviance,
         found,
         lambda name, x: ones[name].point(x),
+        frozenset(broken),
+    )
+
+
+def _warn(name: str, error: Exception) -> None:
+    warnings.warn(
+        f"the profile of {name} could not be computed to its end: {error}",
+        FitWarning,
+        stacklevel=3,
     )

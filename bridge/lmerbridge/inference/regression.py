@@ -11,7 +11,15 @@ import numpy as np
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import DataError
 
-__all__ = ["ByGroup", "Regression", "regress", "regress_by_group"]
+__all__ = [
+    "ByGroup",
+    "Regression",
+    "cooks_distances",
+    "regress",
+    "regress_by_group",
+    "standardized",
+    "studentized",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -30,6 +38,8 @@ class Regression:
         Response residuals; leverages.
     rss : float
         Weighted residual sum of squares.
+    effects : array (p,)
+        What each column adds to those before it: its square is a sequential sum of squares.
     log_det_X : float
         log|X'X|.
     log_weights : float
@@ -42,6 +52,7 @@ class Regression:
     residuals: Array
     hat: Array
     rss: float
+    effects: Array
     log_det_X: float
     log_weights: float
     nobs: int
@@ -67,7 +78,8 @@ def regress(frame: ModelFrame) -> Regression:
     n, p = X.shape
     Q, R = np.linalg.qr(X)
     inverse: Array = np.asarray(np.linalg.inv(R), dtype=np.float64)
-    beta: Array = np.asarray(inverse @ (Q.T @ y), dtype=np.float64)
+    effects: Array = np.asarray(Q.T @ y, dtype=np.float64)
+    beta: Array = np.asarray(inverse @ effects, dtype=np.float64)
     residual = y - X @ beta
     fitted = frame.X @ beta + (0.0 if frame.offset is None else frame.offset)
     return Regression(
@@ -78,10 +90,43 @@ def regress(frame: ModelFrame) -> Regression:
         residuals=frame.y - fitted,
         hat=np.sum(Q**2, axis=1),
         rss=float(residual @ residual),
+        effects=effects,
         log_det_X=2 * float(np.log(np.abs(np.diag(R))).sum()) if p else 0.0,
         log_weights=0.0 if root is None else 2 * float(np.log(root).sum()),
         nobs=n,
     )
+
+
+def _weighted_residuals(frame: ModelFrame, fit: Regression) -> Array:
+    root = 1.0 if frame.weights is None else np.sqrt(frame.weights)
+    return np.asarray(fit.residuals * root)
+
+
+def _spare(fit: Regression) -> Array:
+    """One less the leverages; missing where that is nothing: the row is fitted whatever it is."""
+    spare = 1 - fit.hat
+    return np.where(spare < 10 * np.finfo(float).eps, np.nan, spare)
+
+
+def standardized(frame: ModelFrame, fit: Regression) -> Array:
+    """Residuals over their standard errors."""
+    return np.asarray(_weighted_residuals(frame, fit) / (fit.sigma * np.sqrt(_spare(fit))))
+
+
+def studentized(frame: ModelFrame, fit: Regression) -> Array:
+    """Residuals over standard errors of the fit without the row (Cook & Weisberg 1982, section
+    2.2.1).
+    """
+    residuals, spare = _weighted_residuals(frame, fit), _spare(fit)
+    without = fit.rss - residuals**2 / spare
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(residuals / np.sqrt(spare * without / (fit.df_residual - 1)))
+
+
+def cooks_distances(frame: ModelFrame, fit: Regression) -> Array:
+    """Cook's (1977) distances."""
+    residuals, spare = _weighted_residuals(frame, fit), _spare(fit)
+    return np.asarray((residuals / (fit.sigma * spare)) ** 2 * fit.hat / len(fit.beta))
 
 
 @dataclass(frozen=True)

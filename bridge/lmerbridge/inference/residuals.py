@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import matched
 from lmerbridge.result import FitResult
 
 __all__ = ["RESIDUAL_TYPES", "residuals"]
@@ -14,25 +14,23 @@ __all__ = ["RESIDUAL_TYPES", "residuals"]
 RESIDUAL_TYPES = ("response", "pearson", "scaled", "deviance", "working")
 
 
-def residuals(result: FitResult, type: str = "response") -> np.ndarray[Any, np.dtype[np.float64]]:
+def residuals(
+    result: FitResult, type: str = "response", scaled: bool = False
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Residuals given the random effects, shape (n,).
 
     ``response`` (and ``working``): y - fitted. ``pearson`` (and ``deviance``): times the square
-    root of the prior weights. ``scaled``: ``pearson`` over sigma, as ``summary()`` shows them.
+    root of the prior weights. ``scaled``: ``pearson`` over sigma, as ``summary()`` shows them; with
+    ``scaled=True`` any type is divided by sigma, as R's argument of that name says.
 
     Raises
     ------
     DataError
-        Unknown type.
+        Unknown type, or the beginning of several.
     """
-    if type not in RESIDUAL_TYPES:
-        raise DataError(
-            f"unknown residuals {type!r}{near_match(type, RESIDUAL_TYPES)}; "
-            f"types: {', '.join(RESIDUAL_TYPES)}"
-        )
-    raw = result.estimates.residuals
-    if type in ("response", "working"):
-        return raw.copy()
+    kind = matched(type, RESIDUAL_TYPES, "type")
+    found = result.estimates.residuals.copy()
     weights = result.estimates.weights
-    weighted = raw * np.sqrt(weights) if weights is not None else raw.copy()
-    return weighted / result.estimates.sigma if type == "scaled" else weighted
+    if weights is not None and kind not in ("response", "working"):
+        found *= np.sqrt(weights)
+    return found / result.estimates.sigma if scaled or kind == "scaled" else found

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.design import ModelFrame, templates, theta_lower
+from lmerbridge.arguments import numbers_of
+from lmerbridge.design import ModelFrame, templates, theta_of
 from lmerbridge.design.newdata import NewRows
 from lmerbridge.errors import DataError
 
@@ -74,7 +75,8 @@ def draw(
 def as_parameters(
     frame: ModelFrame, beta: Any, theta: Any, sigma: Any
 ) -> tuple[Array, Array, float]:
-    """Parameters that a user gives, checked against the model's names and sizes.
+    """Parameters that a user gives, checked against the model's names and sizes; theta as the
+    parameters of the covariance matrices, of which the elements of Lambda come back.
 
     Raises
     ------
@@ -87,24 +89,28 @@ def as_parameters(
         if wrong:
             raise DataError(f"beta: {wrong[0]!r} does not fit; the effects are {', '.join(names)}")
         beta = [given[name] for name in names]
-    values = np.atleast_1d(np.asarray(beta, dtype=np.float64))
+    values = np.atleast_1d(numbers_of(beta, "beta"))
     if values.shape != (len(names),):
         raise DataError(
             f"beta has {values.size} values; the model has {len(names)}: {', '.join(names)}"
         )
-    covariance = np.atleast_1d(np.asarray(theta, dtype=np.float64))
+    covariance = np.atleast_1d(numbers_of(theta, "theta"))
     if covariance.shape != (frame.covariance_parameters,):
         raise DataError(
             f"theta has {covariance.size} values; the model has {frame.covariance_parameters} "
             "(standard deviations relative to sigma for single columns)"
         )
-    lower = theta_lower([len(b.names) for b in frame.random])
-    if np.any(covariance < lower):
+    structures = [(b.structure, len(b.names)) for b in frame.random]
+    lower = np.concatenate([s.lower(k) for s, k in structures])
+    upper = np.concatenate([s.upper(k) for s, k in structures])
+    if np.any((covariance < lower) & (lower == 0)):
         raise DataError("theta has a negative value on the diagonal of Lambda")
+    if np.any((covariance < lower) | (covariance > upper)):
+        raise DataError("a correlation is beyond what its covariance structure allows")
     try:
         spread = float(sigma)
     except (TypeError, ValueError) as error:
         raise DataError(f"sigma must be a number, not {sigma!r}") from error
     if not (np.isfinite(values).all() and np.isfinite(covariance).all() and spread > 0):
         raise DataError("beta and theta must be finite, and sigma positive")
-    return values, covariance, spread
+    return values, theta_of(frame, covariance), spread

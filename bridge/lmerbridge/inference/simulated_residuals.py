@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.errors import DataError
 from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.simulate import draw, generator
@@ -24,6 +25,8 @@ def quantile_residuals(
     by simulation): the share of ``nsim`` responses below each observed one, ties broken at random.
     With the default new random effects are drawn each time.
     """
+    if nsim < 1:
+        raise DataError(f"nsim must be a positive whole number, not {nsim}")
     rng = generator(seed)
     rows = as_rows(frame)
     chosen = chosen_effects(frame, re_form)

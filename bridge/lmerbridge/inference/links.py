@@ -1,0 +1,224 @@
+"""Transformations of the response that can be undone, and the scales that results are shown on.
+
+What is recognized, and how the scale is called, is what emmeans does with the left-hand side of a
+formula (``emmeans``, vignette "Transformations and link functions"): a function of the response,
+``log(y)``; of the response and a constant, ``log(y + 1)``; a multiple of a function, ``2*sqrt(y)``;
+``asin(sqrt(y))``; ``scale(y)``. What stands inside the function is what comes back: ``log(2 * y)``
+comes back as ``2 * y``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.design import ModelFrame
+from lmerbridge.formula.syntax import (
+    Binary,
+    Call,
+    Name,
+    Node,
+    Number,
+    Paren,
+    deparse,
+    format_number,
+)
+
+__all__ = ["LINKS", "Link", "bias_adjusted", "link_of"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Function: TypeAlias = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A transformation of the response that can be undone.
+
+    Attributes
+    ----------
+    name : str
+        How emmeans calls the scale of the model: ``log``, ``log(mu + 1)``, ``2*sqrt``.
+    inverse, slope : callable
+        The way back and its derivative.
+    curvature, bend : callable
+        The second and third derivative of ``inverse``.
+    still : str
+        How emmeans calls the scale of contrasts that stay on it, if not by ``name``.
+    bias : float, optional
+        The standard deviation for which :func:`bias_adjusted` has changed ``inverse``.
+    """
+
+    name: str
+    inverse: Function
+    slope: Function
+    curvature: Function = np.zeros_like
+    bend: Function = np.zeros_like
+    still: str = ""
+    bias: float | None = None
+
+
+def _power_of(base: float) -> Link:
+    rate = math.log(base)
+
+    def derivative(order: int) -> Function:
+        return lambda eta: np.exp(eta * rate) * rate**order
+
+    return Link("", derivative(0), derivative(1), derivative(2), derivative(3))
+
+
+def _within(low: float, high: float, function: Function) -> Function:
+    """A way back where the transformation has values: beyond them it stays what it is at the end.
+
+    The square of a negative number is not the way back from a square root.
+    """
+    return lambda eta: function(np.clip(eta, low, high))
+
+
+def _only_within(low: float, high: float, function: Function) -> Function:
+    """Its derivative, which is 0 beyond."""
+    return lambda eta: np.where((eta >= low) & (eta <= high), function(eta), 0.0)
+
+
+def _two(eta: Array) -> Array:
+    return np.full_like(eta, 2.0)
+
+
+def _log_derivative(order: int) -> Function:
+    signs = {1: 1.0, 2: -1.0, 3: 2.0}
+    return lambda eta: signs[order] / eta**order
+
+
+_ARCSINE = Link(
+    "asin(sqrt(mu))",
+    _within(0.0, math.pi / 2, lambda eta: np.sin(eta) ** 2),
+    _only_within(0.0, math.pi / 2, lambda eta: np.sin(2 * eta)),
+    _only_within(0.0, math.pi / 2, lambda eta: 2 * np.cos(2 * eta)),
+    _only_within(0.0, math.pi / 2, lambda eta: -4 * np.sin(2 * eta)),
+    still="asin.sqrt",
+)
+
+LINKS: dict[str, Link] = {
+    "log": replace(_power_of(math.e), name="log"),
+    "log2": replace(_power_of(2.0), name="log2"),
+    "log10": replace(_power_of(10.0), name="log10"),
+    "log1p": Link("log1p", np.expm1, np.exp, np.exp, np.exp),
+    "sqrt": Link(
+        "sqrt",
+        _within(0.0, math.inf, np.square),
+        _only_within(0.0, math.inf, lambda eta: 2.0 * eta),
+        _only_within(0.0, math.inf, _two),
+    ),
+    "exp": Link("exp", np.log, _log_derivative(1), _log_derivative(2), _log_derivative(3)),
+    "I": Link("identity", np.asarray, np.ones_like),
+}
+
+
+def _inner(node: Node) -> Node:
+    while isinstance(node, Paren):
+        node = node.inner
+    return node
+
+
+def _function(node: Node) -> tuple[str, Node] | None:
+    """The name and the argument of a function of one argument."""
+    if not isinstance(node, Call):
+        return None
+    name = node.function.rpartition("::")[2]
+    if name == "log" and len(node.arguments) == 2:
+        base = node.arguments[1].value
+        if isinstance(base, Number) and base.value in (2.0, 10.0):
+            return f"log{format_number(base.value)}", node.arguments[0].value
+        return None
+    if len(node.arguments) != 1 or node.arguments[0].name not in (None, "x"):
+        return None
+    return name, node.arguments[0].value
+
+
+def _shifted(link: Link, shift: float) -> Link:
+    return replace(
+        link,
+        name=f"{link.name}(mu + {format_number(shift, 7)})",
+        inverse=lambda eta: link.inverse(eta) - shift,
+        still=f"{link.name}(mu + {format_number(shift, 7)})",
+    )
+
+
+def _stretched(link: Link, times: float) -> Link:
+    return replace(
+        link,
+        name=f"{format_number(times, 7)}*{link.name}",
+        inverse=lambda eta: link.inverse(eta / times),
+        slope=lambda eta: link.slope(eta / times) / times,
+        curvature=lambda eta: link.curvature(eta / times) / times**2,
+        bend=lambda eta: link.bend(eta / times) / times**3,
+    )
+
+
+def _scaled(frame: ModelFrame, node: Call) -> Link | None:
+    """``scale(y)``: back to the units of y."""
+    learned = frame.memory.get(deparse(node), {})
+    centre = np.ravel(learned.get("center", 0.0))
+    spread = np.ravel(learned.get("scale", 1.0))
+    if len(centre) != 1 or len(spread) != 1:
+        return None
+    a, b = float(centre[0]), float(spread[0])
+    return Link(
+        f"scale({format_number(a, 3)}, {format_number(b, 3)})",
+        lambda eta: a + b * eta,
+        lambda eta: np.full_like(eta, b),
+    )
+
+
+def link_of(frame: ModelFrame) -> Link | None:
+    """The transformation of the response of a model, or ``None`` where it is none that can be
+    undone.
+    """
+    node = _inner(frame.formula.response)
+    if isinstance(node, Binary) and node.operator == "*":
+        times, rest = _inner(node.left), _inner(node.right)
+        found = _link_of_call(frame, rest)
+        if isinstance(times, Number) and found is not None and times.value != 0:
+            return _stretched(found, times.value)
+        return None
+    return _link_of_call(frame, node)
+
+
+def _link_of_call(frame: ModelFrame, node: Node) -> Link | None:
+    if isinstance(node, Call) and node.function.rpartition("::")[2] == "scale":
+        return _scaled(frame, node)
+    called = _function(node)
+    if called is None:
+        return None
+    name, argument = called
+    inside = _function(_inner(argument))
+    if name == "asin" and inside is not None and inside[0] == "sqrt":
+        return _ARCSINE
+    link = LINKS.get(name)
+    if link is None:
+        return None
+    argument = _inner(argument)
+    if name != "I" and isinstance(argument, Binary) and argument.operator == "+":
+        shift = _inner(argument.right)
+        if isinstance(_inner(argument.left), Name) and isinstance(shift, Number):
+            return _shifted(link, shift.value)
+    return link
+
+
+def bias_adjusted(link: Link, sigma: float) -> Link:
+    """The way back to the mean of the response rather than to the transform of a mean.
+
+    With h the way back, E[h(eta + e)] is about h(eta) + sigma^2 h''(eta) / 2 for e with standard
+    deviation ``sigma`` (a Taylor series of second order; ``emmeans``, vignette "Transformations and
+    link functions", section on bias adjustment).
+    """
+    half = sigma**2 / 2
+    return replace(
+        link,
+        inverse=lambda eta: link.inverse(eta) + half * link.curvature(eta),
+        slope=lambda eta: link.slope(eta) + half * link.bend(eta),
+        bias=sigma,
+    )

@@ -1,0 +1,136 @@
+"""Results brought to the scale of the response once and for all: R's ``regrid``.
+
+Afterwards averages and differences are of responses, not of their transforms; their covariance
+matrix is that of the delta method, and their degrees of freedom are those of the least certain row
+that enters (``emmeans``, ``?regrid``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lmerbridge.errors import DataError
+from lmerbridge.inference.degrees import FTest
+from lmerbridge.inference.linear_functions import Grid
+from lmerbridge.inference.links import LINKS, Link, bias_adjusted
+from lmerbridge.inference.reference_grid import ReferenceGrid
+
+__all__ = ["Inherited", "regridded", "regridded_reference"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Degrees of freedom of combinations of rows that have their own: the least of theirs.
+
+    Attributes
+    ----------
+    beta, vcov : array (rows,), (rows, rows)
+        The rows' estimates and their covariance matrix.
+    df : array (rows,)
+    name : str
+    """
+
+    beta: Array
+    vcov: Array
+    df: Array
+    name: str
+
+    def of_rows(self, L: Array) -> Array:
+        """Degrees of freedom (r,) of each row of ``L`` (r, rows)."""
+        used = np.abs(L) > 1e-12
+        return np.asarray(np.min(np.where(used, self.df, np.inf), axis=1))
+
+    def of_all(self, L: Array) -> FTest:
+        """The F test of all rows of ``L`` together, on the least of their degrees of freedom."""
+        estimate = L @ self.beta
+        values, vectors = np.linalg.eigh(L @ self.vcov @ L.T)
+        keep = values > 1e-10 * max(values.max(initial=0.0), 0.0)
+        F = float(np.mean((vectors[:, keep].T @ estimate) ** 2 / values[keep]))
+        return FTest(F, int(keep.sum()), float(np.min(self.of_rows(L))))
+
+
+def _inherited(
+    grid: Grid, transform: str, bias_adjust: bool, sigma: float | None
+) -> tuple[Inherited, Link | None]:
+    if transform not in ("response", "mu", "unlink", "log"):
+        raise DataError(f"transform must be 'response' or 'log', not {transform!r}")
+    estimates, _, df = grid.numbers
+    estimates = np.where(grid.estimable, estimates, 0.0)
+    values, slope = estimates, np.ones(len(estimates))
+    link = grid.link
+    if link is not None:
+        if bias_adjust:
+            if sigma is None:
+                raise DataError("bias_adjust needs sigma, a standard deviation")
+            link = bias_adjusted(link, float(sigma))
+        values, slope = link.inverse(estimates), link.slope(estimates)
+    new: Link | None = None
+    if transform == "log":
+        if np.any(values[grid.estimable] <= 0):
+            raise DataError("transform='log': some estimates of the response are not positive")
+        values = np.where(grid.estimable, values, 1.0)
+        slope, values, new = slope / values, np.log(values), LINKS["log"]
+    J = slope[:, None] * grid.L
+    name = grid.denominator.name
+    method = (
+        name if name.startswith("inherited") else f"inherited from {_named(name)} when re-gridding"
+    )
+    return Inherited(values, J @ grid.denominator.vcov @ J.T, df, method), new
+
+
+def _named(name: str) -> str:
+    return {"lme4": "asymptotic"}.get(name, name.lower())
+
+
+def regridded(
+    grid: Grid, transform: str = "response", bias_adjust: bool = False, sigma: float | None = None
+) -> Grid:
+    """Means or contrasts whose estimates are responses.
+
+    Parameters
+    ----------
+    transform : {"response", "log"}
+        ``log``: the logarithms of responses, so that contrasts become ratios.
+    bias_adjust, sigma
+        As in :func:`lmerbridge.inference.means.on_scale`.
+
+    Raises
+    ------
+    DataError
+    """
+    denominator, link = _inherited(grid, transform, bias_adjust, sigma)
+    changed = grid.link is not None and link is None
+    return replace(
+        grid,
+        L=np.eye(len(grid.L)),
+        offset=np.zeros(len(grid.L)),
+        denominator=denominator,
+        link=link,
+        response=False,
+        estimate="response" if changed and not grid.contrast else grid.estimate,
+    )
+
+
+def regridded_reference(
+    reference: ReferenceGrid,
+    transform: str = "response",
+    bias_adjust: bool = False,
+    sigma: float | None = None,
+) -> ReferenceGrid:
+    """A reference grid whose predictions are responses."""
+    denominator, link = _inherited(reference.grid(), transform, bias_adjust, sigma)
+    changed = reference.link is not None and link is None
+    rows = len(reference.L)
+    return replace(
+        reference,
+        L=np.eye(rows),
+        offset=np.zeros(rows),
+        denominator=denominator,
+        link=link,
+        estimate="response" if changed else reference.estimate,
+    )
