@@ -77,7 +77,7 @@ def coefmat_lines(
     tests: Sequence[int] = (),
     zap: Sequence[int] = (),
     has_p: bool = False,
-    na: str = "NA",
+    na: str | Sequence[str] = "NA",
     legend: bool = True,
 ) -> list[str]:
     """R's ``printCoefmat``.
@@ -85,7 +85,7 @@ def coefmat_lines(
     Parameters
     ----------
     values : array (rows, columns)
-        NaN is missing and shown as ``na``.
+        NaN is missing and shown as ``na``, one text for all rows or one for each.
     estimates, tests, zap : sequence of int
         Columns that are estimates and standard errors, formatted jointly; test statistics; and
         to be rounded as ``zapsmall`` does.
@@ -97,7 +97,8 @@ def coefmat_lines(
     for j in zap:
         known = _known(x[:, j])
         x[known, j] = zapsmall(x[known, j].tolist(), digits)
-    cells = [[na] * len(columns) for _ in names]
+    missing = [na] * len(names) if isinstance(na, str) else na
+    cells = [[text] * len(columns) for text in missing]
 
     def put(j: int, rows: Sequence[int], texts: Sequence[str]) -> None:
         for i, text in zip(rows, texts, strict=True):
@@ -162,4 +163,8 @@ def anova_lines(names: Sequence[str], columns: Sequence[str], values: Any) -> li
         for j, c in enumerate(columns[: len(columns) - has_p])
         if j not in tests and not c.endswith("Df")
     ]
-    return coefmat_lines(names, columns, values, digits=5, tests=tests, zap=zap, has_p=has_p, na="")
+    # a row that is tested, on NumDF degrees of freedom, lacks what is not a number; others have
+    # no test, which R leaves blank
+    numerator = columns.index("NumDF") if "NumDF" in columns else None
+    na = ["" if numerator is None or math.isnan(row[numerator]) else "NaN" for row in values]
+    return coefmat_lines(names, columns, values, digits=5, tests=tests, zap=zap, has_p=has_p, na=na)

@@ -6,8 +6,9 @@ from html import escape
 
 import numpy as np
 
+from lmerbridge.dialects import dialect_of
 from lmerbridge.display.rformat import coefficient_cells, format_each, format_numbers
-from lmerbridge.result import FitResult
+from lmerbridge.result import FitResult, RandomEffects
 
 __all__ = ["model_html"]
 
@@ -26,6 +27,16 @@ def _table(caption: str, columns: list[str], rows: list[list[str]], text_columns
         f'<caption style="text-align:left;font-weight:bold">{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _correlations(term: RandomEffects, i: int) -> str:
+    """Those of column i with the ones before it; of all, where they are functions of one."""
+    if term.structure in ("cs", "ar1"):
+        alone = len(term.names) == 1
+        return "" if i or alone else f"{term.correlation[1, 0]:.2f} ({term.structure})"
+    if term.structure == "diag":
+        return ""
+    return ", ".join(f"{c:.2f}" for c in term.correlation[i, :i].tolist())
 
 
 def model_html(result: FitResult) -> str:
@@ -53,7 +64,7 @@ def model_html(result: FitResult) -> str:
     rows, position = [], 0
     for term in estimates.random:
         for i, name in enumerate(term.names):
-            pairs = ", ".join(f"{c:.2f}" for c in term.correlation[i, :i].tolist())
+            pairs = _correlations(term, i)
             rows.append([term.label if i == 0 else "", name, shown[position], pairs])
             position += 1
     rows.append(["Residual", "", shown[-1], ""])
@@ -62,7 +73,7 @@ def model_html(result: FitResult) -> str:
         columns, rows = columns[:3], [row[:3] for row in rows]
     parts.append(_table("Random effects", columns, rows, 2))
     groups = "; ".join(f"{g}: {len(levels)}" for g, levels in result.data.groups.items())
-    kind = "REML criterion" if result.call.REML else "deviance"
+    kind = "REML criterion" if result.call.REML else dialect_of(result).deviance
     notes = [*result.evidence.notes, *result.evidence.messages, *result.evidence.optimizer_warnings]
     warning = "".join(f"<div>⚠ {escape(n)}</div>" for n in notes)
     engine = f"{result.provenance.engine} {result.provenance.engine_version}"

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.dialects import without_r
 from lmerbridge.display.coefmat import coefmat_lines, format_p
+from lmerbridge.display.intervals import matrix_text
 from lmerbridge.display.rformat import format_numbers, print_matrix, print_named, zapsmall
 from lmerbridge.inference.regression import ByGroup, Regression
 
-__all__ = ["lm_list_text", "lm_summary_text", "lm_text"]
+__all__ = ["lm_list_summary_text", "lm_list_text", "lm_summary_text", "lm_text"]
 
 
 def _call(frame: ModelFrame) -> list[str]:
@@ -25,16 +27,26 @@ def _call(frame: ModelFrame) -> list[str]:
     return ["", "Call:", f"lm(formula = {frame.formula}, data = {frame.data_name}{more})", ""]
 
 
-def lm_text(frame: ModelFrame, fit: Regression) -> str:
+def lm_text(frame: ModelFrame, fit: Regression, coefficients: pd.Series[float]) -> str:
     """What R prints for a regression."""
-    cells = format_numbers(fit.beta.tolist(), 4)
-    width = max([len(t) for t in (*fit.names, *cells)], default=0)
+    texts = iter(format_numbers(fit.beta.tolist(), 4))
+    cells = ["NA" if np.isnan(v) else next(texts) for v in coefficients]
+    names = [str(name) for name in coefficients.index]
+    width = max([len(t) for t in (*names, *cells)], default=0)
     per_line = max(1, 80 // (width + 2))
     lines = [*_call(frame), "Coefficients:"]
     for start in range(0, len(cells), per_line):
-        for row in (fit.names, cells):
+        for row in (names, cells):
             lines.append("".join(t.rjust(width) + "  " for t in row[start : start + per_line]))
     return "\n".join([*lines, ""])
+
+
+def _row_names(frame: ModelFrame) -> list[str]:
+    """R's names of the rows used: labels of the data, or numbers that count from 1."""
+    index = frame.index
+    if index is None or pd.api.types.is_integer_dtype(index.dtype):
+        return [str(row + 1) for row in frame.kept]
+    return [str(label) for label in index]
 
 
 def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> str:
@@ -45,19 +57,19 @@ def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> 
     residuals = fit.residuals if weights is None else fit.residuals * np.sqrt(weights)
     kind = "Residuals:" if weights is None else "Weighted Residuals:"
     lines = [*_call(frame), kind]
-    df = fit.df_residual
+    df, lost = fit.df_residual, len(frame.x_dropped)
     if df > 5:
         quantiles = np.quantile(residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()
         names = ["Min", "1Q", "Median", "3Q", "Max"]
         lines += print_named(names, format_numbers(zapsmall(quantiles, 5), 4))
     else:
-        names = [str(i + 1) for i in range(len(residuals))]
+        names = _row_names(frame)
         lines += print_named(names, format_numbers(residuals.tolist(), 4))
     lines += [
         "",
-        "Coefficients:",
+        "Coefficients:" + (f" ({lost} not defined because of singularities)" if lost else ""),
         *coefmat_lines(
-            fit.names,
+            [str(name) for name in tests.index],
             list(tests.columns),
             tests.to_numpy(),
             digits=4,
@@ -76,13 +88,16 @@ def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> 
     intercept = "(Intercept)" in fit.names
     if p > intercept:
         w = np.ones(fit.nobs) if weights is None else weights
-        centre = float(np.average(fit.fitted, weights=w)) if intercept else 0.0
-        explained = float(np.sum(w * (fit.fitted - centre) ** 2))
+        fitted = fit.fitted
+        if frame.offset is not None and without_r().regression_offset_apart:
+            fitted = fitted - frame.offset
+        centre = float(np.average(fitted, weights=w)) if intercept else 0.0
+        explained = float(np.sum(w * (fitted - centre) ** 2))
         r2 = explained / (explained + fit.rss)
         adjusted = 1 - (1 - r2) * (fit.nobs - intercept) / df
         F = explained / (p - intercept) / (fit.rss / df)
         P = float(special.fdtrc(p - intercept, df, F))
-        shown = [format_numbers([v], 4)[0] for v in (r2, adjusted, F)]
+        shown = [f"{v:.4g}".rjust(5) for v in (r2, adjusted, F)]  # as R's formatC
         lines += [
             f"Multiple R-squared:  {shown[0]},\tAdjusted R-squared:  {shown[1]} ",
             f"F-statistic: {shown[2]} on {p - intercept} and {df} DF,  p-value: "
@@ -102,7 +117,9 @@ def lm_list_text(frame: ModelFrame, group: str, fit: ByGroup) -> str:
     sigma = format_numbers([fit.sigma], 7)[0]
     return "\n".join(
         [
-            f"Call: lmList(formula = {frame.formula} | {group}, data = {frame.data_name}) ",
+            f"Call: lmList(formula = {frame.formula} | {group}, data = {frame.data_name}"
+            + (f", weights = {frame.weights_name}" if frame.weights_name else "")
+            + ") ",
             "Coefficients:",
             *print_matrix(fit.levels, fit.names, [list(row) for row in zip(*cells, strict=True)]),
             "",
@@ -110,3 +127,21 @@ def lm_list_text(frame: ModelFrame, group: str, fit: ByGroup) -> str:
             f"Residual standard error: {sigma}",
         ]
     )
+
+
+def lm_list_summary_text(
+    frame: ModelFrame, group: str, fit: ByGroup, tests: dict[str, pd.DataFrame]
+) -> str:
+    """What R prints for ``summary`` of an ``lmList``: a table by coefficient."""
+    lines = [
+        "Call:",
+        f"  Model: {frame.formula} | {group} ",
+        f"   Data: {frame.data_name} ",
+        "",
+        "Coefficients:",
+    ]
+    for name, table in tests.items():
+        lines += [f"   {name} ", matrix_text(table)]
+    sigma = format_numbers([fit.sigma], 7)[0]
+    lines += ["", f"Residual standard error: {sigma} on {fit.df_residual} degrees of freedom", ""]
+    return "\n".join(lines)

@@ -66,6 +66,7 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
     numbers = [float(v) + 0.0 for v in values]  # no -0
     shapes = [_shape(v, digits) for v in numbers if math.isfinite(v)]
     special = [len(_special(v)) for v in numbers if not math.isfinite(v)]
+    least = 0
     if not shapes:
         texts = [_special(v) for v in numbers]
     else:
@@ -78,13 +79,15 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
         scientific_width = negative + mantissa + (mantissa > 1) + 2 + exponent
         if fixed_width <= scientific_width:
             decimals = max(right, nsmall)
+            # 99.996 beside others: counted as 100.0, so that R leaves room for that
+            least = left + (decimals + 1 if decimals else 0)
             texts = [f"{v:.{decimals}f}" if math.isfinite(v) else _special(v) for v in numbers]
         else:
             texts = [
                 _scientific(v, mantissa - 1, exponent) if math.isfinite(v) else _special(v)
                 for v in numbers
             ]
-    width = max([len(t) for t in texts] + special, default=0)
+    width = max([len(t) for t in texts] + special + [least], default=0)
     return [t.rjust(width) for t in texts]
 
 
@@ -147,6 +150,22 @@ def print_matrix(
         lines += [line(name, row) for name, row in zip(rows, cells, strict=True)]
         start = end
     return lines
+
+
+def print_vector(cells: Sequence[str], width: int = LINE_WIDTH) -> list[str]:
+    """A vector without names as R prints it: the index of its first value before each line."""
+    size = max((len(c) for c in cells), default=0)
+    stub = len(str(len(cells))) + 2
+    per_line = max(1, (width - stub) // (size + 1))
+    return [
+        " ".join(
+            [
+                f"[{start + 1}]".rjust(stub),
+                *(c.rjust(size) for c in cells[start : start + per_line]),
+            ]
+        )
+        for start in range(0, len(cells), per_line)
+    ]
 
 
 def wrap(text: str, indent: int = 0, width: int = LINE_WIDTH) -> list[str]:

@@ -1,4 +1,4 @@
-"""A fitted model as text, in the form of lme4 1.1's ``print`` and ``summary``."""
+"""A fitted model as text, in the form of lme4's ``print`` and ``summary``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.dialects import dialect_of
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import (
     LINE_WIDTH,
@@ -23,13 +24,15 @@ from lmerbridge.display.rformat import (
     zapsmall,
 )
 from lmerbridge.inference import residuals
-from lmerbridge.result import FitResult
+from lmerbridge.result import FitResult, RandomEffects
+from lmerbridge.result.tables import structure_of
 from lmerbridge.rmath import round_r
 
 __all__ = ["Summary", "Tests", "model_text", "summary_text", "variance_text"]
 
 MOST_CORRELATED = 12  # lme4 shows no correlations of more fixed effects than this
 _DIGITS = 4
+_SCALES = "Some predictor variables are on very different scales"
 
 
 def _title(result: FitResult) -> str:
@@ -38,9 +41,11 @@ def _title(result: FitResult) -> str:
     return "Linear mixed model fit by maximum likelihood  ['lmerMod']"
 
 
-def _call_lines(result: FitResult, control: bool) -> list[str]:
+def _call_lines(
+    result: FitResult, control: bool, formula: Sequence[str] | None = None
+) -> list[str]:
     call = result.call
-    lines = cat_fill(["Formula:", *call.formula_lines])
+    lines = cat_fill(["Formula:", *(formula or call.formula_lines)])
     if call.data_name is not None:
         lines.append(f"   Data: {call.data_name}")
     if call.weights is not None:
@@ -57,7 +62,7 @@ def _call_lines(result: FitResult, control: bool) -> list[str]:
 def _criterion_names(result: FitResult) -> tuple[list[str], list[float]]:
     criterion = result.criterion
     return (
-        ["AIC", "BIC", "logLik", "deviance", "df.resid"],
+        ["AIC", "BIC", "logLik", dialect_of(result).deviance, "df.resid"],
         [
             criterion.AIC,
             criterion.BIC,
@@ -74,14 +79,17 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
     deviations = [d for term in estimates.random for d in term.deviations.tolist()]
     deviations.append(estimates.sigma)
     shown = {
-        "Variance": format_numbers([d * d for d in deviations], digits),
-        "Std.Dev.": format_numbers(deviations, digits),
+        "Variance": [_or_na(t) for t in format_numbers([d * d for d in deviations], digits)],
+        "Std.Dev.": [_or_na(t) for t in format_numbers(deviations, digits)],
     }
-    widest = max((len(term.names) for term in estimates.random), default=1)
-    correlated = widest > 1
+    # how many columns the correlations of a term take
+    padded = dialect_of(result).correlations_padded
+    across = [_correlation_columns(term, padded) for term in estimates.random]
+    widest = max(across, default=0)
+    correlated = widest > 0
     columns = ["Groups", "Name", *comp]
     if correlated:
-        columns += ["Corr"] + [""] * (widest - 2)
+        columns += ["Corr"] + [""] * (widest - 1)
     places = max(2, digits - 2)
     # each correlation matrix is formatted as a whole, its diagonal of ones included
     texts = [
@@ -93,20 +101,54 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
     rows: list[list[str]] = []
     row = 0
     for t, term in enumerate(estimates.random):
+        structure = structure_of(term)
+        one = structure.kind in ("cs", "ar1")
         for i, name in enumerate(term.names):
             cells = [term.label if i == 0 else "", name, *(shown[c][row] for c in comp)]
-            if correlated:
-                cells += [str(texts[t][i, j]) if j < i else "" for j in range(widest - 1)]
-            rows.append(cells)
             row += 1
+            if one and structure.hom and i > 0:
+                continue  # lme4 shows one standard deviation where there is one
+            if one:
+                cells += [_one_correlation(term, places) if i == 0 else "", *[""] * (widest - 1)]
+            elif correlated:
+                cells += [
+                    str(texts[t][i, j]) if j < min(i, across[t]) else "" for j in range(widest)
+                ]
+            rows.append(cells)
     last = ["Residual", "", *(shown[c][row] for c in comp)]
     rows.append(last + [""] * (len(columns) - len(last)))
     return print_matrix([""] * len(rows), columns, rows, right=False)
 
 
-def _size_line(result: FitResult) -> str:
+def _correlation_columns(term: RandomEffects, padded: bool) -> int:
+    """How many columns a term's correlations take: none of a diagonal matrix, one where they are
+    functions of one. A matrix's last row has one correlation less than there are rows.
+    """
+    if term.structure == "diag":
+        return 0
+    if term.structure in ("cs", "ar1"):
+        return 1
+    size = len(term.names)
+    return size if padded and size > 1 else size - 1
+
+
+def _one_correlation(term: RandomEffects, places: int) -> str:
+    """The correlation of which all others are functions, with what these are: ``0.54 (cs)``."""
+    found = float(term.correlation[1, 0]) if len(term.names) > 1 else 1.0
+    shown = format_numbers([float(round_r(found, places))], 7, nsmall=places)[0]
+    if len(term.names) > 1 and np.sum(term.deviations > 0) < 2:
+        shown = _or_na(shown)  # there is none; NaN where lme4 cannot compute the one that it shows
+    return f"{shown.strip()} ({term.structure})"
+
+
+def _or_na(text: str) -> str:
+    """The number, in its width; what a covariance structure does not define, lme4 has as ``NA``."""
+    return text.replace("NaN", " NA")
+
+
+def _size_lines(result: FitResult) -> list[str]:
     groups = "; ".join(f"{name}, {len(levels)}" for name, levels in result.data.groups.items())
-    return f"Number of obs: {result.data.nobs}, groups:  {groups}"
+    return cat_fill([f"Number of obs: {result.data.nobs}, groups: ", groups])
 
 
 def _convergence_head(result: FitResult) -> str | None:
@@ -119,18 +161,21 @@ def _convergence_head(result: FitResult) -> str | None:
 
 def _note_lines(result: FitResult) -> list[str]:
     # lme4 keeps what it said of X; a contrast for an absent variable is only warned of
-    notes = [
-        n
-        for n in result.evidence.notes
-        if n.startswith(("fixed-effect model matrix", "Some predictor"))
-    ]
+    notes = []
+    for note in result.evidence.notes:
+        if note.startswith(_SCALES) and result.provenance.package == "lme4":
+            # an advice for lme4 alone: the other engines scale predictors themselves
+            advice = dialect_of(result).scale_advice
+            notes += [f"{note}. ", advice] if advice else [note]
+        elif note.startswith((_SCALES, "fixed-effect model matrix")):
+            notes.append(note)
     return ["fit warnings:", *notes] if notes else []
 
 
 def engine_line(result: FitResult) -> str | None:
     """One line on the engine, if it was not lme4."""
     provenance = result.provenance
-    if provenance.engine == "lme4":
+    if provenance.package == "lme4":
         return None
     text = f"Engine: {provenance.engine} {provenance.engine_version}"
     if provenance.skipped:
@@ -163,7 +208,7 @@ def model_text(result: FitResult) -> str:
         shown = format_numbers(round_r(values[:4], 4).tolist(), 7)
         lines += print_named(names, [*shown, str(int(values[4]))])
     lines += ["Random effects:", *variance_lines(result, _DIGITS, ["Std.Dev."])]
-    lines.append(_size_line(result))
+    lines += _size_lines(result)
     estimates = result.estimates
     if len(estimates.names):
         lines.append("Fixed Effects:")
@@ -214,6 +259,7 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
             estimates=(0, 1, 2),
             tests=(3,),
             has_p=True,
+            na="NaN",
         )
     errors = np.sqrt(np.diag(estimates.vcov))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -224,12 +270,17 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
 
 @dataclass(frozen=True)
 class Tests:
-    """t tests of the fixed effects: the method's name, and its table with lmerTest's columns."""
+    """t tests of the fixed effects: the method's name, and its table with lmerTest's columns.
+
+    ``formula`` are the lines of the formula as it was written: lmerTest shows that, where lme4
+    writes ``||`` and ``.`` out.
+    """
 
     __test__ = False  # no test of pytest's
 
     method: str
     table: pd.DataFrame
+    formula: tuple[str, ...] = ()
 
 
 def summary_text(
@@ -244,7 +295,7 @@ def summary_text(
     """
     estimates = result.estimates
     title = [_title(result)] if tests is None else _tested_title(result, tests.method)
-    lines = [*title, *_call_lines(result, control=True), ""]
+    lines = [*title, *_call_lines(result, True, tests.formula if tests else None), ""]
     if result.call.REML:
         value = format_each([float(round_r(result.criterion.value, 1))])[0]
         lines += [f"REML criterion at convergence: {value}", ""]
@@ -260,7 +311,7 @@ def summary_text(
         format_numbers(zapsmall(quantiles, digits + 1), digits),
     )
     lines += ["", "Random effects:", *variance_lines(result, digits, ["Variance", "Std.Dev."])]
-    lines.append(_size_line(result))
+    lines += _size_lines(result)
     p = len(estimates.names)
     if p:
         lines += ["", "Fixed effects:", *_coefficient_lines(result, tests, digits)]

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from lmerbridge.arguments import checked
 from lmerbridge.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["AxesArray", "axes_of", "crowded", "grid_of_axes", "smooth"]
+__all__ = ["AxesArray", "axes_of", "crowded", "drawing", "grid_of_axes", "smooth"]
 
 AxesArray: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
+Drawn = TypeVar("Drawn", bound=Callable[..., Any])
+
+
+def drawing(function: Drawn) -> Drawn:
+    """Let a plot refuse what is no fitted model, and arguments of other kinds than it names."""
+    inner = checked(function)
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        if "m" in signature.parameters and not args and "m" not in kwargs:
+            return inner(*args, **kwargs)  # which says that it is missing
+        m = args[0] if args else kwargs.get("m")
+        if "m" in signature.parameters:
+            profiled = hasattr(m, "points") and hasattr(m, "every")
+            if not profiled and not (hasattr(m, "result") and hasattr(m, "frame")):
+                raise DataError(f"m must be a fitted mixed model, not {type(m).__name__}")
+        return inner(*args, **kwargs)
+
+    return draw  # type: ignore[return-value]
 
 
 def axes_of(ax: Axes | None, **figure: Any) -> Axes:
@@ -25,6 +49,8 @@ def axes_of(ax: Axes | None, **figure: Any) -> Axes:
         matplotlib is not installed.
     """
     if ax is not None:
+        if not hasattr(ax, "errorbar"):
+            raise DataError(f"ax must be axes of matplotlib, not {type(ax).__name__}")
         return ax
     made: Axes = grid_of_axes(1, 1, **figure)[0]
     return made

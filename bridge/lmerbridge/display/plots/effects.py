@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.design.columns import Factor, Logical, Numeric, as_factor, take
-from lmerbridge.display.plots.canvas import axes_of, crowded
+from lmerbridge.display.plots.canvas import axes_of, crowded, drawing
 from lmerbridge.errors import DataError, near_match
+from lmerbridge.inference.axes import level_text
 from lmerbridge.inference.degrees import of_fit
 from lmerbridge.inference.means import marginal_means
+from lmerbridge.inference.reference_grid import reference_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +21,10 @@ __all__ = ["effects"]
 
 POINTS = 60
 COLOURS = 10
+CELLS = 1_000_000  # of the reference grid, which has a cell for each point
 
 
+@drawing
 def effects(
     m: Any,
     x: str,
@@ -50,7 +54,10 @@ def effects(
         values = column.floats
         at[x] = np.linspace(values.min(), values.max(), POINTS)
     denominator = of_fit(frame, m.result, ddf)
-    table = marginal_means(frame, denominator, names, (), at, level=level).table()
+    reference = reference_grid(frame, denominator, at, rg_limit=CELLS)
+    table = marginal_means(reference, names, level=level).table()
+    for name in names if categorical else names[1:]:
+        table[name] = [level_text(v) for v in table[name].tolist()]
     low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
     ax = axes_of(ax, figsize=(6.5, 4.2))
     groups: list[Any] = [None] if by is None else list(dict.fromkeys(table[by]))

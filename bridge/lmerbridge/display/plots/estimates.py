@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import AxesArray, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
 from lmerbridge.errors import DataError
 
 __all__ = ["estimates"]
@@ -15,6 +15,7 @@ __all__ = ["estimates"]
 MOST = 24
 
 
+@drawing
 def estimates(
     models: Mapping[str, Any] | Sequence[Any], level: float = 0.95, intercept: bool = True
 ) -> AxesArray:
@@ -32,10 +33,13 @@ def estimates(
     named = (
         dict(models)
         if isinstance(models, Mapping)
-        else {f"{i + 1}: {m.formula}": m for i, m in enumerate(models)}
+        else {f"{i + 1}: {getattr(m, 'formula', m)}": m for i, m in enumerate(models)}
     )
     if not named:
         raise DataError("estimates() needs a model")
+    for name, m in named.items():
+        if not (hasattr(m, "fixef") and hasattr(m, "vcov")):
+            raise DataError(f"models: {name!r} is {type(m).__name__}, no fitted model")
     half = float(ndtri(0.5 + level / 2))
     numbers = {
         name: (m.fixef(), np.sqrt(np.diag(m.vcov().to_numpy()))) for name, m in named.items()
@@ -43,6 +47,8 @@ def estimates(
     terms = list(dict.fromkeys(t for beta, _ in numbers.values() for t in beta.index))
     if not intercept:
         terms = [t for t in terms if t != "(Intercept)"]
+    if not terms:
+        raise DataError("the models have no fixed effects to draw")
     left_out = len(terms) - MOST
     terms = terms[:MOST]
     columns = min(3, len(terms))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import listed_names
 from lmerbridge.design.columns import Numeric
-from lmerbridge.display.plots.canvas import AxesArray, axes_of, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, axes_of, drawing, grid_of_axes
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.inference.pooling import pooled_group, pooling_table
 from lmerbridge.inference.regression import regress
@@ -71,6 +72,7 @@ def _lines(m: Any, group: str) -> dict[str, Any]:
     }
 
 
+@drawing
 def pooling(m: Any, group: str | None = None, x: str | None = None) -> AxesArray:
     """The data of each group with the three ways of pooling, a panel per group (24 at most,
     spread over the range of the groups' first random effect).
@@ -142,6 +144,7 @@ def _short(name: str, most: int = 18) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+@drawing
 def shrinkage(
     m: Any,
     group: str | None = None,
@@ -161,7 +164,9 @@ def shrinkage(
     name = pooled_group(m.frame, group)
     block_names = [n for b in m.frame.random if b.group == name for n in b.names]
     common = [n for n in block_names if n in m.frame.x_names]
-    chosen = list(terms) if terms is not None else common[:2]
+    chosen = listed_names(terms, "terms") or common[:2]
+    if len(chosen) > 2:
+        raise DataError(f"terms must be one or two effects, not {len(chosen)}")
     for term in chosen:
         if term not in m.frame.x_names:
             raise DataError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import AxesArray, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
 from lmerbridge.errors import DataError
 from lmerbridge.inference.profile import Profile
 
@@ -31,12 +31,20 @@ def _curve(profile: Profile, name: str) -> tuple[Any, Any]:
 
 
 def _smooth(x: Any, y: Any) -> Any:
+    """A curve through the points that are known, missing beyond them: where a standard deviation
+    is 0 its correlations are not.
+    """
     from scipy.interpolate import PchipInterpolator
 
-    keep = np.concatenate([[True], np.diff(x) > 0])
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    keep = np.concatenate([[True], np.diff(x) > 0]) if len(x) else np.empty(0, dtype=bool)
+    if keep.sum() < 2:
+        return lambda at: np.full(np.shape(at), np.nan)
     return PchipInterpolator(x[keep], y[keep], extrapolate=False)
 
 
+@drawing
 def profile_zeta(m: Any, levels: Sequence[float] = LEVELS) -> AxesArray:
     """Zeta against each parameter, with the intervals of ``levels``; a straight line is a normal
     likelihood.
@@ -131,6 +139,7 @@ def _draw_plane(ax: Axes, plane: _Plane, levels: Sequence[float]) -> None:
     ax.plot(plane.trace[plane.two][1], plane.x[plane.two][0], color="C2", linewidth=0.8)
 
 
+@drawing
 def profile_pairs(m: Any, levels: Sequence[float] = LEVELS) -> AxesArray:
     """Pairs of parameters: contours of the deviance (of joint regions of ``levels``) and the
     profile traces; on the diagonal each parameter's zeta. Only the lower half is used.

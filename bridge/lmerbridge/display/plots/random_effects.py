@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import AxesArray, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
 from lmerbridge.display.plots.residuals import qq_line
 from lmerbridge.errors import DataError, near_match
 
@@ -36,6 +36,7 @@ def _terms(m: Any, group: str | None) -> tuple[str, list[tuple[str, Any, Any]]]:
     return chosen, found
 
 
+@drawing
 def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesArray:
     """Conditional modes with their intervals, sorted by the first column's; an axes per column.
 
@@ -83,6 +84,7 @@ def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesAr
     return axes
 
 
+@drawing
 def qq_random(m: Any, group: str | None = None) -> AxesArray:
     """Conditional modes against normal quantiles; an axes per column."""
     chosen, terms = _terms(m, group)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import axes_of, crowded, smooth
+from lmerbridge.display.plots.canvas import axes_of, crowded, drawing, smooth
 from lmerbridge.inference.residuals import residuals
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["qq_line", "qq_residuals", "residuals_fitted", "scale_location"]
 
 
+@drawing
 def residuals_fitted(m: Any, type: str = "pearson", ax: Axes | None = None) -> Axes:
     """Residuals against fitted values, with a smooth; lme4's ``plot(m)``."""
     x, y = m.result.estimates.fitted, residuals(m.result, type)
@@ -28,6 +29,7 @@ def residuals_fitted(m: Any, type: str = "pearson", ax: Axes | None = None) -> A
     return ax
 
 
+@drawing
 def scale_location(m: Any, ax: Axes | None = None) -> Axes:
     """Square roots of the absolute scaled residuals against fitted values."""
     x = m.result.estimates.fitted
@@ -58,6 +60,7 @@ def qq_line(ax: Axes, values: Any, color: str = "C0") -> None:
     ax.set_xlabel("normal quantile")
 
 
+@drawing
 def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
     """Scaled residuals against normal quantiles."""
     ax = axes_of(ax, figsize=(4.5, 4.5))

@@ -1,0 +1,264 @@
+"""What versions of R and its packages write and read differently.
+
+A result is printed as the lme4 that fitted it prints; a fit without R as the newest does, unless
+:func:`options` or the environment variable ``LMERBRIDGE_DIALECT`` chooses another.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from lmerbridge.errors import DataError, near_match
+from lmerbridge.version_numbers import version_number
+
+if TYPE_CHECKING:
+    from lmerbridge.result import FitResult
+
+__all__ = ["NEWEST", "Dialect", "Options", "dialect_of", "options", "without_r"]
+
+VARIABLE = "LMERBRIDGE_DIALECT"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How R writes what its versions write differently; the defaults are the newest forms.
+
+    Attributes
+    ----------
+    deviance : str
+        The heading of minus twice the log-likelihood.
+    correlations_padded : bool
+        Whether the table of variance components has an empty column behind its correlations.
+    deviations_first : bool
+        Whether profiles and intervals have a term's standard deviations before its correlations,
+        or both in the order of theta.
+    scale_advice : str
+        What lme4 adds below its note on predictors of very different scales.
+    unknown_p : str
+        What emmeans prints for a p-value that is not a number.
+    least_p : str
+        What emmeans prints for a small p-value, one ``least_p_below`` this.
+    SE_digits : int, optional
+        How many significant digits emmeans prints of standard errors; ``None``: as of estimates.
+    SAT_formula : bool
+        Whether pbkrtest's ``SATmodcomp`` shows the smaller model as a formula, not as a matrix.
+    ranova_as_written : bool
+        Whether lmerTest's ``ranova`` shows the fixed part as it was written, or its terms in order.
+    C_keeps_levels : bool
+        Whether columns of ``C(f, contr.SAS)`` and ``C(f, base = 2)`` are named by levels, or
+        numbered.
+    joint_chisq : bool
+        Whether emmeans' joint tests have a column of chi-squared where ``df2`` is infinite.
+    families_of_estimable : bool
+        Whether emmeans adjusts p-values and limits for the rows of a family that can be estimated,
+        or for all.
+    regression_offset_apart : bool
+        Whether R-squared and F of an ordinary regression leave out what its offset explains.
+    knots_moved_inside : bool
+        Whether inner knots of ``bs()`` and ``ns()`` that are a boundary knot are moved inside.
+    bare_exponents : bool
+        Whether ``1e`` in a file of data is a number.
+    """
+
+    deviance: str = "-2*log(L)"
+    correlations_padded: bool = True
+    deviations_first: bool = True
+    scale_advice: str = (
+        "You may also use (g)lmerControl(autoscale = TRUE) to improve numerical stability."
+    )
+    unknown_p: str = "NA"
+    least_p: str = "<0.0001"
+    least_p_below: float = 1e-4
+    SE_digits: int | None = 3
+    SAT_formula: bool = True
+    ranova_as_written: bool = True
+    C_keeps_levels: bool = True
+    joint_chisq: bool = True
+    families_of_estimable: bool = True
+    regression_offset_apart: bool = True
+    knots_moved_inside: bool = True
+    bare_exponents: bool = False
+
+
+NEWEST = Dialect()
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form that a package's version replaced.
+
+    Attributes
+    ----------
+    package, since : str
+        The version that brought the newest form.
+    lme4 : str
+        The lme4 of that time, which tells where the package's own version is not known.
+    attribute : str
+        Of :class:`Dialect`; ``before`` is its value in earlier versions.
+    """
+
+    package: str
+    since: str
+    lme4: str
+    attribute: str
+    before: Any
+
+
+FORMS = (
+    Form("lme4", "1.1-37", "1.1-37", "deviance", "deviance"),
+    Form("lme4", "1.1-38", "1.1-38", "scale_advice", ""),
+    Form("lme4", "2.0-0", "2.0-0", "correlations_padded", False),
+    Form("lme4", "2.0-0", "2.0-0", "deviations_first", False),
+    Form("emmeans", "1.8.5", "1.1-32", "joint_chisq", False),
+    Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
+    Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
+    Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),
+    Form("emmeans", "2.0.1", "2.0-0", "least_p", "<.0001"),
+    Form("emmeans", "2.0.1", "2.0-0", "least_p_below", 5e-5),
+    Form("pbkrtest", "0.5.4", "1.1-37", "SAT_formula", False),
+    Form("lmerTest", "3.2-0", "2.0-0", "ranova_as_written", False),
+    Form("R", "4.3.0", "1.1-33", "C_keeps_levels", False),
+    Form("R", "4.3.0", "1.1-33", "knots_moved_inside", False),
+    Form("R", "4.3.0", "1.1-33", "regression_offset_apart", False),
+    Form("R", "4.4.1", "1.1-35.4", "bare_exponents", True),
+)
+PACKAGES = tuple(dict.fromkeys(form.package for form in FORMS))
+
+
+def _of_versions(versions: Mapping[str, str]) -> Dialect:
+    """The dialect of these versions of R's packages; ``lme4`` must be among them."""
+    changes: dict[str, Any] = {}
+    for form in FORMS:
+        own = versions.get(form.package)
+        if own is None:
+            earlier = version_number(versions["lme4"]) < version_number(form.lme4)
+        else:
+            earlier = version_number(own) < version_number(form.since)
+        if earlier:
+            changes[form.attribute] = form.before
+    return replace(NEWEST, **changes)
+
+
+def _read(text: Any, where: str) -> Dialect:
+    """``"newest"``, ``"1.1-31"``, ``"lme4 1.1-31"`` or ``"lme4 1.1-31, emmeans 1.8.4"``.
+
+    Raises
+    ------
+    DataError
+        Not of this form; ``where`` begins the message.
+    """
+    known = ", ".join(PACKAGES)
+    if not isinstance(text, str):
+        raise DataError(f'{where} is a text such as "1.1-31" (a version of lme4), not {text!r}')
+    if text.strip() in ("", "newest"):
+        return NEWEST
+    versions: dict[str, str] = {}
+    for part in text.split(","):
+        *package, version = part.split() or [""]
+        name = package[0] if package else "lme4"
+        if len(package) > 1 or not re.fullmatch(r"\d+([.-]\d+)+", version):
+            raise DataError(
+                f'{where} is {text!r}: it must be "newest", a version of lme4 such as "1.1-31", '
+                f'or versions of packages, "lme4 1.1-31, emmeans 1.8.4" ({known})'
+            )
+        if name not in PACKAGES:
+            raise DataError(
+                f"{where} names {name!r}{near_match(name, PACKAGES)}; dialects are those of {known}"
+            )
+        versions[name] = version
+    if "lme4" not in versions:
+        raise DataError(f"{where} is {text!r}: it must name a version of lme4 too")
+    return _of_versions(versions)
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    Attributes
+    ----------
+    dialect : str, optional
+        Whose text everything is printed in: ``"newest"``, a version of lme4 such as ``"1.1-31"``,
+        or versions, ``"lme4 1.1-31, emmeans 1.8.4, pbkrtest 0.5.2"``. ``None``: what the
+        environment variable ``LMERBRIDGE_DIALECT`` names; else that of the lme4 that fitted, and of
+        fits without R the newest.
+    """
+
+    dialect: str | None = None
+
+
+_current = Options()
+
+
+def options(**changes: Any) -> Options:
+    """Change how everything is printed in this Python session, as R's ``options`` does.
+
+    Parameters
+    ----------
+    **changes
+        Attributes of :class:`Options`; ``None`` restores a default. Without any nothing changes.
+
+    Returns
+    -------
+    Options
+        The options as they were before: ``options(**vars(before))`` restores them.
+
+    Raises
+    ------
+    DataError
+        An unknown option, or a dialect that is none.
+    """
+    global _current  # a default of the session, as in R
+    before = _current
+    known = [field.name for field in fields(Options)]
+    for name, value in changes.items():
+        if name not in known:
+            raise DataError(
+                f"no option {name!r}{near_match(name, known)}; there are {', '.join(known)}"
+            )
+        if value is not None:
+            _read(value, name)
+    _current = replace(before, **changes)
+    return before
+
+
+def _chosen() -> Dialect | None:
+    """What :func:`options` or the environment names.
+
+    Raises
+    ------
+    DataError
+        ``LMERBRIDGE_DIALECT`` names no dialect.
+    """
+    if _current.dialect is not None:
+        return _read(_current.dialect, "dialect")
+    text = os.environ.get(VARIABLE, "")
+    return _read(text, VARIABLE) if text.strip() else None
+
+
+def without_r() -> Dialect:
+    """The dialect of what R had no part in: the chosen one, or the newest.
+
+    Raises
+    ------
+    DataError
+        ``LMERBRIDGE_DIALECT`` names no dialect.
+    """
+    return _chosen() or NEWEST
+
+
+def dialect_of(result: FitResult) -> Dialect:
+    """The dialect that a fit is printed in: the chosen one, or that of the lme4 that fitted, or
+    the newest.
+
+    Raises
+    ------
+    DataError
+        ``LMERBRIDGE_DIALECT`` names no dialect.
+    """
+    made = result.provenance
+    by_lme4 = made.package == "lme4" and "lme4" in made.versions
+    return _chosen() or (_of_versions(made.versions) if by_lme4 else NEWEST)
