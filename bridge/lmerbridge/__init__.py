@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmerbridge import datasets
     from lmerbridge.crosscheck.check import Comparison, check
-    from lmerbridge.design import Control, lmerControl
+    from lmerbridge.design import Control, isNested, lmerControl
+    from lmerbridge.dialects import options
     from lmerbridge.display import plots
     from lmerbridge.engines import engine_names, register_engine
     from lmerbridge.errors import (
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
         LmerBridgeError,
         UnsupportedModelError,
     )
-    from lmerbridge.formula import Formula, parse_formula
+    from lmerbridge.formula import (
+        Formula,
+        expandDoubleVerts,
+        findbars,
+        nobars,
+        parse_formula,
+        subbars,
+    )
+    from lmerbridge.inference.emm_options import emm_options
     from lmerbridge.model import (
         LinearModel,
         LmList,
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
         simulate_design,
     )
     from lmerbridge.result import FitResult
+    from lmerbridge.rlang import r
 
 __version__ = "0.1.0"
 
@@ -49,8 +59,8 @@ _WHERE = {
     "DataError": "lmerbridge.errors",
     "EngineUnavailableError": "lmerbridge.errors",
     "FitFailedError": "lmerbridge.errors",
-    "FitResult": "lmerbridge.result",
     "FitMessage": "lmerbridge.errors",
+    "FitResult": "lmerbridge.result",
     "FitWarning": "lmerbridge.errors",
     "Formula": "lmerbridge.formula",
     "FormulaError": "lmerbridge.errors",
@@ -62,16 +72,24 @@ _WHERE = {
     "UnsupportedModelError": "lmerbridge.errors",
     "check": "lmerbridge.crosscheck",
     "datasets": "lmerbridge.datasets",
+    "emm_options": "lmerbridge.inference.emm_options",
     "engine_names": "lmerbridge.engines",
+    "expandDoubleVerts": "lmerbridge.formula",
+    "findbars": "lmerbridge.formula",
     "from_json": "lmerbridge.model",
+    "isNested": "lmerbridge.design",
     "lm": "lmerbridge.model",
     "lmList": "lmerbridge.model",
     "lmer": "lmerbridge.model",
     "lmerControl": "lmerbridge.design",
+    "nobars": "lmerbridge.formula",
+    "options": "lmerbridge.dialects",
     "parse_formula": "lmerbridge.formula",
     "plots": "lmerbridge.display.plots",
+    "r": "lmerbridge.rlang",
     "register_engine": "lmerbridge.engines",
     "simulate_design": "lmerbridge.model",
+    "subbars": "lmerbridge.formula",
 }
 
 __all__ = [
@@ -94,22 +112,33 @@ __all__ = [
     "__version__",
     "check",
     "datasets",
+    "emm_options",
     "engine_names",
+    "expandDoubleVerts",
+    "findbars",
     "from_json",
+    "isNested",
     "lm",
     "lmList",
     "lmer",
     "lmerControl",
+    "nobars",
+    "options",
     "parse_formula",
     "plots",
+    "r",
     "register_engine",
     "simulate_design",
+    "subbars",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
-        raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}")
+        from lmerbridge.errors import near_match
+
+        near = near_match(name, __all__)
+        raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}{near}")
     module = importlib.import_module(_WHERE[name])
     value = module if name in ("datasets", "plots") else getattr(module, name)
     globals()[name] = value

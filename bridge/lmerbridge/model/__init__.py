@@ -2,9 +2,10 @@
 
 from lmerbridge.model.design_simulation import simulate_design
 from lmerbridge.model.fitting import from_json, lmer
+from lmerbridge.model.lm_list import LmList, lmList
 from lmerbridge.model.marginal import MarginalMeans
 from lmerbridge.model.model import Model
-from lmerbridge.model.regression import LinearModel, LmList, lm, lmList
+from lmerbridge.model.regression import LinearModel, lm
 
 __all__ = [
     "LinearModel",

@@ -1,29 +1,25 @@
-"""Comparisons that need further fits: terms left out, bootstrap tests."""
+"""Comparisons that need further fits: terms left out."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lmerbridge.design import build_frame
-from lmerbridge.display.coefmat import coefmat_lines
-from lmerbridge.display.table import RTable
+from lmerbridge.dialects import dialect_of
 from lmerbridge.errors import DataError
-from lmerbridge.formula import Formula, RandomTerm, update_formula
+from lmerbridge.formula import Formula, RandomTerm, nobars, update_formula
 from lmerbridge.formula.syntax import deparse
-from lmerbridge.inference.anova import TestTable, chi_squared, droppable
-from lmerbridge.inference.hypotheses import term_columns
+from lmerbridge.inference.anova import TestTable, chi_squared
+from lmerbridge.inference.deletions import in_scope
 from lmerbridge.inference.regression import regress
-from lmerbridge.inference.simulate import generator
-from lmerbridge.model.base import ModelBase
 
-__all__ = ["dropped_by_ml", "kr_comparison", "pb_comparison", "without_random_terms"]
+__all__ = ["dropped_by_ml", "same_rows", "without_random_terms"]
 
 
-def _same_rows(model: Any) -> dict[str, Any]:
+def same_rows(model: Any) -> dict[str, Any]:
     """Arguments that keep a further fit to the rows of this one."""
     frame = model.frame
     if frame.nobs == frame.total_rows:
@@ -31,22 +27,58 @@ def _same_rows(model: Any) -> dict[str, Any]:
     return {"subset": frame.kept}
 
 
-def dropped_by_ml(model: Any, test: bool) -> TestTable:
-    """lme4's ``drop1``: AIC of the ML fits without each term that can go."""
+def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
+    """Refuse what R refuses: a model without a variable that is missing in some rows is of more
+    rows, and its likelihood is of other data.
+    """
     frame = model.frame
-    whole = model if not model.result.call.REML else model.update(REML=False)
+    if not len(frame.dropped):
+        return
+    inputs = model._inputs()
+    other = build_frame(
+        text,
+        inputs["data"],
+        weights=inputs["weights"],
+        offset=inputs["offset"],
+        subset=inputs["subset"],
+        contrasts=inputs["contrasts"],
+        control=inputs["control"],
+        mixed=mixed,
+    )
+    if other.nobs != frame.nobs:
+        raise DataError(
+            f"number of rows in use has changed, from {frame.nobs} to {other.nobs} in {text}: "
+            "remove missing values? As with m = m.update(subset=m.frame.kept), which holds the "
+            "rows of this model"
+        )
+
+
+def dropped_by_ml(model: Any, test: bool, scope: Any = None, k: float = 2.0) -> TestTable:
+    """lme4's ``drop1``: AIC of the ML fits without each term that can go.
+
+    Raises
+    ------
+    DataError
+        A term of ``scope`` is none of the model; the model without one is of more rows.
+    """
+    frame = model.frame
+    labels = in_scope(frame, scope)
+    texts = {label: update_formula(frame.formula, f". ~ . - {label}") for label in labels}
+    for text in texts.values():
+        _keeps_rows(model, text)
+    whole = model.refitML()
     criterion = whole.result.criterion
-    rows: dict[str, tuple[float, ...]] = {"<none>": (math.nan, criterion.AIC, math.nan, math.nan)}
-    columns = term_columns(frame)
-    terms = droppable(frame)
-    for label in terms:
-        text = update_formula(frame.formula, f". ~ . - {label}")
-        reduced = model.update(formula=None, **{"REML": False, **_same_rows(model)}, _text=text)
-        lrt = max(0.0, 2 * (criterion.logLik - reduced.result.criterion.logLik))
-        df = len(columns[label])
-        rows[label] = (df, reduced.result.criterion.AIC, lrt, chi_squared(lrt, df))
+    rows: dict[str, tuple[float, ...]] = {"<none>": (math.nan, whole.AIC(k), math.nan, math.nan)}
+    for label, text in texts.items():
+        # as R's extractAIC() has it: fitted as the model was, and from there by ML
+        reduced = model.update(formula=None, _text=text).refitML()
+        lrt = 2 * (criterion.logLik - reduced.result.criterion.logLik)
+        # negative where what is left is another model, no smaller one: x:z of a:x + x:z + a:z
+        lrt = 0.0 if abs(lrt) < 1e-7 else lrt
+        df = criterion.parameters - reduced.result.criterion.parameters
+        rows[label] = (df, reduced.AIC(k), lrt, chi_squared(lrt, df))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["npar", "AIC", "LRT", "Pr(Chi)"])
-    if not terms:  # R names the only row so
+    if not labels:  # R names the only row so
         table.index = pd.Index(["1"])
     if not test:
         table = table[["npar", "AIC"]]
@@ -67,11 +99,16 @@ def _text(formula: Formula, columns: tuple[str, ...], bars: list[str]) -> str:
     simple = [t for t, d in zip(terms.labels, terms.terms, strict=True) if len(d) == 1]
     higher = [t for t, d in zip(terms.labels, terms.terms, strict=True) if len(d) > 1]
     offsets = [deparse(o) for o in terms.offsets]
-    parts = [*simple, *offsets, *dict.fromkeys(bars), *higher]
+    parts = [*simple, *dict.fromkeys(bars), *higher, *offsets]
     if not terms.intercept:
         parts.append("-1")
     right = " + ".join(parts).replace("+ -1", "- 1") or "1"
     return f"{formula.response_label} ~ {right}"
+
+
+def _written(model: Any, bars: list[str]) -> str:
+    """The formula with its fixed part as it was written, and these random terms."""
+    return " + ".join([nobars(" ".join(model.result.call.formula_lines)), *dict.fromkeys(bars)])
 
 
 def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
@@ -79,11 +116,15 @@ def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
     group = term.grouping.label
     labels = list(term.columns.labels)
     if not labels:
-        return [(f"({term.text})", None)]
-    if not reduce:
-        return [(f"({term.text})", None)]
+        return [(term.written, None)]
+    # a structure without one of its columns is another model, not a smaller one
+    if not reduce or not term.structure.plain:
+        return [(term.written, None)]
     found: list[tuple[str, str | None]] = []
-    for label in labels:
+    sets = [frozenset(t) for t in term.columns.terms]
+    for label, own in zip(labels, sets, strict=True):
+        if any(own < other for other in sets):
+            continue  # a margin stays while its interaction is there
         left = [t for t in labels if t != label]
         found.append((f"{label} in ({term.text})", _bar(left, term.columns.intercept, group)))
     return found
@@ -93,7 +134,7 @@ def without_random_terms(model: Any, reduce: bool) -> TestTable:
     """LmerTest's ``ranova``."""
     frame, result = model.frame, model.result
     formula = frame.formula
-    everything = [f"({term.text})" for term in formula.random]
+    everything = [term.written for term in formula.random]
     criterion = result.criterion
     rows: dict[str, tuple[float, ...]] = {
         "<none>": (
@@ -127,7 +168,9 @@ def without_random_terms(model: Any, reduce: bool) -> TestTable:
         "ANOVA-like table for random-effects: Single term deletions",
         "",
         "Model:",
-        _text(formula, frame.dot_columns, everything),
+        _written(model, everything)
+        if dialect_of(result).ranova_as_written
+        else _text(formula, frame.dot_columns, everything),
     )
     return TestTable(table.astype({"npar": int}), heading)
 
@@ -138,112 +181,20 @@ def _fit_without(model: Any, bars: list[str]) -> tuple[int, float]:
     text = _text(frame.formula, frame.dot_columns, bars)
     REML = model.result.call.REML
     if bars:
-        smaller = model.update(formula=None, start=None, **_same_rows(model), _text=text)
+        _keeps_rows(model, text)
+        smaller = model.update(formula=None, start=None, _text=text)
         criterion = smaller.result.criterion
         return criterion.parameters, criterion.logLik
+    _keeps_rows(model, text, mixed=False)
     inputs = model._inputs()
     plain = build_frame(
         text,
         inputs["data"],
         weights=inputs["weights"],
         offset=inputs["offset"],
-        subset=_same_rows(model).get("subset", inputs["subset"]),
+        subset=inputs["subset"],
         contrasts=inputs["contrasts"],
+        control=inputs["control"],
         mixed=False,
     )
     return len(plain.x_names) + 1, regress(plain).logLik(REML)
-
-
-def _models(larger: Any, smaller: Any) -> list[str]:
-    lines = [f"large : {' '.join(larger.result.call.formula_lines)}"]
-    if isinstance(smaller, ModelBase):
-        lines.append(f"small : {' '.join(smaller.result.call.formula_lines)}")
-    return lines
-
-
-def kr_comparison(larger: Any, smaller: Any, L: Any) -> RTable:
-    """Pbkrtest's ``KRmodcomp``."""
-    test = larger.denominator("Kenward-Roger").of_all(L)
-    table = pd.DataFrame(
-        {
-            "stat": [test.F],
-            "ndf": [float(test.ndf)],
-            "ddf": [test.ddf],
-            "F.scaling": [test.scaling],
-            "p.value": [test.p_value],
-        },
-        index=["Ftest"],
-    )
-    lines = coefmat_lines(
-        ["Ftest"],
-        list(table.columns),
-        table.to_numpy(),
-        digits=5,
-        estimates=(0, 1, 2),
-        tests=(3,),
-        has_p=True,
-    )
-    return RTable.of(table, "\n".join([*_models(larger, smaller), *lines]))
-
-
-def pb_comparison(larger: Any, smaller: Any, nsim: int, seed: int | None, progress: bool) -> RTable:
-    """Pbkrtest's ``PBmodcomp`` (Halekoh & Hojsgaard 2014, section 5): the share of bootstrap
-    likelihood ratios, made under the smaller model, that reach the observed one.
-    """
-    from lmerbridge.engines.native.refits import refit_many
-    from lmerbridge.model.prediction import progress_bar
-
-    if not isinstance(smaller, ModelBase):
-        raise DataError(f"PBmodcomp() compares with a model, not {type(smaller).__name__}")
-    if not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
-    other: Any = smaller
-    one, two = larger._ml(), other._ml()
-    if not np.array_equal(larger.frame.y, smaller.frame.y):
-        raise DataError("the models were not fitted to the same response")
-    lrt = max(0.0, two.criterion.value - one.criterion.value)
-    df = one.criterion.parameters - two.criterion.parameters
-    if df <= 0:
-        raise DataError("the second model must have fewer parameters than this one")
-    from dataclasses import replace
-
-    under: Any = replace(smaller, result=two)
-    rng = generator(seed)
-    reference: list[float] = []
-    with progress_bar("bootstrap", progress) as bar:
-        while len(reference) < nsim:
-            count = min(100, nsim - len(reference))
-            made = under.simulate(count, rng).to_numpy()
-            large = refit_many(larger.frame, made, False, one.estimates.theta)
-            small = refit_many(smaller.frame, made, False, two.estimates.theta)
-            reference += (small.criterion - large.criterion).tolist()
-            if bar is not None:
-                bar(len(reference), nsim)
-    values = np.array(reference)
-    used = values[np.isfinite(values) & (values > 0)]
-    extremes = int(np.sum(used > lrt))
-    table = pd.DataFrame(
-        {
-            "stat": [lrt, lrt],
-            "df": [df, math.nan],
-            "p.value": [chi_squared(lrt, df), (extremes + 1) / (len(used) + 1)],
-        },
-        index=["LRT", "PBtest"],
-    )
-    lines = coefmat_lines(
-        list(table.index),
-        list(table.columns),
-        table.to_numpy(),
-        digits=5,
-        tests=(0,),
-        has_p=True,
-        na="",
-    )
-    small_formula = " ".join(smaller.result.call.formula_lines)
-    head = [
-        f"Bootstrap test; samples: {nsim}; extremes: {extremes};",
-        f"Requested samples: {nsim} Used samples: {len(used)} Extremes: {extremes}",
-        _models(larger, smaller)[0],
-        small_formula,
-    ]
-    return RTable.of(table, "\n".join([*head, *lines]))

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame, templates, term_matrix, theta_lower
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.covariance import lower_triangle
+from lmerbridge.design import ModelFrame, templates, term_matrix
+from lmerbridge.errors import DataError, matched
 from lmerbridge.inference import relative_factor, z_matrix
+from lmerbridge.inference.decomposition import (
+    Decomposition,
+    criterion_function,
+    spherical_effects,
+)
 from lmerbridge.model.variables import grouping_factors
 from lmerbridge.result import FitResult
-from lmerbridge.result.tables import fixed_table, theta_names
+from lmerbridge.result.tables import fixed_table, parameter_names, structure_of, theta_names
 
-__all__ = ["COMPONENTS", "component"]
+__all__ = ["COMPONENTS", "component", "components"]
 
 
 def _sizes(result: FitResult) -> list[int]:
     return [len(term.names) for term in result.estimates.random]
+
+
+def _parameters(result: FitResult) -> list[int]:
+    """How many numbers of theta each term has."""
+    terms = result.estimates.random
+    return [int(structure_of(term).places(len(term.names)).max()) for term in terms]
 
 
 def _levels(result: FitResult) -> list[int]:
@@ -27,22 +39,31 @@ def _levels(result: FitResult) -> list[int]:
 
 
 def _theta(result: FitResult) -> pd.Series[float]:
-    return pd.Series(result.estimates.theta.copy(), index=theta_names(result), dtype=float)
+    """The different elements of Lambda's blocks, as lme4 has them."""
+    values = []
+    blocks = templates(result.estimates.theta, _sizes(result))
+    for term, block in zip(result.estimates.random, blocks, strict=True):
+        places = structure_of(term).places(len(term.names))
+        rows, columns = lower_triangle(len(term.names))
+        _, first = np.unique(places[rows, columns], return_index=True)
+        shown = [i for i in first if places[rows[i], columns[i]]]
+        values.append(block[rows[shown], columns[shown]])
+    return pd.Series(np.concatenate(values), index=theta_names(result), dtype=float)
+
+
+def _par(result: FitResult) -> pd.Series[float]:
+    values = result.estimates.parameters
+    return pd.Series(values.copy(), index=parameter_names(result), dtype=float)
+
+
+def _lower(result: FitResult) -> pd.Series[float]:
+    terms = result.estimates.random
+    bounds = np.concatenate([structure_of(t).lower(len(t.names)) for t in terms])
+    return pd.Series(bounds, index=parameter_names(result), dtype=float)
 
 
 def _modes(result: FitResult) -> Any:
     return np.concatenate([term.modes.ravel() for term in result.estimates.random])
-
-
-def _spherical(result: FitResult) -> Any:
-    parts = []
-    for term, factor in zip(
-        result.estimates.random, templates(result.estimates.theta, _sizes(result)), strict=True
-    ):
-        if np.any(np.diag(factor) == 0):
-            raise DataError("u is not determined by b: the fit is singular")
-        parts.append(np.linalg.solve(factor, term.modes.T).T.ravel())
-    return np.concatenate(parts)
 
 
 def _pointers(result: FitResult) -> Any:
@@ -50,12 +71,126 @@ def _pointers(result: FitResult) -> Any:
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
+def _theta_pointers(result: FitResult) -> pd.Series[int]:
+    starts = [0]
+    for count in _parameters(result):
+        starts.append(starts[-1] + count)
+    return pd.Series(starts, index=["beg__", *(term.group for term in result.estimates.random)])
+
+
+def _places(result: FitResult) -> Any:
+    """Lind: which theta each stored element of Lambda' is, by columns; counted from 1, as in R."""
+    found, before = [], 0
+    for term, levels, count in zip(
+        result.estimates.random, _levels(result), _parameters(result), strict=True
+    ):
+        place = structure_of(term).places(len(term.names))
+        # a column of Lambda' is a row of Lambda, up to the diagonal, without what is always 0
+        rows = np.concatenate([row[row > 0] for row in place])
+        found.append(np.tile(rows, levels) + before)
+        before += count
+    return np.concatenate(found)
+
+
 def _by_term(result: FitResult, values: list[Any]) -> dict[str, Any]:
     return {t.label: v for t, v in zip(result.estimates.random, values, strict=True)}
 
 
+def _by_text(frame: ModelFrame, values: list[int]) -> pd.Series[int]:
+    return pd.Series(values, index=[block.text for block in frame.random], dtype=int)
+
+
+def _st(result: FitResult) -> dict[str, Any]:
+    """T with S in its diagonal, where Lambda's block is T S and T has ones there."""
+    found = []
+    for block in templates(result.estimates.theta, _sizes(result)):
+        scale = np.diag(block)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            whole = block / scale
+        np.fill_diagonal(whole, scale)
+        whole[np.triu_indices(len(block), 1)] = 0.0
+        found.append(whole)
+    return _by_term(result, found)
+
+
 def _transposed(matrix: Any) -> Any:
     return matrix.T.tocsc()
+
+
+def _unique(names: Sequence[tuple[str, str]]) -> list[str]:
+    """The first names; the second ones where a first one comes twice."""
+    first = [name for name, _ in names]
+    return [a if first.count(a) == 1 else b for a, b in names]
+
+
+def _term_columns(frame: ModelFrame) -> dict[str, Any]:
+    """Z' by term and column (levels, n)."""
+    names, parts = [], []
+    for block in frame.random:
+        k = len(block.names)
+        whole = term_matrix(block).tocsc()
+        for j, name in enumerate(block.names):
+            names.append((f"{block.group}.{name}", f"{block.label}.{name}"))
+            parts.append(_transposed(whole[:, j::k]))
+    return dict(zip(_unique(names), parts, strict=True))
+
+
+def _raw_matrices(frame: ModelFrame) -> dict[str, pd.DataFrame]:
+    names = _unique([(block.text, f"{block.text} ({block.label})") for block in frame.random])
+    return {
+        name: pd.DataFrame(block.columns, columns=list(block.names))
+        for name, block in zip(names, frame.random, strict=True)
+    }
+
+
+def _decomposed(result: FitResult, frame: ModelFrame) -> Decomposition:
+    return Decomposition(frame, result.estimates.theta)
+
+
+def _half_log(result: FitResult, frame: ModelFrame, name: str) -> float:
+    """A log determinant of the criterion: the engine's own, or that of the factors here."""
+    if name in result.criterion.components:
+        return result.criterion.components[name]
+    found = _decomposed(result, frame)
+    diagonal = found.L.diagonal() if name == "ldL2" else np.diag(found.RX)
+    return 2 * float(np.log(np.abs(diagonal)).sum())
+
+
+def _devcomp(result: FitResult, frame: ModelFrame) -> dict[str, pd.Series[Any]]:
+    """``cmp``: the parts of the criterion; ``dims``: the sizes."""
+    estimates, REML = result.estimates, result.call.REML
+    n, p = result.data.nobs, len(estimates.names)
+    weights = 1.0 if estimates.weights is None else estimates.weights
+    wrss = float(np.sum(weights * estimates.residuals**2))
+    ussq = float(np.sum(spherical_effects(result, lambda: frame) ** 2))
+    pwrss = wrss + ussq
+    cmp = {
+        "ldL2": _half_log(result, frame, "ldL2"),
+        "ldRX2": _half_log(result, frame, "ldRX2"),
+        "wrss": wrss,
+        "ussq": ussq,
+        "pwrss": pwrss,
+        "drsum": np.nan,
+        "REML": result.criterion.value if REML else np.nan,
+        "dev": np.nan if REML else result.criterion.value,
+        "sigmaML": float(np.sqrt(pwrss / n)),
+        "sigmaREML": float(np.sqrt(pwrss / (n - p))),
+    }
+    dims = {
+        "N": n,
+        "n": n,
+        "p": p,
+        "nmp": n - p,
+        "q": int(_pointers(result)[-1]),
+        "nth": len(_theta(result)),
+        "useSc": 1,
+        "reTrms": len(estimates.random),
+        "spFe": 0,
+        "REML": p if REML else 0,
+        "GLMM": 0,
+        "NLMM": 0,
+    }
+    return {"cmp": pd.Series(cmp), "dims": pd.Series(dims)}
 
 
 # from the result alone
@@ -65,26 +200,28 @@ _OF_RESULT: dict[str, Callable[[FitResult], Any]] = {
     "theta": _theta,
     "sigma": lambda r: r.estimates.sigma,
     "b": _modes,
-    "u": _spherical,
     "mu": lambda r: r.estimates.fitted.copy(),
+    "N": lambda r: r.data.nobs,
     "n": lambda r: r.data.nobs,
     "p": lambda r: len(r.estimates.names),
     "q": lambda r: int(_pointers(r)[-1]),
     "k": lambda r: len(r.estimates.random),
-    "m": lambda r: len(r.estimates.theta),
+    "m": lambda r: len(_theta(r)),
+    "npar": lambda r: len(r.estimates.parameters),
+    "par": _par,
     "n_rtrms": lambda r: len(r.estimates.random),
     "n_rfacs": lambda r: len(r.data.groups),
-    "p_i": lambda r: _by_term(r, _sizes(r)),
-    "l_i": lambda r: {group: len(levels) for group, levels in r.data.groups.items()},
-    "q_i": lambda r: _by_term(r, [k * m for k, m in zip(_sizes(r), _levels(r), strict=True)]),
-    "m_i": lambda r: _by_term(r, [k * (k + 1) // 2 for k in _sizes(r)]),
+    "l_i": lambda r: pd.Series({g: len(v) for g, v in r.data.groups.items()}, dtype=int),
     "Gp": _pointers,
+    "Tp": _theta_pointers,
+    "Lind": _places,
     "cnms": lambda r: _by_term(r, [t.names for t in r.estimates.random]),
-    "lower": lambda r: theta_lower(_sizes(r)),
+    "lower": _lower,
     "is_REML": lambda r: r.call.REML,
     "REML": lambda r: len(r.estimates.names) if r.call.REML else 0,
     "Tlist": lambda r: _by_term(r, templates(r.estimates.theta, _sizes(r))),
-    "devcomp": lambda r: dict(r.criterion.components),
+    "ST": _st,
+    "glmer.nb.theta": lambda _: float("nan"),
 }
 # from the model frame
 _OF_FRAME: dict[str, Callable[[FitResult, ModelFrame], Any]] = {
@@ -92,22 +229,29 @@ _OF_FRAME: dict[str, Callable[[FitResult, ModelFrame], Any]] = {
     "y": lambda _, f: f.y.copy(),
     "Z": lambda _, f: z_matrix(f),
     "Zt": lambda _, f: _transposed(z_matrix(f)),
-    "Ztlist": lambda _, f: {
-        f"{block.label}.{name}": _transposed(term_matrix(block)[:, j :: len(block.names)])
-        for block in f.random
-        for j, name in enumerate(block.names)
-    },
-    "mmList": lambda _, f: {
-        block.text: pd.DataFrame(block.columns, columns=list(block.names)) for block in f.random
-    },
+    "Ztlist": lambda _, f: _term_columns(f),
+    "mmList": lambda _, f: _raw_matrices(f),
+    "p_i": lambda r, f: _by_text(f, _sizes(r)),
+    "q_i": lambda r, f: _by_text(f, [k * m for k, m in zip(_sizes(r), _levels(r), strict=True)]),
+    "m_i": lambda r, f: _by_text(f, _parameters(r)),
     "Lambda": lambda r, f: relative_factor(r.estimates.theta, f),
     "Lambdat": lambda r, f: _transposed(relative_factor(r.estimates.theta, f)),
     "A": lambda r, f: _transposed(z_matrix(f) @ relative_factor(r.estimates.theta, f)),
+    "L": lambda r, f: _decomposed(r, f).L,
+    "RZX": lambda r, f: _decomposed(r, f).RZX,
+    "RX": lambda r, f: _decomposed(r, f).RX,
+    "RXi": lambda r, f: np.linalg.inv(_decomposed(r, f).RX),
     "flist": lambda _, f: pd.DataFrame(grouping_factors(f)),
     "offset": lambda _, f: np.zeros(f.nobs) if f.offset is None else f.offset.copy(),
     "weights": lambda _, f: np.ones(f.nobs) if f.weights is None else f.weights.copy(),
+    "devcomp": _devcomp,
+    "devfun": lambda r, f: criterion_function(f, r.call.REML),
 }
-COMPONENTS = (*_OF_RESULT, *_OF_FRAME)
+# from the result, and the frame where the fit is singular
+_OF_BOTH: dict[str, Callable[[FitResult, Callable[[], ModelFrame]], Any]] = {
+    "u": spherical_effects,
+}
+COMPONENTS = (*_OF_RESULT, *_OF_BOTH, *_OF_FRAME)
 
 
 def component(name: str, result: FitResult, frame: Callable[[], ModelFrame]) -> Any:
@@ -116,12 +260,21 @@ def component(name: str, result: FitResult, frame: Callable[[], ModelFrame]) -> 
     Raises
     ------
     DataError
-        Unknown name.
+        Unknown name, or the beginning of several.
     """
+    name = matched(name, COMPONENTS, "getME's name")
     if name in _OF_RESULT:
         return _OF_RESULT[name](result)
-    if name in _OF_FRAME:
-        return _OF_FRAME[name](result, frame())
-    raise DataError(
-        f"getME() has no {name!r}{near_match(name, COMPONENTS)}; it has {', '.join(COMPONENTS)}"
-    )
+    if name in _OF_BOTH:
+        return _OF_BOTH[name](result, frame)
+    return _OF_FRAME[name](result, frame())
+
+
+def components(
+    names: Sequence[str], result: FitResult, frame: Callable[[], ModelFrame]
+) -> dict[str, Any]:
+    """Several parts by name, or every one: ``["ALL"]``."""
+    if not isinstance(names, Iterable):
+        raise DataError(f"getME() takes a name or a sequence of names, not {names!r}")
+    wanted = COMPONENTS if list(names) == ["ALL"] else names
+    return {name: component(name, result, frame) for name in wanted}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.design import build_frame
-from lmerbridge.design.columns import read_table
+from lmerbridge.design.table import read_table
 from lmerbridge.errors import DataError
-from lmerbridge.formula import parse_formula
+from lmerbridge.formula import Formula, parse_formula
 from lmerbridge.formula.syntax import Name
 from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.predict import as_rows
@@ -19,8 +20,9 @@ from lmerbridge.inference.simulate import as_parameters, draw, generator
 __all__ = ["simulate_design"]
 
 
+@checked
 def simulate_design(
-    formula: str,
+    formula: str | Formula,
     data: Any,
     beta: Any,
     theta: Any,

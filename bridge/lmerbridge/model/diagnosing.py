@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from lmerbridge.errors import LmerBridgeError
+from lmerbridge.arguments import checked, frames
+from lmerbridge.errors import FitWarning, LmerBridgeError
 from lmerbridge.inference import explained
 from lmerbridge.inference import influence as deletion
 from lmerbridge.inference.effects import NA
 from lmerbridge.inference.pooling import pooling_table
 from lmerbridge.inference.simulated_residuals import quantile_residuals
 from lmerbridge.model.base import ModelBase, Vector
-from lmerbridge.model.prediction import progress_bar
+from lmerbridge.model.progress import progress_bar
 
 if TYPE_CHECKING:
     from lmerbridge.inference.explained import ICC, R2, PrincipalComponents
@@ -24,6 +27,7 @@ __all__ = ["Diagnosing"]
 LME4_OPTIMIZERS = ("bobyqa", "Nelder_Mead", "nlminbwrap", "nloptwrap")
 
 
+@checked
 class Diagnosing(ModelBase):
     """Methods that look at what a fit rests on."""
 
@@ -44,16 +48,37 @@ class Diagnosing(ModelBase):
     def influence(self, groups: str | None = None, progress: bool = False) -> Influence:
         """The fit without each observation, or without each level of a grouping factor.
 
+        With ``na_action="exclude"`` the rows dropped for a missing value have their places: the
+        fit without them is the fit.
+
         Returns
         -------
         Influence
-            ``dfbeta()``, ``dfbetas()``, ``cooks_distance()``, ``table()``.
+            ``dfbeta()``, ``dfbetas()``, ``cooks_distance()``, ``table()``; NaN where the other rows
+            do not determine all fixed effects.
+
+        Warns
+        -----
+        FitWarning
+            Names what cannot be left out.
         """
-        labels = [str(i) for i in self._rows(self.result.estimates.fitted, "").index]
-        if len(labels) != self.result.data.nobs:
-            labels = []
+        labels, used = self._places()
+        shown = np.array([str(label) for label in labels], dtype=object)
+        own = shown if used is None else shown[used]
         with progress_bar("influence", progress) as bar:
-            return deletion.influence(self.frame, self.result, groups, labels, bar)
+            found = deletion.influence(self.frame, self.result, groups, own.tolist(), bar)
+        lost = [n for n, row in zip(found.sets, found.beta, strict=True) if np.isnan(row).any()]
+        if lost:
+            named = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+            warnings.warn(
+                f"without {named} the fixed effects cannot all be estimated: "
+                f"{len(lost)} of {len(found.sets)} deletions are NaN",
+                FitWarning,
+                stacklevel=frames(2),
+            )
+        if groups is None and used is not None:
+            return found._placed(shown.tolist(), used)
+        return found
 
     def vif(self) -> pd.DataFrame:
         """Generalized variance inflation factors of the fixed terms, as car's ``vif``."""
@@ -110,9 +135,18 @@ class Diagnosing(ModelBase):
         return table
 
     def _lme4_available(self) -> bool:
-        from lmerbridge.engines import status_of
+        from lmerbridge.engines import FitSpec, load_engine, refusal, status_of
 
-        return self.inputs is not None and status_of("lme4").available
+        if self.inputs is None or not status_of(self._lme4).available:
+            return False
+        spec = FitSpec(self.result.call.REML)
+        return refusal(load_engine(self._lme4), self.frame, spec) is None
+
+    @property
+    def _lme4(self) -> str:
+        """The engine's name for lme4: in the R that this model was fitted in, if it was in one."""
+        made = self.result.provenance
+        return made.engine if made.package == "lme4" else "lme4"
 
     def _row(
         self, engine: str, optimizer: str, found: Any, seconds: float, **more: Any
@@ -150,13 +184,13 @@ class Diagnosing(ModelBase):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 m: Any = self.update(  # type: ignore[attr-defined]
-                    engine="lme4", start=None, control=lmerControl(optimizer=optimizer)
+                    engine=self._lme4, start=None, control=lmerControl(optimizer=optimizer)
                 )
         except LmerBridgeError as error:
-            return {"engine": "lme4", "optimizer": optimizer, "message": str(error)}
+            return {"engine": self._lme4, "optimizer": optimizer, "message": str(error)}
         evidence = m.result.evidence
         return self._row(
-            "lme4",
+            self._lme4,
             optimizer,
             m.result.estimates,
             m.result.provenance.seconds,

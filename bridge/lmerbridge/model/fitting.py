@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import checked, frames
 from lmerbridge.design import Control, ModelFrame, build_frame
-from lmerbridge.design.columns import read_table
-from lmerbridge.engines import FitSpec, prepare
+from lmerbridge.design.table import read_table
+from lmerbridge.engines import (
+    EngineName,
+    Seconds,
+    engine_name,
+    fit_spec,
+    prepare,
+    timeout_seconds,
+)
 from lmerbridge.engines import fit as fit_engine
-from lmerbridge.errors import DataError, FitWarning
+from lmerbridge.errors import DataError, FitMessage, FitWarning
 from lmerbridge.formula import Formula
 from lmerbridge.model.model import Model
 from lmerbridge.model.names import caller_name
@@ -35,64 +42,37 @@ def data_name(data: Any, depth: int) -> str:
     return caller_name(data, depth + 1) or "data"
 
 
-def _theta_start(start: Any, frame: ModelFrame) -> tuple[float, ...] | None:
-    if start is None or (isinstance(start, str) and start == "cold"):
-        return None
-    if isinstance(start, Mapping):
-        if set(start) != {"theta"}:
-            raise DataError("start must be theta, or a mapping with the key 'theta'")
-        start = start["theta"]
-    try:
-        theta = tuple(float(v) for v in start)
-    except (TypeError, ValueError) as error:
-        raise DataError("start must be the numbers of theta") from error
-    if len(theta) != frame.covariance_parameters:
-        raise DataError(
-            f"start has {len(theta)} values; theta has {frame.covariance_parameters} in this model"
-        )
-    return theta
-
-
-def _seconds(timeout: Any) -> float | None:
-    if timeout is None:
-        return None
-    try:
-        seconds = float(timeout)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise DataError(f"timeout must be a positive number of seconds, not {timeout!r}")
-    return seconds
-
-
 def fit_frame(
     frame: ModelFrame,
     REML: bool = True,
     start: Any = None,
-    engine: str = "auto",
+    engine: EngineName = "auto",
     timeout: float | None = None,
 ) -> Model:
     """Fit a model frame, and warn of what lme4 would warn of."""
-    # without fixed effects there is nothing to restrict: lme4 fits by ML
-    spec = FitSpec(
-        REML=bool(REML) and frame.X.shape[1] > 0,
-        start=_theta_start(start, frame),
-        cold=isinstance(start, str) and start == "cold",
-        timeout=_seconds(timeout),
-    )
+    spec = fit_spec(frame, REML, start, timeout)
     for note in frame.notes:
-        warnings.warn(note.text, FitWarning, stacklevel=3)
+        warnings.warn(note.text, FitWarning, stacklevel=frames(3))
     result = fit_engine(frame, spec, engine)
     for text in (*result.evidence.messages, *result.evidence.optimizer_warnings):
-        warnings.warn(text, FitWarning, stacklevel=3)
+        warnings.warn(text, FitWarning, stacklevel=frames(3))
     return Model(result, frame)
 
 
+def deleted_rows(frame: ModelFrame) -> str:
+    """What R's ``summary(lm)`` says of rows with missing values, and which variables miss them."""
+    count = len(frame.dropped)
+    listed = ", ".join(f"{name} ({rows})" for name, rows in frame.missing)
+    rows = "observation" if count == 1 else "observations"
+    return f"{count} {rows} deleted due to missingness: {listed}"
+
+
+@checked
 def lmer(
     formula: str | Formula,
     data: Any,
     REML: bool = True,
-    engine: str = "auto",
+    engine: EngineName = "auto",
     weights: Any = None,
     offset: Any = None,
     subset: Any = None,
@@ -101,8 +81,9 @@ def lmer(
     start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
     control: Control | None = None,
     *,
-    timeout: float | None = None,
+    timeout: Seconds | None = None,
     _data_name: str | None = None,
+    _known: tuple[tuple[str, int], ...] = (),
 ) -> Model:
     """Fit a linear mixed model, as lme4's ``lmer`` does.
 
@@ -114,22 +95,26 @@ def lmer(
         Not changed.
     REML : bool
         Restricted maximum likelihood, or maximum likelihood.
-    engine : str
+    engine : str or an R
         ``"lme4"``, ``"statsmodels"``, ...; ``"auto"`` takes the first of lme4, statsmodels and
         native that is available and can fit the model (the environment variable
         ``LMERBRIDGE_ENGINE`` sets another default). An engine named here never falls back.
+        ``"lme4@4.6.2"``, ``"lme4@/opt/R/4.6.2"`` or :func:`lmerbridge.r`'s value: lme4 in that R.
     weights, offset : str or array (n,), optional
         A column (or an expression in R's words), or values. Weights are precisions, as in lme4.
     subset : str or array, optional
         A condition in R's words (``"Days > 1"``), truth values, or row positions.
     na_action : str
         ``"omit"`` drops rows with a missing value; ``"exclude"`` too, but keeps their places in
-        ``fitted()`` and ``residuals()``; ``"fail"`` raises.
+        ``fitted()``, ``residuals()``, ``simulate()`` and all else that has a value per row;
+        ``"fail"`` raises, and so does ``"pass"``, which keeps what no fit can use. R's
+        ``"na.omit"`` is ``"omit"``, and so on.
     contrasts : mapping, optional
         Per factor ``"contr.sum"``, ``"contr.helmert"``, ``"contr.poly"``, ``"contr.treatment"``,
         ``"contr.SAS"``, or a matrix; for the fixed effects only, as in lme4.
-    start : sequence of float, optional
-        Starting theta. ``"cold"``: the engine's own start, also for statsmodels, which otherwise
+    start : sequence of float or mapping, optional
+        Starting theta, or what lme4 2 calls par; also as ``{"theta": ...}``, ``{"par": ...}``.
+        ``"cold"``: the engine's own start, also for statsmodels, which otherwise
         starts from the native engine's optimum.
     control : Control, optional
         From :func:`lmerbridge.lmerControl`.
@@ -147,10 +132,17 @@ def lmer(
     FormulaError, DataError
         Before any engine runs.
     EngineUnavailableError, UnsupportedModelError, FitFailedError
+
+    Warns
+    -----
+    FitMessage
+        Rows were left out for missing values: how many, and for which variables.
+    FitWarning
+        What lme4 would say of the model or of the fit.
     """
     if control is not None and not isinstance(control, Control):
         raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
-    _seconds(timeout)
+    timeout_seconds(timeout)
     prepare(engine)
     frame = build_frame(
         formula,
@@ -163,12 +155,14 @@ def lmer(
         control=control,
         data_name=_data_name if _data_name is not None else data_name(data, 2),
     )
+    if frame.missing and frame.missing != _known:  # which a model that is updated has said
+        warnings.warn(deleted_rows(frame), FitMessage, stacklevel=frames(2))
     model = fit_frame(frame, REML, start, engine, timeout)
     inputs = {
         "formula": formula,
         "data": data,
         "REML": REML,
-        "engine": engine,
+        "engine": engine_name(engine),
         "weights": weights,
         "offset": offset,
         "subset": subset,
@@ -192,6 +186,7 @@ def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
     return pd.Series(values[:rows], name=result.call.weights)
 
 
+@checked
 def from_json(text: str, data: Any = None) -> Model:
     """A fitted model from :meth:`Model.to_json`'s text.
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from lmerbridge.display.means import grid_text
-from lmerbridge.inference.contrasts import adjustment_name, contrast_grid
-from lmerbridge.inference.means import Grid
+from lmerbridge.arguments import checked, frames, one_of_ours
+from lmerbridge.display.means import grid_text, joint_text, letters_text
+from lmerbridge.display.table import RTable
+from lmerbridge.errors import DataError, FitMessage
+from lmerbridge.inference.combine import part_of, stacked
+from lmerbridge.inference.contrasts import (
+    KEEP,
+    Keep,
+    Labels,
+    contrast_grid,
+    with_by,
+)
+from lmerbridge.inference.interactions import interaction_grid, simple_sets
+from lmerbridge.inference.joint import joint_test
+from lmerbridge.inference.letters import SYMBOLS, letters
+from lmerbridge.inference.linear_functions import Grid
+from lmerbridge.inference.options import with_options
+from lmerbridge.model.means_list import MeansList
 
 __all__ = ["MarginalMeans"]
 
+By = str | Sequence[str] | Keep | None
 
+
+@checked
 @dataclass(frozen=True, repr=False)
 class MarginalMeans:
     """Marginal means, slopes or contrasts; ``print`` shows what emmeans prints.
@@ -25,6 +46,8 @@ class MarginalMeans:
     """
 
     grid: Grid
+
+    # -- values
 
     @property
     def table(self) -> pd.DataFrame:
@@ -39,55 +62,388 @@ class MarginalMeans:
     @property
     def notes(self) -> tuple[str, ...]:
         """What emmeans says in messages."""
-        return self.grid.notes
+        return (*self.grid.notes, *self.grid.changes())
+
+    def vcov(self) -> pd.DataFrame:
+        """The covariance matrix of the estimates, on the scale of the model."""
+        V = self.grid.L @ self.grid.denominator.vcov @ self.grid.L.T
+        return pd.DataFrame(V)
+
+    def coef(self) -> pd.DataFrame:
+        """The coefficients of contrasts: what they combine, and a column ``c.1``, ... for each.
+
+        Raises
+        ------
+        DataError
+            If these are not contrasts.
+        """
+        grid = self.grid
+        if grid.coefficients is None or grid.base is None:
+            raise DataError("only contrasts have coefficients; these are no contrasts")
+        columns = {f"c.{i + 1}": row for i, row in enumerate(grid.coefficients)}
+        return pd.concat([grid.base.reset_index(drop=True), pd.DataFrame(columns)], axis=1)
+
+    # -- contrasts
 
     def contrasts(
         self,
         method: Any = "pairwise",
         adjust: str | None = None,
-        by: Any = None,
+        by: By = KEEP,
         ref: Any = None,
-    ) -> MarginalMeans:
-        """Contrasts: ``pairwise``, ``revpairwise``, ``trt.vs.ctrl``, ``trt.vs.ctrlk``, ``consec``,
-        ``mean_chg``, ``eff``, ``del.eff``, ``poly``, or a mapping of names to coefficients.
+        *,
+        interaction: Any = False,
+        simple: Any = None,
+        combine: bool = False,
+        name: str = "contrast",
+        reverse: bool | None = None,
+        exclude: Any = None,
+        include: Any = None,
+        wts: Any = None,
+        max_degree: int | None = None,
+        scale: Any = None,
+        offset: Any = None,
+        ratios: bool = True,
+        parens: bool = True,
+        enhance_levels: bool | str | Sequence[str] = True,
+        **options: Any,
+    ) -> Any:
+        """Contrasts within each family.
 
         Parameters
         ----------
+        method : str, mapping, DataFrame, sequence or function
+            ``pairwise``, ``revpairwise``, ``tukey``, ``trt.vs.ctrl``, ``trt.vs.ctrl1``,
+            ``trt.vs.ctrlk``, ``dunnett``, ``consec``, ``mean_chg``, ``eff``, ``del.eff``, ``poly``,
+            ``identity``; coefficients by name, as columns, or unnamed; or a function of the
+            levels' labels that returns such.
         adjust : str, optional
             ``tukey``, ``holm``, ``bonferroni``, ``sidak``, ``scheffe``, ``dunnett``, ``mvt``,
-            ``BH``, ``BY``, ``hochberg``, ``hommel``, ``none``; default is the method's own.
-        ref : str or int, optional
-            The control.
+            ``BH`` or ``fdr``, ``BY``, ``hochberg``, ``hommel``, ``none``, or how one of these
+            begins; default is the method's own.
+        by : str or sequence of str, optional
+            Columns that separate families; default: as they are. None: one family of all.
+        ref, exclude, include : str, int or sequence of these, optional
+            The level or levels that are the control, or take no part, or alone take part: by
+            name, or by number from 1 as in R.
+        interaction : bool, str, sequence or mapping
+            Contrasts of contrasts: a method for each factor; True: ``method`` for all.
+        simple : str, tuple of str, or list
+            The factor(s) contrasted within each combination of the others; a list: each of its
+            elements in turn; ``"each"``: each factor in turn.
+        combine : bool
+            Whether simple contrasts of several factors become one family.
+        name : str
+            The header of the contrasts' column.
+        reverse : bool
+            The other direction, of ``tukey``, ``trt.vs.ctrl``, ``consec`` and their like.
+        wts : sequence of float, optional
+            Weights of the mean in ``eff`` and ``del.eff``.
+        max_degree : int, optional
+            Of ``poly``.
+        scale, offset : float or sequence of float, optional
+            By which the estimates are multiplied, and what is added then.
+        ratios : bool
+            Whether differences of logarithms can be shown as ratios.
+        parens : bool
+            Whether labels with ``+ - * /`` get parentheses.
+        enhance_levels : bool, str or sequence of str
+            Factors whose name is put before their levels; True: those whose levels are numbers.
+        **options
+            As of :meth:`summary`: ``infer``, ``level``, ``type``, ``side``, ``delta``, ``null``,
+            ``cross_adjust``, ``df``, ``scheffe_rank``.
+
+        Returns
+        -------
+        MarginalMeans, or MeansList for several sets of simple contrasts
         """
-        return MarginalMeans(contrast_grid(self.grid, method, by, adjust, ref))
+        more = {
+            "ref": ref,
+            "reverse": reverse,
+            "exclude": exclude,
+            "include": include,
+            "wts": wts,
+            "max_degree": max_degree,
+        }
+        named = (enhance_levels,) if isinstance(enhance_levels, str) else enhance_levels
+        labels = Labels(named if isinstance(named, bool) else tuple(named), parens)
 
-    def pairs(self, adjust: str | None = None, by: Any = None) -> MarginalMeans:
-        """Pairwise differences."""
-        return self.contrasts("pairwise", adjust, by)
+        def of(columns: Any, adjusted: str | None) -> MarginalMeans:
+            if interaction is not False and interaction is not None:
+                found = interaction_grid(
+                    self.grid,
+                    interaction,
+                    method,
+                    columns,
+                    adjusted,
+                    options=more,
+                    ratios=ratios,
+                    parens=parens,
+                )
+            else:
+                found = contrast_grid(
+                    self.grid,
+                    method,
+                    columns,
+                    adjusted,
+                    options=more,
+                    scale=scale,
+                    offset=offset,
+                    name=name,
+                    ratios=ratios,
+                    labels=labels,
+                )
+            return MarginalMeans(found).summary(**options)
 
-    def confint(self, level: float | None = None, adjust: str | None = None) -> MarginalMeans:
-        """The same with confidence limits."""
-        return self._with("ci", level, adjust)
+        if simple is None:
+            return of(by, adjust)._said()
+        sets = simple_sets(self.grid, simple)
+        if isinstance(sets, tuple):
+            return of(sets, adjust)._said()
+        parts = {heading: of(columns, None if combine else adjust) for heading, columns in sets}
+        if combine:
+            first, *others = parts.values()
+            return first.rbind(*others, adjust=adjust or "bonferroni")
+        return MeansList(parts)
 
-    def test(self, adjust: str | None = None) -> MarginalMeans:
-        """The same with tests against 0."""
-        return self._with("test", None, adjust)
+    contrast = contrasts
 
-    def both(self, level: float | None = None, adjust: str | None = None) -> MarginalMeans:
-        """The same with limits and tests."""
-        return self._with("both", level, adjust)
+    def pairs(
+        self,
+        adjust: str | None = None,
+        by: By = KEEP,
+        *,
+        reverse: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Pairwise differences; ``reverse``: later minus earlier. Options as of
+        :meth:`contrasts`.
+        """
+        return self.contrasts("revpairwise" if reverse else "pairwise", adjust, by, **options)
 
-    def _with(self, infer: str, level: float | None, adjust: str | None) -> MarginalMeans:
-        grid = replace(self.grid, infer=infer)
-        if level is not None:
-            from lmerbridge.errors import DataError
+    # -- how they are shown
 
-            if not 0 < level < 1:
-                raise DataError(f"level must be between 0 and 1, not {level}")
-            grid = replace(grid, level=level)
-        if adjust is not None:
-            grid = replace(grid, adjust=adjustment_name(adjust))
-        return MarginalMeans(grid)
+    def summary(
+        self,
+        infer: Any = None,
+        level: float | None = None,
+        adjust: str | None = None,
+        by: By = KEEP,
+        *,
+        cross_adjust: str | None = None,
+        type: str | None = None,
+        df: float | None = None,
+        null: float | Sequence[float] | None = None,
+        delta: float | None = None,
+        side: Any = None,
+        scheffe_rank: int | None = None,
+    ) -> MarginalMeans:
+        """The same, shown otherwise; what is not given stays as it is.
+
+        Parameters
+        ----------
+        infer : bool or (bool, bool), optional
+            Whether limits and tests are shown.
+        level : float, optional
+            Of the confidence limits.
+        adjust : str, optional
+            Within each family, as of :meth:`contrasts`.
+        by : str or sequence of str, optional
+            Columns that separate families; None: one family of all.
+        cross_adjust : str, optional
+            Further adjustment across families: ``sidak`` or one of R's ``p.adjust``.
+        type : {"link", "response"}, optional
+            The scale of the estimates, where the response has been transformed.
+        df : float, optional
+            Degrees of freedom for all.
+        null : float or sequence of float, optional
+            What is tested, on the scale of the model.
+        delta : float, optional
+            Threshold, on the scale of the model, of tests of equivalence, or of non-inferiority
+            and non-superiority if ``side`` says so.
+        side : str or int, optional
+            ``"<"``, ``"left"``, ``"nonsuperiority"``, -1; ``">"``, ``"right"``,
+            ``"noninferiority"``, 1; ``"two-sided"``, ``"equivalence"``, 0.
+        scheffe_rank : int, optional
+            The dimension of the contrasts that Scheffe's method allows for.
+
+        Raises
+        ------
+        DataError
+        """
+        return MarginalMeans(
+            with_options(
+                self.grid,
+                infer=infer,
+                level=level,
+                adjust=adjust,
+                by=by,
+                cross_adjust=cross_adjust,
+                type=type,
+                df=df,
+                null=null,
+                delta=delta,
+                side=side,
+                scheffe_rank=scheffe_rank,
+            )
+        )._said()
+
+    def update(self, **options: Any) -> MarginalMeans:
+        """The same with other options of :meth:`summary`."""
+        return self.summary(**options)
+
+    def confint(
+        self, level: float = 0.95, adjust: str | None = None, **options: Any
+    ) -> MarginalMeans:
+        """The same with confidence limits. Options as of :meth:`summary`."""
+        return self.summary("ci", level, adjust, **options)
+
+    def test(
+        self,
+        adjust: str | None = None,
+        null: float | Sequence[float] | None = None,
+        *,
+        joint: bool = False,
+        rows: Any = None,
+        by: By = KEEP,
+        **options: Any,
+    ) -> Any:
+        """The same with tests against ``null``. Options as of :meth:`summary`.
+
+        Parameters
+        ----------
+        joint : bool
+            Test all rows of each family together, by F tests with the columns ``df1``, ``df2``,
+            ``F.ratio``, ``p.value`` and ``note``.
+        rows : sequence of int, optional
+            Positions from 0 of the rows that are tested together, as one family.
+
+        Returns
+        -------
+        MarginalMeans, or RTable for a joint test
+        """
+        if not joint:
+            if rows is not None:
+                raise DataError("rows are for joint tests: joint=True")
+            return self.summary("test", None, adjust, by, null=null, **options)
+        if adjust is not None or options:
+            wrong = "adjust" if adjust is not None else next(iter(options))
+            raise DataError(f"a joint test takes no {wrong}")
+        found = joint_test(self.grid, 0.0 if null is None else null, by, rows)
+        return RTable.of(found.table, joint_text(found), found.notes)
+
+    def both(
+        self, level: float | None = None, adjust: str | None = None, **options: Any
+    ) -> MarginalMeans:
+        """The same with limits and tests. Options as of :meth:`summary`."""
+        return self.summary("both", level, adjust, **options)
+
+    def eff_size(self, sigma: float, edf: float, method: Any = "pairwise") -> MarginalMeans:
+        """Differences in units of ``sigma``, with limits that allow for its uncertainty.
+
+        Parameters
+        ----------
+        sigma : float
+            The standard deviation of the population, as ``m.sigma()`` or the root of a sum of
+            variances.
+        edf : float
+            Its degrees of freedom; infinite if it is known.
+        method : str or mapping
+            The contrasts; ``identity`` if these are differences already.
+
+        Raises
+        ------
+        DataError
+        """
+        from lmerbridge.inference.effect_sizes import effect_sizes
+
+        return MarginalMeans(effect_sizes(self.grid, sigma, edf, method))
+
+    def cld(
+        self,
+        alpha: float = 0.05,
+        adjust: str | None = None,
+        by: By = KEEP,
+        *,
+        Letters: str | None = None,
+        sort: bool = True,
+        reversed: bool = False,
+        delta: float = 0.0,
+        signif_sets: bool = False,
+    ) -> RTable:
+        """Compact letter display: means that share a symbol do not differ significantly.
+
+        Parameters
+        ----------
+        alpha : float
+            Two means differ if the adjusted p-value of their difference is below.
+        adjust : str, optional
+            Of the pairwise comparisons; default ``tukey``.
+        Letters : str, optional
+            Symbols; default digits, then capital and small letters.
+        sort : bool
+            Whether means are ordered by their estimates, upwards, or downwards if ``reversed``.
+        delta : float
+            If positive: means share a symbol if they are found equivalent within it.
+        signif_sets : bool
+            Whether means share a symbol if they are found different instead.
+
+        Returns
+        -------
+        RTable
+            The means with a column ``.group`` (``.equiv.set``, ``.signif.set``).
+        """
+        grid = self.grid if by is KEEP else with_by(self.grid, by)
+        made = letters(grid, alpha, Letters or SYMBOLS, sort, reversed, adjust, delta, signif_sets)
+        table = made.grid.table().assign(**{made.header: made.groups})
+        return RTable.of(table, letters_text(made, alpha))
+
+    # -- families
+
+    def __getitem__(self, rows: Any) -> MarginalMeans:
+        """Some rows as one family: positions from 0, a slice, or truth values."""
+        return MarginalMeans(part_of(self.grid, rows))
+
+    def __len__(self) -> int:
+        return len(self.grid.L)
+
+    def subset(self, where: str) -> MarginalMeans:
+        """The rows for which an expression of the labels holds, as one family: ``"b == 'hi'"``.
+
+        Raises
+        ------
+        DataError
+            If the expression cannot be evaluated, or no row is left.
+        """
+        labels = self.grid.shown_labels()
+        try:
+            chosen = labels.eval(where)
+        except Exception as error:
+            raise DataError(
+                f"subset: {where!r} cannot be evaluated with {', '.join(map(str, labels))}: {error}"
+            ) from error
+        return self[np.broadcast_to(np.asarray(chosen, dtype=bool), (len(labels),))]
+
+    def rbind(self, *others: MarginalMeans, adjust: str = "bonferroni") -> MarginalMeans:
+        """Put this and others together as one family of tests.
+
+        Raises
+        ------
+        DataError
+            If they are of different models, or no marginal means.
+        """
+        found = [one_of_ours(o, MarginalMeans, "what is bound") for o in others]
+        return MarginalMeans(stacked([self.grid, *(o.grid for o in found)], adjust))
+
+    def __add__(self, other: MarginalMeans) -> MarginalMeans:
+        return self.rbind(other)
+
+    # -- text
+
+    def _said(self) -> MarginalMeans:
+        for note in self.grid.changes():
+            warnings.warn(note, FitMessage, stacklevel=frames(3))
+        return self
 
     def __str__(self) -> str:
         return grid_text(self.grid)

@@ -1,26 +1,52 @@
-"""``lm`` and ``lmList``: ordinary regressions to set beside a mixed model."""
+"""``lm``: an ordinary regression to set beside a mixed model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import belongs, checked, frames
 from lmerbridge.design import ModelFrame, build_frame
-from lmerbridge.design.columns import as_factor, drop_unused_levels, read_table, take
-from lmerbridge.display.regression import lm_list_text, lm_summary_text, lm_text
-from lmerbridge.errors import DataError, FormulaError
-from lmerbridge.inference.regression import ByGroup, Regression, regress, regress_by_group
+from lmerbridge.design.newdata import new_rows
+from lmerbridge.display.anova import table_of_tests
+from lmerbridge.display.intervals import confint_text
+from lmerbridge.display.regression import lm_summary_text, lm_text
+from lmerbridge.display.table import RTable
+from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
+from lmerbridge.formula import Formula
+from lmerbridge.inference.axes import Reduce
+from lmerbridge.inference.containment import every_column
+from lmerbridge.inference.levels import percent_labels
+from lmerbridge.inference.parameters import Parameter, select
+from lmerbridge.inference.predict import as_rows, not_estimable
+from lmerbridge.inference.reference_grid import AUTO
+from lmerbridge.inference.regression import (
+    Regression,
+    cooks_distances,
+    regress,
+    standardized,
+    studentized,
+)
+from lmerbridge.inference.regression_tests import TESTS, compare_regressions, sequential_table
+from lmerbridge.model.joint_testing import joint_tests_of, meanint
 
-__all__ = ["LinearModel", "LmList", "lm", "lmList"]
+__all__ = ["LinearModel", "lm"]
+
+INTERVALS = ("confidence", "prediction")
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class LinearModel:
-    """An ordinary regression, with R's methods and R's printed summary."""
+    """An ordinary regression, with R's methods and R's printed summary.
+
+    Coefficients of columns that are linear combinations of others are missing, as in R.
+    """
 
     frame: ModelFrame
     fit: Regression
@@ -29,86 +55,333 @@ class LinearModel:
     def formula(self) -> str:
         return str(self.frame.formula)
 
+    def _by_row(self, values: Any, name: str) -> pd.Series[float]:
+        return pd.Series(values, index=self.frame.index, name=name)
+
+    # -- estimates
+
     def coef(self) -> pd.Series[float]:
-        """Coefficients by R's names."""
-        return pd.Series(self.fit.beta.copy(), index=list(self.fit.names))
+        """Coefficients by R's names, missing for columns that are combinations of others."""
+        found = pd.Series(self.fit.beta.copy(), index=list(self.fit.names))
+        return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
 
     fixef = coef
 
-    def vcov(self) -> pd.DataFrame:
+    def vcov(self, complete: bool = True) -> pd.DataFrame:
+        """Covariance matrix of the coefficients; ``complete``: with those that are missing."""
         names = list(self.fit.names)
-        return pd.DataFrame(self.fit.sigma**2 * self.fit.unscaled, index=names, columns=names)
+        found = pd.DataFrame(self.fit.sigma**2 * self.fit.unscaled, index=names, columns=names)
+        if not complete or not self.frame.x_dropped:
+            return found
+        every = every_column(self.frame)
+        return found.reindex(index=every, columns=every)
 
     def sigma(self) -> float:
+        """Residual standard deviation."""
         return self.fit.sigma
 
     def nobs(self) -> int:
+        """Rows used."""
         return self.fit.nobs
 
     def df_residual(self) -> int:
+        """Rows less coefficients."""
         return self.fit.df_residual
 
+    def model_matrix(self) -> pd.DataFrame:
+        """The model matrix, without the columns that are combinations of others."""
+        return pd.DataFrame(
+            self.frame.X.copy(), index=self.frame.index, columns=list(self.frame.x_names)
+        )
+
+    # -- rows
+
     def fitted(self) -> pd.Series[float]:
-        return pd.Series(self.fit.fitted.copy(), index=self.frame.index, name="fitted")
+        """Fitted values."""
+        return self._by_row(self.fit.fitted.copy(), "fitted")
 
     def residuals(self) -> pd.Series[float]:
-        return pd.Series(self.fit.residuals.copy(), index=self.frame.index, name="residuals")
+        """Residuals of the response."""
+        return self._by_row(self.fit.residuals.copy(), "residuals")
 
     def hatvalues(self) -> pd.Series[float]:
-        return pd.Series(self.fit.hat.copy(), index=self.frame.index, name="hatvalues")
+        """Leverages."""
+        return self._by_row(self.fit.hat.copy(), "hatvalues")
+
+    def rstandard(self) -> pd.Series[float]:
+        """Residuals over their standard errors; missing where the leverage is 1."""
+        return self._by_row(standardized(self.frame, self.fit), "rstandard")
+
+    def rstudent(self) -> pd.Series[float]:
+        """The same with the residual standard deviation of the fit without the row."""
+        return self._by_row(studentized(self.frame, self.fit), "rstudent")
+
+    def cooks_distance(self) -> pd.Series[float]:
+        """Cook's distances."""
+        return self._by_row(cooks_distances(self.frame, self.fit), "cooks_distance")
+
+    # -- criteria
 
     def logLik(self, REML: bool = False) -> float:
+        """Log-likelihood, or the restricted one."""
         return self.fit.logLik(REML)
 
     def deviance(self) -> float:
         """Residual sum of squares, as R's ``deviance`` of a regression is."""
         return self.fit.rss
 
-    def AIC(self) -> float:
-        return -2 * self.fit.logLik() + 2 * (len(self.fit.beta) + 1)
+    def AIC(self, k: float = 2.0) -> float:
+        """Akaike's criterion: -2 logLik + ``k`` times the number of parameters."""
+        return -2 * self.fit.logLik() + k * (len(self.fit.beta) + 1)
 
     def BIC(self) -> float:
-        return -2 * self.fit.logLik() + float(np.log(self.fit.nobs)) * (len(self.fit.beta) + 1)
+        """Schwarz's criterion."""
+        return self.AIC(float(np.log(self.fit.nobs)))
 
     def rmse(self) -> float:
         """Root of the mean squared residual."""
         return float(np.sqrt(np.mean(self.fit.residuals**2)))
 
+    # -- tests
+
     def tests(self) -> pd.DataFrame:
-        """Estimate, Std. Error, t value, Pr(>|t|)."""
+        """Estimate, Std. Error, t value, Pr(>|t|); missing where the coefficient is."""
         from scipy import special
 
         errors = self.fit.sigma * np.sqrt(np.diag(self.fit.unscaled))
         t = self.fit.beta / errors
         p = 2 * special.stdtr(self.fit.df_residual, -np.abs(t))
-        return pd.DataFrame(
+        found = pd.DataFrame(
             {"Estimate": self.fit.beta, "Std. Error": errors, "t value": t, "Pr(>|t|)": p},
             index=list(self.fit.names),
         )
+        return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
 
-    def confint(self, level: float = 0.95) -> pd.DataFrame:
-        """T intervals."""
+    def anova(self, *others: Any, test: str = "F") -> RTable:
+        """Test each term after those before it; with ``others``, compare models in the order given.
+
+        Parameters
+        ----------
+        *others : LinearModel
+            Of the same response. Mixed models come first: ``m.anova(lm)``.
+        test : {"F", "Chisq", "Cp"}
+            Of models: F tests by the mean square of the largest, chi-squared tests, or Mallows' Cp.
+
+        Returns
+        -------
+        RTable
+            A DataFrame that prints as R prints the table.
+
+        Raises
+        ------
+        DataError
+        """
+        kind = matched(test, TESTS, "test")
+        if not others:
+            belongs("comparisons of models", test=kind != "F")
+            return table_of_tests(sequential_table(self.frame, self.fit))
+        for model in others:
+            if not isinstance(model, LinearModel):
+                raise DataError(
+                    f"anova() of a regression compares regressions, not {type(model).__name__}; "
+                    "a mixed model comes first: m.anova(regression)"
+                )
+        models = [(m.frame, m.fit) for m in (self, *others)]
+        return table_of_tests(compare_regressions(models, kind))
+
+    def confint(self, level: float = 0.95, parm: Any = None) -> RTable:
+        """T intervals.
+
+        Parameters
+        ----------
+        parm : str, int or sequence, optional
+            Coefficients, by name or by position, which counts from 1 as in R.
+        """
+        half = self._quantile(level) * np.sqrt(np.diag(self.vcov()))
+        beta = self.coef()
+        low, high = percent_labels(level)
+        table = pd.DataFrame({low: beta - half, high: beta + half}, index=beta.index)
+        every = [Parameter(str(name), str(name), "beta") for name in beta.index]
+        table = table.loc[[p.name for p in select(every, parm)]]
+        return RTable.of(table, confint_text(table))
+
+    def _quantile(self, level: float) -> float:
         from scipy import special
 
+        level = as_number(level, "level")
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
-        half = special.stdtrit(self.fit.df_residual, 0.5 + level / 2) * np.sqrt(
-            np.diag(self.vcov())
-        )
-        low, high = (f"{100 * c:.3g} %" for c in (0.5 - level / 2, 0.5 + level / 2))
-        return pd.DataFrame(
-            {low: self.fit.beta - half, high: self.fit.beta + half}, index=list(self.fit.names)
-        )
+        return float(special.stdtrit(self.fit.df_residual, 0.5 + level / 2))
 
-    def predict(self, newdata: Any = None) -> pd.Series[float]:
-        """Fitted values, or predictions for new rows."""
-        from lmerbridge.design.newdata import new_rows
+    def predict(
+        self,
+        newdata: Any = None,
+        se_fit: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+    ) -> pd.Series[float] | pd.DataFrame:
+        """Fitted values, or predictions for new rows.
 
-        if newdata is None:
-            return self.fitted()
-        rows = new_rows(self.frame, newdata)
+        Parameters
+        ----------
+        newdata : frame, optional
+        se_fit : bool
+            Add standard errors.
+        interval : {"confidence", "prediction"}, optional
+            Add ``lwr`` and ``upr``: of the mean, or of a new observation.
+        level : float
+            Of the interval.
+
+        Returns
+        -------
+        Series, or DataFrame with ``fit``, ``se_fit``, ``lwr``, ``upr``
+            NaN, with a warning, for rows that a rank-deficient fit does not determine.
+
+        Warns
+        -----
+        FitWarning
+            As above.
+        FitMessage
+            What R says of prediction intervals: of the rows of the fit they are those of further
+            responses, and new rows of a weighted fit count once.
+        """
+        quantile = self._quantile(level)
+        kind = None if interval is None else matched(interval, INTERVALS, "interval")
+        rows = as_rows(self.frame) if newdata is None else new_rows(self.frame, newdata)
         found = rows.X @ self.fit.beta + (0.0 if rows.offset is None else rows.offset)
-        return pd.Series(found, index=rows.index, name="predict")
+        lost = not_estimable(rows)
+        if lost.any():
+            found = np.where(lost, np.nan, found)
+            warnings.warn(
+                f"prediction from rank-deficient fit: {int(lost.sum())} of {len(rows)} rows cannot "
+                "be estimated from the data of the fit, and are NaN",
+                FitWarning,
+                stacklevel=frames(2),
+            )
+        index = self.frame.index if newdata is None else rows.index
+        if kind is None and not se_fit:
+            return pd.Series(found, index=index, name="predict")
+        error = self.fit.sigma * np.sqrt(
+            np.einsum("np,pq,nq->n", rows.X, self.fit.unscaled, rows.X)
+        )
+        table = pd.DataFrame({"fit": found}, index=index)
+        if se_fit:
+            table["se_fit"] = np.where(lost, np.nan, error)
+        if kind is not None:
+            spread = error
+            if kind == "prediction":
+                spread = np.sqrt(error**2 + self._new_variance(newdata))
+            table["lwr"], table["upr"] = found - quantile * spread, found + quantile * spread
+        return table
+
+    def _new_variance(self, newdata: Any) -> Any:
+        """The variance of new responses, with what R says of it."""
+        weights = self.frame.weights
+        said = ""
+        if newdata is None:
+            said = "predictions on current data refer to _future_ responses"
+        elif weights is not None:
+            said = "Assuming constant prediction variance even though model fit is weighted"
+        if said:
+            warnings.warn(said, FitMessage, stacklevel=frames(3))
+        if newdata is not None or weights is None:
+            return self.fit.sigma**2
+        return self.fit.sigma**2 / weights
+
+    # -- marginal means
+
+    def ref_grid(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        type: str = "link",
+        cov_keep: Any = None,
+        cov_reduce: Reduce = True,
+        nesting: Any = AUTO,
+        offset: float | None = None,
+        rg_limit: int | None = None,
+    ) -> Any:
+        """The reference grid, as :meth:`lmerbridge.Model.ref_grid` makes it, with the degrees of
+        freedom of the residuals: ``.emmeans(specs)``, ``.joint_tests()``, ``.contrasts()``.
+        """
+        from lmerbridge.inference.degrees import OfResiduals
+        from lmerbridge.inference.emm_options import get_emm_options
+        from lmerbridge.inference.means import scale_of
+        from lmerbridge.inference.reference_grid import reference_grid
+        from lmerbridge.model.averaging import RefGrid
+
+        scale_of(type)
+        options = get_emm_options()
+        reference = reference_grid(
+            self.frame,
+            OfResiduals(
+                self.fit.beta, self.fit.sigma**2 * self.fit.unscaled, float(self.fit.df_residual)
+            ),
+            at,
+            options.cov_keep if cov_keep is None else cov_keep,
+            cov_reduce,
+            nesting,
+            offset,
+            options.rg_limit if rg_limit is None else rg_limit,
+        )
+        return RefGrid(reference, self.fit.sigma, type)
+
+    def emmeans(
+        self,
+        specs: Any,
+        by: Any = None,
+        at: Mapping[str, Any] | None = None,
+        type: str = "link",
+        weights: Any = "equal",
+        level: float = 0.95,
+        *,
+        contr: Any = None,
+        cov_keep: Any = None,
+        cov_reduce: Reduce = True,
+        nesting: Any = AUTO,
+        offset: float | None = None,
+        rg_limit: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Marginal means, as :meth:`lmerbridge.Model.emmeans`."""
+        from lmerbridge.model.averaging import means_of
+
+        grid = self.ref_grid(
+            at,
+            cov_keep=cov_keep,
+            cov_reduce=cov_reduce,
+            nesting=nesting,
+            offset=offset,
+            rg_limit=rg_limit,
+        )
+        return means_of(
+            grid.reference,
+            specs,
+            by,
+            weights,
+            level,
+            type,
+            False,
+            None,
+            contr=contr,
+            options=options,
+        )
+
+    def joint_tests(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        show0df: bool = False,
+        showconf: bool = True,
+        weights: Any = "equal",
+        at: Mapping[str, Any] | None = None,
+        cov_reduce: Reduce = meanint,
+        **options: Any,
+    ) -> RTable:
+        """Test each term by contrasts among its means, as :meth:`lmerbridge.Model.joint_tests`."""
+        grid = self.ref_grid(at, cov_reduce=cov_reduce, **options)
+        found: RTable = joint_tests_of(grid.reference, by, weights, show0df, showconf)
+        return found
 
     def tidy(self) -> pd.DataFrame:
         """Broom's columns."""
@@ -127,14 +400,15 @@ class LinearModel:
         return lm_summary_text(self.frame, self.fit, self.tests())
 
     def __str__(self) -> str:
-        return lm_text(self.frame, self.fit)
+        return lm_text(self.frame, self.fit, self.coef())
 
     def __repr__(self) -> str:
         return str(self)
 
 
+@checked
 def lm(
-    formula: str,
+    formula: str | Formula,
     data: Any,
     weights: Any = None,
     offset: Any = None,
@@ -162,68 +436,3 @@ def lm(
         mixed=False,
     )
     return LinearModel(frame, regress(frame))
-
-
-@dataclass(frozen=True, repr=False)
-class LmList:
-    """A regression in each group: R's ``lmList``."""
-
-    frame: ModelFrame
-    group: str
-    fit: ByGroup
-
-    def coef(self) -> pd.DataFrame:
-        """Coefficients, a row per group."""
-        return pd.DataFrame(
-            self.fit.beta.copy(), index=list(self.fit.levels), columns=list(self.fit.names)
-        )
-
-    def std_error(self) -> pd.DataFrame:
-        """Their standard errors by the pooled residual standard deviation."""
-        return pd.DataFrame(
-            self.fit.std_error.copy(), index=list(self.fit.levels), columns=list(self.fit.names)
-        )
-
-    def sigma(self) -> float:
-        """Pooled residual standard deviation."""
-        return self.fit.sigma
-
-    def df_residual(self) -> int:
-        return self.fit.df_residual
-
-    def __len__(self) -> int:
-        return len(self.fit.levels)
-
-    def __str__(self) -> str:
-        return lm_list_text(self.frame, self.group, self.fit)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def lmList(formula: str, data: Any, na_action: str = "omit") -> LmList:
-    """Regressions by group: ``lmList("Reaction ~ Days | Subject", data)``.
-
-    Raises
-    ------
-    FormulaError, DataError
-    """
-    from lmerbridge.model.fitting import data_name
-
-    fixed, bar, group = formula.rpartition("|") if isinstance(formula, str) else ("", "", "")
-    group = group.strip().strip("`")
-    if not bar or not group or "|" in fixed:
-        raise FormulaError("lmList's formula is 'y ~ x | group'", str(formula), 0)
-    table = read_table(data)
-    column = as_factor(table.column(group))
-    present = column.codes >= 0
-    frame = build_frame(
-        fixed,
-        data,
-        subset=None if present.all() else present,
-        na_action=na_action,
-        data_name=data_name(data, 2),
-        mixed=False,
-    )
-    factor = drop_unused_levels(as_factor(take(column, frame.kept)))
-    return LmList(frame, group, regress_by_group(frame, factor.codes, factor.levels))

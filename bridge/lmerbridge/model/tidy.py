@@ -1,23 +1,128 @@
-"""broom's verbs on a result: tidy, glance, augment."""
+"""broom's verbs on a result, with broom.mixed's rows and columns as its documentation has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.design import ModelFrame
+from lmerbridge.errors import DataError, UnsupportedModelError, matched, near_match
 from lmerbridge.result import FitResult
-from lmerbridge.result.tables import random_table, variance_table
+from lmerbridge.result.tables import coefficients, random_table, variance_table
 
-__all__ = ["EFFECTS", "augment", "glance", "tidy"]
+__all__ = ["EFFECTS", "NO_WALD", "Request", "augmented", "glance", "tidy"]
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals", "ran_coefs")
+NO_WALD = (
+    "there are no Wald intervals of variance parameters and of coefficients by group, so that "
+    "conf_low and conf_high are missing; conf_method='profile' has those of variance parameters"
+)
+SCALES = {"sdcor": ("sd", "cor"), "vcov": ("var", "cov")}
+_ORDER = (
+    "effect",
+    "group",
+    "level",
+    "term",
+    "estimate",
+    "std_error",
+    "df",
+    "statistic",
+    "p_value",
+    "conf_low",
+    "conf_high",
+)
 
 
-def _fixed(result: FitResult) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Request:
+    """What ``tidy`` is asked for.
+
+    Attributes
+    ----------
+    effects : tuple of str
+        In the order of the table.
+    scale : str
+        Of ``ran_pars``.
+    level : float or None
+        Of the intervals; ``None`` for none.
+    method : str
+    """
+
+    effects: tuple[str, ...]
+    scale: str
+    level: float | None
+    method: str
+
+    @classmethod
+    def of(
+        cls,
+        effects: str | Sequence[str],
+        conf_int: bool,
+        conf_level: float,
+        scales: str | Sequence[str | None] | None,
+        conf_method: str,
+    ) -> Request:
+        """Check the arguments of ``Model.tidy``.
+
+        Raises
+        ------
+        DataError
+            Unknown effects, scale or method, or a level outside (0, 1).
+        """
+        if not isinstance(effects, Iterable):
+            raise DataError(f"effects must name some of {', '.join(EFFECTS)}, not {effects!r}")
+        wanted = (effects,) if isinstance(effects, str) else tuple(effects)
+        for name in wanted:
+            if name not in EFFECTS:
+                raise DataError(
+                    f"unknown effects {name!r}{near_match(str(name), EFFECTS)}; "
+                    f"effects: {', '.join(EFFECTS)}"
+                )
+        if not wanted:
+            raise DataError(f"effects must name at least one of {', '.join(EFFECTS)}")
+        try:
+            inside = 0 < float(conf_level) < 1
+        except (TypeError, ValueError):
+            inside = False
+        if not inside:
+            raise DataError(f"conf_level must be between 0 and 1, not {conf_level!r}")
+        return cls(
+            tuple(name for name in EFFECTS if name in wanted),
+            _scale(wanted, scales),
+            float(conf_level) if conf_int else None,
+            matched(conf_method, ("Wald", "profile", "boot"), "conf_method"),
+        )
+
+    @property
+    def only_parameters(self) -> bool:
+        """Whether nothing asked for has a standard error."""
+        return not {"fixed", "ran_vals"} & set(self.effects)
+
+
+def _scale(effects: tuple[str, ...], scales: str | Sequence[str | None] | None) -> str:
+    if scales is None:
+        return "sdcor"
+    if not isinstance(scales, str):
+        each = list(scales)
+        if len(each) != len(effects):
+            raise DataError(f"scales has {len(each)} values for {len(effects)} effects")
+        given = [s for s, effect in zip(each, effects, strict=True) if effect == "ran_pars"]
+        for scale, effect in zip(each, effects, strict=True):
+            if scale is not None and effect != "ran_pars":
+                raise DataError(f"scales has {scale!r} for {effect}, which has one scale: use None")
+        if not given or given[0] is None:
+            return "sdcor"
+        scales = given[0]
+    if "ran_pars" not in effects:
+        raise DataError("scales is for the effects 'ran_pars', which are not asked for")
+    return matched(scales, tuple(SCALES), "scales")
+
+
+def _fixed(result: FitResult, _: Request) -> pd.DataFrame:
     estimates = result.estimates
     errors = np.sqrt(np.diag(estimates.vcov))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -33,22 +138,28 @@ def _fixed(result: FitResult) -> pd.DataFrame:
     )
 
 
-def _parameters(result: FitResult) -> pd.DataFrame:
-    table = variance_table(result)
+def _parameters(result: FitResult, request: Request) -> pd.DataFrame:
+    table = variance_table(result, "lower.tri")
+    one, two = SCALES[request.scale]
     terms = []
     for row in table.itertuples():
-        if row.grp == "Residual":
-            terms.append("sd__Observation")
+        if row.grp == "Residual" and not isinstance(row.var1, str):
+            terms.append(f"{one}__Observation")
         elif isinstance(row.var2, str):
-            terms.append(f"cor__{row.var1}.{row.var2}")
+            terms.append(f"{two}__{row.var1}.{row.var2}")
         else:
-            terms.append(f"sd__{row.var1}")
+            terms.append(f"{one}__{row.var1}")
     return pd.DataFrame(
-        {"effect": "ran_pars", "group": table["grp"], "term": terms, "estimate": table["sdcor"]}
+        {
+            "effect": "ran_pars",
+            "group": table["grp"],
+            "term": terms,
+            "estimate": table[request.scale],
+        }
     )
 
 
-def _values(result: FitResult) -> pd.DataFrame:
+def _values(result: FitResult, _: Request) -> pd.DataFrame:
     table = random_table(result)
     return pd.DataFrame(
         {
@@ -62,23 +173,20 @@ def _values(result: FitResult) -> pd.DataFrame:
     )
 
 
-def _coefficients(result: FitResult) -> pd.DataFrame:
-    from lmerbridge.result.tables import coefficients
-
-    parts = []
-    for group, table in coefficients(result).items():
-        for term in table.columns:
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "effect": "ran_coefs",
-                        "group": group,
-                        "level": list(table.index),
-                        "term": term,
-                        "estimate": table[term].to_numpy(),
-                    }
-                )
-            )
+def _coefficients(result: FitResult, _: Request) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "effect": "ran_coefs",
+                "group": group,
+                "level": list(table.index),
+                "term": term,
+                "estimate": table[term].to_numpy(),
+            }
+        )
+        for group, table in coefficients(result).items()
+        for term in table.columns
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -88,74 +196,68 @@ _TABLES = {
     "ran_vals": _values,
     "ran_coefs": _coefficients,
 }
-_ORDER = (
-    "effect",
-    "group",
-    "level",
-    "term",
-    "estimate",
-    "std_error",
-    "statistic",
-    "df",
-    "p_value",
-    "conf_low",
-    "conf_high",
-)
+
+
+def _wald(table: pd.DataFrame, level: float) -> None:
+    from scipy.special import ndtri, stdtrit
+
+    errors = table["std_error"] if "std_error" in table else np.full(len(table), np.nan)
+    quantile = np.full(len(table), float(ndtri(0.5 + level / 2)))
+    if "df" in table:
+        df = table["df"].to_numpy(float)
+        known = np.isfinite(df)
+        quantile[known] = stdtrit(df[known], 0.5 + level / 2)
+    table["conf_low"] = table["estimate"] - quantile * errors
+    table["conf_high"] = table["estimate"] + quantile * errors
+
+
+def _bounds(table: pd.DataFrame, result: FitResult, bounds: pd.DataFrame, scale: str) -> None:
+    """Limits from ``confint``: theta's rows are those of ``ran_pars``, in the same order."""
+    values = bounds.to_numpy(float)
+    m = len(result.estimates.theta) + 1
+    if scale == "vcov":
+        # limits of a variance are the squares; those of a covariance do not follow
+        values = values.copy()
+        variances = variance_table(result, "lower.tri")["var2"].isna().to_numpy()
+        values[:m] = np.where(variances[:, None], values[:m] ** 2, np.nan)
+    for effect, rows in (("ran_pars", slice(0, m)), ("fixed", slice(m, None))):
+        own = (table["effect"] == effect).to_numpy()
+        if own.any():
+            table.loc[own, ["conf_low", "conf_high"]] = values[rows]
 
 
 def tidy(
     result: FitResult,
-    effects: str | Sequence[str] = ("ran_pars", "fixed"),
-    conf_int: bool = False,
-    conf_level: float = 0.95,
+    request: Request,
     tests: pd.DataFrame | None = None,
+    bounds: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per estimate; columns that do not apply are left out.
 
+    Fixed effects come first, then the variance parameters of each term by columns of the lower
+    triangle (``sd, cor, sd``), then conditional modes and coefficients by group.
+
     Parameters
     ----------
-    effects : str or sequence of str
-        Of ``fixed``, ``ran_pars``, ``ran_vals``, ``ran_coefs``.
-    conf_int : bool
-        Add Wald intervals for the fixed effects and the conditional modes: by t where there are
-        ``tests``, else normal.
+    request : Request
     tests : DataFrame, optional
         t tests of the fixed effects, with lmerTest's columns; adds ``df`` and ``p_value``.
-
-    Raises
-    ------
-    DataError
-        Unknown kind of effect, or a level outside (0, 1).
+    bounds : DataFrame, optional
+        Limits of all parameters from ``confint``; else intervals are Wald's, by t where there are
+        ``tests``.
     """
-    wanted = (effects,) if isinstance(effects, str) else tuple(effects)
-    for name in wanted:
-        if name not in EFFECTS:
-            raise DataError(
-                f"unknown effects {name!r}{near_match(name, EFFECTS)}; "
-                f"effects: {', '.join(EFFECTS)}"
-            )
-    if not 0 < conf_level < 1:
-        raise DataError(f"conf_level must be between 0 and 1, not {conf_level}")
-    order = [name for name in ("fixed", "ran_pars", "ran_vals", "ran_coefs") if name in wanted]
-    parts = [_TABLES[name](result) for name in order]
-    if tests is not None and "fixed" in order:
-        fixed = parts[order.index("fixed")]
+    parts = [_TABLES[name](result, request) for name in request.effects]
+    if tests is not None and "fixed" in request.effects:
+        fixed = parts[request.effects.index("fixed")]
         fixed["std_error"] = tests["Std. Error"].to_numpy()
         fixed["statistic"] = tests["t value"].to_numpy()
         fixed["df"] = tests["df"].to_numpy()
         fixed["p_value"] = tests["Pr(>|t|)"].to_numpy()
-    table = pd.concat(parts, ignore_index=True)
-    if conf_int and "std_error" in table:
-        from scipy.special import ndtri, stdtrit
-
-        quantile = np.full(len(table), float(ndtri(0.5 + conf_level / 2)))
-        if "df" in table:
-            df = table["df"].to_numpy(float)
-            known = np.isfinite(df)
-            quantile[known] = stdtrit(df[known], 0.5 + conf_level / 2)
-        half = quantile * table["std_error"]
-        table["conf_low"] = table["estimate"] - half
-        table["conf_high"] = table["estimate"] + half
+    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    if request.level is not None:
+        _wald(table, request.level)
+        if bounds is not None:
+            _bounds(table, result, bounds, request.scale)
     return table[[c for c in _ORDER if c in table]]
 
 
@@ -174,11 +276,31 @@ def glance(result: FitResult) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def augment(result: FitResult, columns: pd.DataFrame) -> pd.DataFrame:
-    """``columns`` (the data used) with ``.fitted``, ``.resid`` and, weighted, ``.weights``."""
-    table = columns.copy()
-    table[".fitted"] = result.estimates.fitted
-    table[".resid"] = result.estimates.residuals
-    if result.estimates.weights is not None:
-        table[".weights"] = result.estimates.weights
-    return table
+def augmented(frame: ModelFrame, result: FitResult) -> dict[str, Any]:
+    """What broom.mixed's ``augment`` adds to the variables, by column, each (n,).
+
+    Leverages and Cook's distances are missing where there are too many random effects for them.
+    """
+    from lmerbridge.inference.influence import cooks_distance, hat_values
+
+    estimates, n = result.estimates, result.data.nobs
+    weights = np.ones(n) if estimates.weights is None else estimates.weights
+    root = np.sqrt(weights)
+    offset = np.zeros(n) if frame.offset is None else frame.offset
+    try:
+        hat, cooks = hat_values(frame, result), cooks_distance(frame, result)
+    except UnsupportedModelError:
+        hat = cooks = np.full(n, np.nan)
+    return {
+        ".fitted": estimates.fitted.copy(),
+        ".resid": estimates.residuals.copy(),
+        ".hat": hat,
+        ".cooksd": cooks,
+        ".fixed": frame.X @ estimates.beta + offset,
+        ".mu": estimates.fitted.copy(),
+        ".offset": offset.copy(),
+        ".sqrtXwt": root,
+        ".sqrtrwt": root.copy(),
+        ".weights": weights.copy(),
+        ".wtres": estimates.residuals * root,
+    }

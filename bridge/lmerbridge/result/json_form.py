@@ -23,6 +23,8 @@ from lmerbridge.result.schema import SCHEMA, FitResult
 __all__ = ["from_json", "json_schema", "stored_schema", "to_json"]
 
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+# Fields that documents written before them lack; they then have their defaults.
+LATER = frozenset({"par", "structure", "hom"})
 
 
 def _number(value: float) -> float | str:
@@ -75,7 +77,8 @@ def _decode(value: Any, kind: Any, where: str) -> Any:
             if unknown:
                 raise DataError(f"not a {SCHEMA} document: unknown {where}.{sorted(unknown)[0]}")
             make: Any = kind
-            return make(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in names})
+            given = [n for n in names if n in value or n not in LATER]
+            return make(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in given})
         if _is_array(kind):
             data = [_SPECIAL[v] if isinstance(v, str) else float(v) for v in value["data"]]
             return np.array(data, dtype=np.float64).reshape(value["shape"])
@@ -127,7 +130,7 @@ def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
                 "type": "object",
                 "description": (kind.__doc__ or "").strip().splitlines()[0],
                 "properties": {n: _schema_of(hints[n], definitions) for n in names},
-                "required": names,
+                "required": [n for n in names if n not in LATER],
                 "additionalProperties": False,
             }
         schema: dict[str, Any] = {"$ref": f"#/$defs/{name}"}

@@ -119,6 +119,10 @@ class RandomEffects:
     variances : array (levels, k, k), optional
         Conditional covariance matrices, given theta and beta. Where computing them takes an engine
         long, it does so when they are first asked for (:func:`on_demand`).
+    structure : str
+        What the covariance matrix is: ``us``, ``diag``, ``cs`` or ``ar1``.
+    hom : bool
+        Whether all columns have one standard deviation.
     """
 
     label: str
@@ -129,6 +133,8 @@ class RandomEffects:
     correlation: FloatArray
     modes: FloatArray
     variances: FloatArray | None = on_demand(None)  # noqa: RUF009 - a descriptor
+    structure: str = "us"
+    hom: bool = False
 
     @classmethod
     def of_factor(
@@ -140,6 +146,8 @@ class RandomEffects:
         sigma: float,
         modes: FloatArray,
         variances: FloatArray | None,
+        structure: str = "us",
+        hom: bool = False,
     ) -> RandomEffects:
         """From the term's block of Lambda (k, k) and sigma."""
         covariance = sigma**2 * factor @ factor.T
@@ -147,7 +155,18 @@ class RandomEffects:
         with np.errstate(divide="ignore", invalid="ignore"):
             correlation = covariance / np.outer(deviations, deviations)
         np.fill_diagonal(correlation, 1.0)
-        return cls(label, group, names, covariance, deviations, correlation, modes, variances)
+        return cls(
+            label,
+            group,
+            names,
+            covariance,
+            deviations,
+            correlation,
+            modes,
+            variances,
+            structure,
+            hom,
+        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +186,8 @@ class Estimates:
     other_vcov : mapping
         The same by other definitions that the engine reports.
     theta : array
-        Relative covariance parameters in lme4's order.
+        Relative covariance factor: of each term the lower triangle of its block of Lambda, by
+        columns. Of unstructured terms these are the parameters, in lme4's order.
     sigma : float
         Residual standard deviation.
     random : tuple of RandomEffects
@@ -175,6 +195,10 @@ class Estimates:
         Conditional on the random effects; response residuals.
     weights : array (n,), optional
         Prior weights.
+    par : array, optional
+        The covariance parameters where some term is not unstructured: of such a term standard
+        deviations relative to sigma and then the correlation, as lme4 has them; ``None`` where
+        they are theta.
     """
 
     names: tuple[str, ...]
@@ -188,6 +212,12 @@ class Estimates:
     residuals: FloatArray
     weights: FloatArray | None = None
     other_vcov: Mapping[str, FloatArray] = field(default_factory=dict)
+    par: FloatArray | None = None
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The covariance parameters, as ``start=`` takes them."""
+        return self.theta if self.par is None else self.par
 
 
 @dataclass(frozen=True)
@@ -243,7 +273,8 @@ class Evidence:
     optimizer_warnings, messages : tuple of str
         What the optimizer warned of; what the checks of convergence say.
     notes : tuple of str
-        What the checks of the design say (columns dropped, scales).
+        What the checks of the design say (columns dropped, scales), and how R ended in a first
+        try of this fit.
     """
 
     converged: bool
@@ -268,7 +299,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who computed this, with what, where."""
+    """Who computed this, with what, where.
+
+    ``engine`` is the name that was asked for: ``"lme4"``, or ``"lme4@4.6.2"`` with an R that was
+    named; ``versions`` has R's in either case.
+    """
 
     engine: str
     engine_version: str
@@ -277,6 +312,11 @@ class Provenance:
     blas: str
     seconds: float
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def package(self) -> str:
+        """The engine's name without the R that it was asked in."""
+        return self.engine.partition("@")[0]
 
 
 @dataclass(frozen=True)
