@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from lmerbridge.engines.registry import AUTO_ORDER
-from lmerbridge.errors import DataError, FitWarning, FormulaError, LmerBridgeError
+from lmerbridge.errors import DataError, FitMessage, FitWarning, FormulaError, LmerBridgeError
 
 __all__ = ["app", "main"]
 
@@ -52,7 +52,9 @@ def fit(
     data: Annotated[
         str, typer.Argument(help="A CSV, TSV, Parquet or Feather file, or the name of a data set.")
     ],
-    engine: Annotated[str, typer.Option(help="auto, lme4, statsmodels, ...")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, lme4, lme4@4.6.2 (in that R), native, ...")
+    ] = "auto",
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
     weights: Annotated[str | None, typer.Option(help="Column of prior weights.")] = None,
     offset: Annotated[str | None, typer.Option(help="Column that is an offset.")] = None,
@@ -78,6 +80,7 @@ def fit(
         table, name = datasets.read_table(path), path.stem
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
+        warnings.simplefilter("always", FitMessage)
         model = lmer(
             formula,
             table,
@@ -97,13 +100,14 @@ def fit(
     else:
         typer.echo(str(model.summary(correlation=True if correlation else None, ddf=ddf)))
     for warning in caught:
-        if issubclass(warning.category, FitWarning):
+        if issubclass(warning.category, (FitMessage, FitWarning)):
             typer.echo(f"note: {warning.message}", err=True)
 
 
 @app.command()
 def engines() -> None:
     """The engines: what each fits, and whether it works here."""
+    from lmerbridge.cli.installations import installations_text
     from lmerbridge.engines import engine_names, load_engine, status_of
 
     for name in engine_names():
@@ -119,6 +123,7 @@ def engines() -> None:
         typer.echo(f"  {engine.summary}")
         for feature, reason in engine.unsupported.items():
             typer.echo(f"  not {feature.value}: {reason}")
+    typer.echo(installations_text())
 
 
 @app.command()
@@ -172,14 +177,32 @@ def check(
     ] = None,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help="Only this engine (may be repeated); default: all that work here."),
+        typer.Option(
+            help="Only this engine (may be repeated, or a list: a,b); default: all that work here."
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Fail unless this engine works here (may be repeated, or a list); "
+            "LMERBRIDGE_REQUIRE_R=1 is --require lme4."
+        ),
+    ] = None,
+    r: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--r",
+            help="Compare lme4 with lme4: an R by its path, its version or a command in place of "
+            "Rscript (repeat it; the first is the reference, of one alone the R in use). Status 1 "
+            "if any number moved.",
+        ),
     ] = None,
     scorecard: Annotated[
         bool, typer.Option("--scorecard", help="How each engine does, rivals included.")
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Models at a time.", min=1)] = 1,
     resume: Annotated[
-        Path | None, typer.Option(help="A file that keeps what is done; run again to go on.")
+        Path | None, typer.Option(help="A file that keeps each fit; run again to go on.")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the numbers as a baseline.")] = None,
     baseline: Annotated[
@@ -192,10 +215,17 @@ def check(
 ) -> None:
     """Fit every model of a suite with every engine, compare, and say why they differ."""
     from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
+    from lmerbridge.crosscheck.requirements import for_a_run, listed, missing
+    from lmerbridge.crosscheck.upgrade import between, drifted, engines_of, for_an_upgrade
     from lmerbridge.engines import engine_names, status_of
     from lmerbridge.files import data_folder
 
+    if r:
+        _refuse_with_r(
+            {"engine": engine, "require": require, "scorecard": scorecard, "baseline": baseline}
+        )
     own = suite is None
+    engine = engines_of(r, "--r") if r else listed(engine or [])
     cases = load_cases(suite)
     if own and scorecard:
         cases += load_cases(data_folder("reference") / "further" / "cases.toml")
@@ -203,13 +233,22 @@ def check(
         cases = [case for case in cases if case.engines is None]
     elif own and not engine:
         cases += load_cases(data_folder("reference") / "zoo.toml")
-    for name in engine or []:
+    wanted = listed(require or [])
+    cases = for_an_upgrade(cases, engine) if r else for_a_run(cases, wanted, engine)
+    written = {"resume": resume, "record": record, "json": json, "junit": junit}
+    _check_written({**written, "markdown": markdown, "html": html}, suite)
+    memory = None
+    if resume is not None:
+        from lmerbridge.crosscheck.memory import open_memory
+
+        memory = open_memory(resume)
+        for note in memory.notes:
+            typer.echo(f"note: {note}", err=True)
+        memory.recall_r()
+    for name in engine:
         state = status_of(name)
         if not state.available:
             raise DataError(f"engine {name!r} is not available: {state.problem}")
-    for path in (resume, record, json, junit, markdown, html):
-        if path is not None and not path.parent.is_dir():
-            raise DataError(f"{path}: there is no folder {path.parent}")
     kept = None
     if baseline is not None:
         from lmerbridge.crosscheck.baseline import load_baseline
@@ -220,22 +259,35 @@ def check(
     interrupted = False
     try:
         with _progress(len(cases)) as show:
-            run_cases(cases, chosen, jobs, resume, show, reports)
+            run_cases(cases, chosen, jobs, memory, show, reports)
     except KeyboardInterrupt:
         interrupted = True
     if kept is not None:
         from lmerbridge.crosscheck.baseline import against_baseline
 
         reports = against_baseline(reports, kept)
+    if r:
+        reports = [drifted(report) for report in reports]
     _print_reports(reports, own and not engine, scorecard)
+    if r:
+        for sentence in between(reports):
+            typer.echo(sentence)
     _write_reports(reports, {"json": json, "junit": junit, "markdown": markdown, "html": html})
     if interrupted:
         typer.echo(f"interrupted after {len(reports)} of {len(cases)} cases", err=True)
         raise typer.Exit(130)
+    absent = missing(reports)
+    for sentence in absent.values():
+        typer.echo(f"lmerbridge: {sentence}", err=True)
     for name in [] if engine else engine_names():
         state = status_of(name)
-        if not state.available and (scorecard or name in AUTO_ORDER or own):
+        if not state.available and name not in absent and (scorecard or name in AUTO_ORDER or own):
             typer.echo(f"engine {name!r} took no part: {state.problem}")
+    if kept is not None:
+        from lmerbridge.crosscheck.baseline import not_compared
+
+        for sentence in not_compared(reports, kept, engine):
+            typer.echo(sentence)
     if record is not None:
         from lmerbridge.crosscheck.baseline import record_baseline
 
@@ -243,8 +295,45 @@ def check(
     published_well = True
     if own and not engine and not scorecard and kept is None:
         published_well = _print_published(reports)
-    if not scorecard and not (published_well and all(report.well for report in reports)):
+    well = published_well and all(report.well for report in reports)
+    if absent or not (well or scorecard):
         raise typer.Exit(1)
+
+
+def _refuse_with_r(others: dict[str, Any]) -> None:
+    """Refuse options that say something of other engines than lme4, or of another reference.
+
+    Raises
+    ------
+    DataError
+    """
+    for option, value in others.items():
+        if value:
+            raise DataError(
+                f"--r compares lme4 with lme4 in another R: leave out --{option}, or run once more "
+                "without --r"
+            )
+
+
+def _check_written(paths: dict[str, Path | None], suite: Path | None) -> None:
+    """See that each file can be written and is no other one: an option takes another's file for its
+    own, and what was in it is lost.
+
+    Raises
+    ------
+    DataError
+    """
+    seen = {} if suite is None else {suite.resolve(): "the file of models"}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        if not path.parent.is_dir():
+            raise DataError(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise DataError(f"{path}: --{option} needs a file, and this is a folder")
+        before = seen.setdefault(path.resolve(), f"the file of --{option}")
+        if before != f"the file of --{option}":
+            raise DataError(f"{path}: --{option} would write over {before}; name another file")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lmerbridge.cli.installations import installations_text
 from lmerbridge.engines import AUTO_ORDER, engine_names, is_rival, load_engine, status_of
 from lmerbridge.errors import LmerBridgeError
 
@@ -102,6 +103,7 @@ def report() -> tuple[str, bool]:
     if here:
         said = [f"{n} {s.version}" if s.available else f"{n} (not here)" for n, s in here.items()]
         lines.append(f"rivals, for `lmerbridge check --scorecard`: {', '.join(said)}")
+    lines.append(installations_text())
     order = [n for n in AUTO_ORDER if n in working]
     lines.append(f'engine="auto" tries: {", ".join(order) if order else "nothing works here"}')
     return "\n".join(lines), bool(working)

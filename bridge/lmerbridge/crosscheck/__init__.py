@@ -1,6 +1,6 @@
 """Fits by several engines, compared quantity by quantity, each disagreement explained."""
 
-from lmerbridge.crosscheck.cases import Case, golden, load_cases
+from lmerbridge.crosscheck.cases import Case, golden
 from lmerbridge.crosscheck.check import Comparison, check
 from lmerbridge.crosscheck.compare import Difference, compare
 from lmerbridge.crosscheck.parallel import run_cases
@@ -15,6 +15,7 @@ from lmerbridge.crosscheck.suite import (
     run_case,
     run_frame,
 )
+from lmerbridge.crosscheck.suite_file import load_cases
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 from lmerbridge.crosscheck.verdict import VERDICTS, Fact, Reference, Verdict, judge
 

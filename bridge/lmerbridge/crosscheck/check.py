@@ -9,15 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lmerbridge.arguments import checked
 from lmerbridge.crosscheck.cases import Case
+from lmerbridge.crosscheck.expectations import expectations, known_engine
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.report import suite_text
+from lmerbridge.crosscheck.requirements import of_environment
 from lmerbridge.crosscheck.suite import CaseReport, available_engines, run_frame
-from lmerbridge.crosscheck.tolerances import TOLERANCES
+from lmerbridge.crosscheck.tolerances import TOLERANCES, changed_tolerances, entries_of
+from lmerbridge.crosscheck.upgrade import drifted, engines_of, for_an_upgrade
 from lmerbridge.crosscheck.verdict import Verdict
 from lmerbridge.design import ModelFrame, build_frame
-from lmerbridge.engines import FitSpec, load_engine
-from lmerbridge.errors import DataError, FitWarning
+from lmerbridge.engines import (
+    EngineName,
+    FitSpec,
+    Seconds,
+    engine_name,
+    load_engine,
+    start_values,
+    timeout_seconds,
+)
+from lmerbridge.errors import ArgumentError, DataError, FitWarning, near_match
+from lmerbridge.formula import Formula
+from lmerbridge.rlang import RCommand
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "check"]
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """One model fitted by several engines, compared and judged.
@@ -60,7 +75,7 @@ class Comparison:
                 "difference": d.difference,
                 "unit": d.tolerance.unit,
                 "limit": d.tolerance.limit,
-                "key": d.key,
+                "key": d.place,
                 "agrees": d.agrees,
                 "problem": d.problem,
             }
@@ -129,14 +144,23 @@ class Comparison:
     __repr__ = __str__
 
 
+# Arguments of lmer() that check() hands on.
+OF_THE_FRAME = ("weights", "offset", "subset", "na_action", "contrasts", "control")
+
+
+@checked
 def check(
-    formula: str,
+    formula: str | Formula,
     data: Any,
-    engines: Sequence[str] | None = None,
+    engines: Sequence[EngineName] | None = None,
     REML: bool = True,
     *,
-    expect: Mapping[str, str] | None = None,
+    r: Sequence[EngineName] | None = None,
+    require: str | Sequence[str] = (),
+    expect: Mapping[str, str | Sequence[str]] | None = None,
     tolerances: Mapping[str, tuple[float, str]] | None = None,
+    start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
+    timeout: Seconds | None = None,
     name: str = "model",
     **arguments: Any,
 ) -> Comparison:
@@ -148,10 +172,22 @@ def check(
         As for :func:`lmerbridge.lmer`.
     engines : sequence of str, optional
         Default: those that work here, without the rivals.
+    r : sequence, optional
+        Compare lme4 with lme4: R installations as :func:`lmerbridge.r` names them, versions, or
+        its values. The first is the reference (of one alone: the R in use); whatever does not agree
+        with it is *drift*. Instead of ``engines``, ``require`` and ``expect``.
+    require : str or sequence of str
+        Engines that take part and must work here: the comparison is not well without them. The
+        environment variable ``LMERBRIDGE_REQUIRE_R=1`` requires ``lme4``, unless ``engines``
+        leaves it out.
     expect : mapping, optional
-        By engine the verdict that is right for it, if not agreement.
+        By engine the verdict that is right for it, if not agreement; or several
+        (``"other optimum or not converged"``, or a list). ``"unavailable"`` allows an engine that
+        is required to be missing.
     tolerances : mapping, optional
         By quantity another limit, with the reason: ``{"criterion": (1e-3, "lme4 stops early")}``.
+    start, timeout
+        As for :func:`lmerbridge.lmer`; no engine starts from what another one found.
     **arguments
         ``weights``, ``offset``, ``subset``, ``na_action``, ``contrasts``, ``control`` of
         :func:`lmerbridge.lmer`.
@@ -164,20 +200,53 @@ def check(
     ------
     FormulaError, DataError, EngineUnavailableError
     """
-    from lmerbridge.crosscheck.cases import changed_tolerances
-
-    for engine in engines or ():
+    where = "check()"
+    for key in arguments:
+        if key not in OF_THE_FRAME:
+            raise ArgumentError(
+                f"check() has no argument {key!r}{near_match(key, OF_THE_FRAME)}; of lmer()'s it "
+                f"takes {', '.join(OF_THE_FRAME)}"
+            )
+    if r is not None:
+        if engines is not None or require or expect:
+            raise ArgumentError(
+                "check(): r= compares lme4 with lme4, so that engines=, require= and expect= have "
+                "nothing to say; leave them out"
+            )
+        if isinstance(r, (str, RCommand)):
+            raise ArgumentError("check(): r must be a list of R installations, as [one, other]")
+    installed = None if r is None else engines_of(r, where)
+    asked = None if engines is None else [engine_name(engine) for engine in engines]
+    for engine in asked or ():
         load_engine(engine)
+    wanted = [known_engine(e, where) for e in ([require] if isinstance(require, str) else require)]
+    expected = expectations(expect or {}, where, None if asked is None else [*asked, *wanted])
+    limits = (
+        TOLERANCES
+        if tolerances is None
+        else changed_tolerances(entries_of(tolerances, where), where)
+    )
+    theta, seconds = start_values(start), timeout_seconds(timeout)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         frame = build_frame(formula, data, **arguments)
-    limits = TOLERANCES
-    if tolerances:
-        entries = [
-            {"quantity": q, "limit": limit, "reason": reason}
-            for q, (limit, reason) in tolerances.items()
-        ]
-        limits = changed_tolerances(entries, "check()")
-    case = Case(name, "", str(formula), REML, expect=expect or {}, tolerances=limits)
-    chosen = list(engines) if engines is not None else available_engines()
+    chosen = asked if asked is not None else [] if installed else available_engines()
+    by_environment = of_environment(None if asked is None else chosen)
+    case = Case(
+        name,
+        "",
+        str(formula),
+        REML,
+        control=arguments.get("control"),
+        start=theta,
+        timeout=seconds,
+        require=tuple(dict.fromkeys((*wanted, *by_environment))),
+        expect=expected,
+        tolerances=limits,
+        places={"": where},
+    )
+    if installed is not None:
+        (case,) = for_an_upgrade([case], installed)
+        return Comparison(drifted(run_frame(case, frame, installed)), frame)
+    chosen += [e for e in case.require if e not in chosen]
     return Comparison(run_frame(case, frame, chosen), frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lmerbridge.crosscheck.quantities import Quantities
@@ -19,7 +19,8 @@ class Difference:
     """The worst difference of one quantity.
 
     ``difference`` is in the tolerance's unit; ``None`` where nothing could be compared.
-    ``problem`` says what is wrong beyond a number: a key that one side lacks, or a NaN.
+    ``problem`` says what is wrong beyond a number: a quantity or a key that one side lacks, or a
+    NaN. ``row`` is the row of the data that the key means, counted from 1, where it means one.
     """
 
     quantity: str
@@ -27,12 +28,43 @@ class Difference:
     key: str | None
     tolerance: Tolerance
     problem: str | None = None
+    row: int | None = None
+
+    @property
+    def place(self) -> str | None:
+        """The key as people read it: rows are counted from 1."""
+        return self.key if self.row is None else f"row {self.row}"
 
     @property
     def agrees(self) -> bool:
         if self.problem is not None:
             return False
         return self.difference is None or self.difference <= self.tolerance.limit
+
+
+def _spread(key: str, reference: Quantities, other: Quantities) -> float:
+    """The conditional SD of a mode: the reference's, or that of the side that reports it at all;
+    sigma if neither does.
+    """
+    for side in (reference, other):
+        if "conditional SDs" not in side.absent:
+            return side.units["modes"][key]
+    return reference.sigma
+
+
+def _deviations_of(key: str, deviations: Mapping[str, float]) -> list[float]:
+    """The standard deviations of the two effects of a correlation ``group.one.two``: those of
+    ``group.one`` and ``group.two``. Every part may have points itself.
+    """
+    found = []
+    for one, value in deviations.items():
+        if not key.startswith(one + "."):
+            continue
+        second = key.removeprefix(one)  # ".two"
+        for two, other in deviations.items():
+            if two.endswith(second) and one.startswith(two.removesuffix(second) + "."):
+                found += [value, other]
+    return found
 
 
 def _difference(
@@ -44,7 +76,7 @@ def _difference(
     if quantity == "fixed effects":
         return gap / reference.units[quantity][key]
     if quantity == "modes":
-        return gap / max(reference.units[quantity][key], floor)
+        return gap / max(_spread(key, reference, other), floor)
     if quantity == "standard errors":
         return gap / abs(a)
     if quantity in ("std. deviations", "conditional SDs"):
@@ -52,38 +84,54 @@ def _difference(
     if quantity == "fitted":
         return gap / reference.sigma
     if quantity == "correlations":
-        group = key.split(".")[0]
         deviations = [
-            side.values["std. deviations"][name]
+            value
             for side in (reference, other)
-            for name in side.values["std. deviations"]
-            if name.startswith(group + ".") and name.removeprefix(group + ".") in key
+            for value in _deviations_of(key, side.values.get("std. deviations", {}))
         ]
         return None if min(deviations, default=0.0) <= floor else gap
     return gap
+
+
+def _row(quantity: str, key: str, reference: Quantities, other: Quantities) -> int | None:
+    """The row of the data that a key of the quantity means: keys of fitted values count the rows
+    that were used, from 0.
+    """
+    if quantity != "fitted" or not key.isdecimal():
+        return None
+    number, rows = int(key), reference.rows or other.rows
+    return number + 1 if rows is None or number >= len(rows) else rows[number] + 1
 
 
 def _one(tolerance: Tolerance, reference: Quantities, other: Quantities) -> Difference:
     quantity = tolerance.quantity
     if quantity in other.absent:
         return Difference(quantity, None, None, tolerance)
-    a, b = reference.values[quantity], other.values[quantity]
+    a, b = reference.values[quantity], other.values.get(quantity)
+    if b is None:
+        return Difference(quantity, None, None, tolerance, f"{other.source} has no {quantity}")
+
+    def at(key: str, gap: float | None, problem: str = "") -> Difference:
+        row = _row(quantity, key, reference, other)
+        place = repr(key) if row is None else f"row {row}"
+        said = f"{problem} {place}" if problem else None
+        return Difference(quantity, gap, key, tolerance, said, row)
+
     for key in [*a, *b]:
         if key not in a or key not in b:
-            lacking = reference.source if key not in a else other.source
-            return Difference(quantity, None, key, tolerance, f"{lacking} has no {key!r}")
+            return at(key, None, f"{reference.source if key not in a else other.source} has no")
     worst: tuple[float, str] | None = None
     for key in a:
         gap = _difference(quantity, key, a[key], b[key], reference, other)
         if gap is None:
             continue
         if math.isnan(gap):
-            return Difference(quantity, None, key, tolerance, f"NaN at {key!r}")
+            return at(key, None, "NaN at")
         if worst is None or gap > worst[0]:
             worst = (gap, key)
     if worst is None:
         return Difference(quantity, None, None, tolerance)
-    return Difference(quantity, worst[0], worst[1], tolerance)
+    return at(worst[1], worst[0])
 
 
 def compare(

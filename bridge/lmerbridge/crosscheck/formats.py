@@ -62,7 +62,10 @@ def junit_text(reports: Sequence[CaseReport]) -> str:
                     test,
                     "failure",
                     type=o.verdict.kind,
-                    message=_legal(f"{o.verdict.kind}: {o.verdict.sentence}"),
+                    message=_legal(
+                        f"{o.verdict.kind}: {o.verdict.sentence}"
+                        + (f" ({report.change})" if report.change else "")
+                    ),
                 )
                 found.text = _legal("\n".join(lines))
     for name, value in (("tests", tests), ("failures", failures), ("skipped", skips)):

@@ -44,7 +44,10 @@ def _pictures(report: CaseReport) -> list[str]:
         for o in report.outcomes
         if o.verdict.kind in ("other optimum", "better optimum", "not converged") and o.theta
     ]
-    best = next((o for o in report.outcomes if o.engine == "lme4" and o.theta), None)
+    best = next(
+        (o for o in report.outcomes if o.engine == (report.case.reference or "lme4") and o.theta),
+        None,
+    )
     best = best or next((o for o in report.outcomes if o.theta and o not in apart), None)
     case = report.case
     if apart and best is not None and apart[0] is not best:

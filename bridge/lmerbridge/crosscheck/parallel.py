@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lmerbridge.crosscheck.cases import Case
-from lmerbridge.crosscheck.record import case_key, from_plain, to_plain
+from lmerbridge.crosscheck.memory import Memory, open_memory
 from lmerbridge.crosscheck.suite import CaseReport, Outcome, run_case
 from lmerbridge.crosscheck.verdict import Verdict
-from lmerbridge.errors import DataError
+from lmerbridge.engines import is_engine
+from lmerbridge.rlang import RCommand, named, take_as_named
 
 __all__ = ["run_cases"]
 
 
-def _child(pipe: Any, case: Case, engines: Sequence[str]) -> None:
-    pipe.send(run_case(case, engines))
+Run: TypeAlias = tuple[CaseReport, list[str]]  # and the lines that it adds to the memory
 
 
-def _apart(case: Case, engines: Sequence[str]) -> CaseReport:
+def _run(
+    case: Case, engines: Sequence[str], memory: Memory | None, known: Sequence[RCommand] = ()
+) -> Run:
+    take_as_named(known)
+    if memory is None:
+        return run_case(case, engines), []
+    memory.recall_r()
+    return run_case(case, engines, memory), memory.taken()
+
+
+def _child(pipe: Any, *arguments: Any) -> None:
+    pipe.send(_run(*arguments))
+
+
+def _apart(case: Case, engines: Sequence[str], memory: Memory | None) -> Run:
     """A case in a process of its own, which may die."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(there, case, engines), daemon=True)
+    process = context.Process(
+        target=_child, args=(there, case, engines, memory, named()), daemon=True
+    )
     process.start()
     there.close()
     try:
-        report: CaseReport = here.recv()
+        found: Run = here.recv()
     except EOFError:
         process.join()
         code = process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         verdict = Verdict("failed", f"the process that fitted it ended ({how})")
-        return CaseReport(case, (Outcome("all", verdict),))
+        return CaseReport(case, (Outcome("all", verdict),)), []
     process.join()
-    return report
+    return found
 
 
-def _pool(cases: Sequence[Case], engines: Sequence[str], jobs: int) -> Iterator[CaseReport]:
+def _pool(
+    cases: Sequence[Case], engines: Sequence[str], jobs: int, memory: Memory | None
+) -> Iterator[Run]:
     """In order; if a worker dies, what is left runs one by one, each in its own process."""
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -48,36 +67,34 @@ def _pool(cases: Sequence[Case], engines: Sequence[str], jobs: int) -> Iterator[
     done = 0
     try:
         found: Any = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(run_case)(case, engines) for case in cases
+            delayed(_run)(case, engines, memory, named()) for case in cases
         )
-        for report in found:
-            yield report
+        for one in found:
+            yield one
             done += 1
     except TerminatedWorkerError:
+        _end_workers()
         for case in cases[done:]:
-            yield _apart(case, engines)
+            yield _apart(case, engines, memory)
 
 
-def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if not path.is_file():
-        return found
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        try:
-            entry = json.loads(line)
-            found[entry["key"]] = entry["report"]
-        except (ValueError, KeyError, TypeError) as error:
-            # the last line of an interrupted run may be cut off
-            if number < len(path.read_text("utf-8").splitlines()):
-                raise DataError(f"{path}:{number} is not a line of an earlier run") from error
-    return {key: found[key] for key in keys if key in found}
+def _end_workers() -> None:
+    """End the workers of a pool that lost one: joblib can leave one behind that waits for ever."""
+    import psutil  # joblib's processes have no kill() of their own; without psutil it needs pgrep
+    from joblib.externals.loky.backend.process import LokyProcess
+
+    for process in multiprocessing.active_children():
+        if isinstance(process, LokyProcess) and process.pid is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(process.pid).kill()
+            process.join(10)
 
 
 def run_cases(
     cases: Sequence[Case],
     engines: Sequence[str],
     jobs: int = 1,
-    resume: Path | None = None,
+    resume: Path | Memory | None = None,
     progress: Callable[[Case, int], None] | None = None,
     done: list[CaseReport] | None = None,
 ) -> list[CaseReport]:
@@ -87,33 +104,51 @@ def run_cases(
     ----------
     jobs : int
         Processes; 1 is this one. A case whose process dies is reported as failed.
-    resume : Path, optional
-        A file of JSON lines that each report is added to as it comes, and from which those that
-        are there already are taken.
+    resume : Path or Memory, optional
+        A file (:mod:`lmerbridge.crosscheck.memory`) that each fit is added to as it comes, and from
+        which those fits are taken that nothing has changed for. Verdicts are made anew: the reports
+        are what a run without the file gives, but for the seconds.
     progress : callable, optional
         Called with the case that is next and the number of those done.
     done : list, optional
         Reports are appended here as they come, so that an interrupt loses none.
+
+    Raises
+    ------
+    DataError
+        ``resume`` is another file, is damaged, or cannot be written.
     """
     reports = [] if done is None else done
-    keys = [case_key(case, tuple(engines)) for case in cases]
-    known = {} if resume is None else _load(resume, keys)
-    waiting = [case for case, key in zip(cases, keys, strict=True) if key not in known]
-    fresh = (
-        (run_case(case, engines) for case in waiting)
+    memory = _opened(resume)
+    if memory is not None:
+        taking_part = [
+            *engines,
+            *(e for case in cases for e in (*(case.engines or ()), *case.require)),
+        ]
+        memory.prepare([e for e in dict.fromkeys(taking_part) if is_engine(e)])
+    found = (
+        (_run(case, engines, memory) for case in cases)
         if jobs == 1
-        else _pool(waiting, engines, jobs)
+        else _pool(cases, engines, jobs, memory)
     )
-    for count, (case, key) in enumerate(zip(cases, keys, strict=True)):
+    for count, case in enumerate(cases):
         if progress is not None:
             progress(case, count)
-        if key in known:
-            reports.append(from_plain(case, known[key]))
-            continue
-        report = next(fresh)
+        report, lines = next(found)
         reports.append(report)
-        if resume is not None:
-            line = json.dumps({"key": key, "report": to_plain(report)})
-            with resume.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+        if memory is not None:
+            memory.save(lines)
+    if memory is not None:
+        memory.keep_r()
     return reports
+
+
+def _opened(resume: Path | Memory | None) -> Memory | None:
+    """The memory, and in this process what R said of itself, if it still would."""
+    if resume is None or isinstance(resume, Memory):
+        return resume
+    memory = open_memory(resume)
+    for note in memory.notes:
+        warnings.warn(note, stacklevel=3)
+    memory.recall_r()
+    return memory

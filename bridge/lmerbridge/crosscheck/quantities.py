@@ -24,7 +24,8 @@ class Quantities:
 
     ``units`` gives, for quantities compared in units of another number (standard errors,
     conditional standard deviations), that number by the same keys. ``absent`` says why a
-    quantity is not reported at all.
+    quantity is not reported at all. ``rows`` are the positions in the data of the rows used, whose
+    fitted values have the keys ``"0"``, ``"1"``, ...; ``None`` if all were used or none is known.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Quantities:
     sigma: float
     units: Mapping[str, Keyed]
     absent: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[int, ...] | None = field(default=None, repr=False)
 
 
 def _number(value: Any) -> float:
@@ -137,7 +139,7 @@ def of_result(result: FitResult) -> Quantities:
         estimates.vcov,
     )
     absent = {_MISSING[k]: v for k, v in result.missing.items() if k in _MISSING}
-    return replace(built, absent=absent)
+    return replace(built, absent=absent, rows=result.data.kept)
 
 
 def _unique_terms(labels: list[str], levels: list[str]) -> list[str]:

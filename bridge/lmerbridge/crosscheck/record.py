@@ -1,9 +1,7 @@
-"""Reports as plain data, for files: JSON, resumption, baselines."""
+"""Reports as plain data, for files: JSON, baselines."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,12 +9,13 @@ from typing import Any
 
 from lmerbridge.crosscheck.cases import Case
 from lmerbridge.crosscheck.compare import Difference
+from lmerbridge.crosscheck.expectations import as_text, verdicts_in
 from lmerbridge.crosscheck.quantities import Quantities
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.tolerances import TOLERANCES
 from lmerbridge.crosscheck.verdict import Fact, Verdict
 
-__all__ = ["case_key", "from_plain", "quantities_from_plain", "quantities_to_plain", "to_plain"]
+__all__ = ["from_plain", "quantities_from_plain", "quantities_to_plain", "to_plain"]
 
 # Of a large model the other quantities would fill the file.
 SHORT = (
@@ -30,13 +29,6 @@ SHORT = (
     "BIC",
     "df",
 )
-
-
-def case_key(case: Case, engines: tuple[str, ...]) -> str:
-    """What makes a report of this case one of the same work: the case as written, the engines."""
-    said = [case.name, case.data, case.formula, case.REML, case.error, case.arguments()]
-    said += [sorted(case.expect.items()), [(t.quantity, t.limit) for t in case.tolerances], engines]
-    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
 
 
 def _number(value: float | None) -> float | None:
@@ -63,9 +55,11 @@ def quantities_from_plain(plain: Mapping[str, Any]) -> Quantities:
         return {k: math.nan if v is None else float(v) for k, v in values.items()}
 
     values = {name: numbers(found) for name, found in plain["values"].items()}
-    units = {"fixed effects": values.get("standard errors", {})}
-    if "conditional SDs" in values:
-        units["modes"] = values["conditional SDs"]
+    units = {}
+    for quantity, unit in (("fixed effects", "standard errors"), ("modes", "conditional SDs")):
+        units[quantity] = values.get(unit, {})
+        if not values.get(quantity, {}).keys() <= units[quantity].keys():
+            del values[quantity]  # without its unit it cannot be compared
     sigma = math.nan if plain["sigma"] is None else float(plain["sigma"])
     return Quantities(plain["source"], values, sigma, units, dict(plain["absent"]))
 
@@ -77,7 +71,10 @@ def _outcome(o: Outcome) -> dict[str, Any]:
         "verdict": o.verdict.kind,
         "sentence": o.verdict.sentence,
         "well": o.well,
-        "expected": o.expected,
+        "expected": as_text(o.expected),
+        "required": o.required,
+        "seen_on": o.seen_on,
+        "versions": dict(o.versions),
         "against": o.against,
         "facts": [
             {"what": f.what, "value": _number(f.value), "unit": f.unit} for f in o.verdict.facts
@@ -90,6 +87,7 @@ def _outcome(o: Outcome) -> dict[str, Any]:
                 "quantity": d.quantity,
                 "difference": _number(d.difference),
                 "key": d.key,
+                "row": d.row,
                 "unit": d.tolerance.unit,
                 "limit": d.tolerance.limit,
                 "problem": d.problem,
@@ -114,6 +112,7 @@ def to_plain(report: CaseReport) -> dict[str, Any]:
         "shows": case.shows,
         "skipped": report.skipped,
         "fingerprint": report.fingerprint,
+        "change": report.change,
         "well": report.well,
         "outcomes": [_outcome(o) for o in report.outcomes],
     }
@@ -139,15 +138,19 @@ def from_plain(case: Case, plain: Mapping[str, Any]) -> CaseReport:
                     d["key"],
                     replace(by_name[d["quantity"]], limit=d["limit"]),
                     d["problem"],
+                    d.get("row"),
                 )
                 for d in o["differences"]
             ),
             math.nan if o["seconds"] is None else o["seconds"],
             o["version"],
-            o["expected"],
+            verdicts_in(o["expected"], "a report") if o["expected"] else (),
             None if o["quantities"] is None else quantities_from_plain(o["quantities"]),
             tuple(o["theta"]),
             tuple(o["notes"]),
+            required=bool(o.get("required", False)),
+            versions=dict(o.get("versions", {})),
+            seen_on=str(o.get("seen_on", "")),
         )
 
     return CaseReport(
@@ -155,4 +158,5 @@ def from_plain(case: Case, plain: Mapping[str, Any]) -> CaseReport:
         tuple(outcome(o) for o in plain["outcomes"]),
         plain["skipped"],
         plain["fingerprint"],
+        plain["change"],
     )

@@ -18,6 +18,7 @@ from lmerbridge.engines import FitSpec
 from lmerbridge.engines.assemble import counted, estimates_at
 from lmerbridge.likelihood import (
     CrossProducts,
+    Search,
     criterion,
     cross_products,
     derivatives,
@@ -66,11 +67,20 @@ class Referee:
         return criterion(self.products, theta, self.spec.REML if REML is None else REML)
 
     def point(self, theta: Array) -> Point:
-        found = derivatives(self.products, np.asarray(theta, dtype=np.float64), self.spec.REML)
+        search = Search(self.products)
+        c, theta, x = self.products, np.asarray(theta, dtype=np.float64), theta
+        if not search.plain:
+            c, x = search.products, search.of_users(theta)
+            theta = search.theta(x)
+        found = derivatives(c, theta, self.spec.REML)
         if not math.isfinite(found.criterion):
             return Point(math.inf, math.nan, math.nan)
         gradient, information = found.gradient, found.information
-        free = np.abs(theta) > 1e-3  # nearer to 0 the information says nothing
+        free = np.abs(x) > 1e-3  # nearer to 0 the information says nothing
+        if not search.plain:
+            slope = search.slope(x)
+            gradient, information = slope.T @ gradient, slope.T @ information @ slope
+            free |= ~search.bounded
         if not free.any():
             return Point(found.criterion, 0.0, 0.0)
         H = information[np.ix_(free, free)]

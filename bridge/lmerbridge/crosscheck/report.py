@@ -10,7 +10,7 @@ from tabulate import tabulate
 from lmerbridge.crosscheck.compare import Difference
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.tolerances import TOLERANCES
-from lmerbridge.crosscheck.verdict import VERDICTS
+from lmerbridge.crosscheck.verdict import VERDICTS, Verdict
 
 __all__ = ["explanations", "suite_rows", "suite_text", "totals", "verdict_cell"]
 
@@ -44,7 +44,7 @@ def _cell(comparison: Difference) -> str:
 
 def _note(difference: Difference) -> str:
     return difference.problem or (
-        f"{difference.key}: {difference.difference:.2g} ({difference.tolerance.unit}; "
+        f"{difference.place}: {difference.difference:.2g} ({difference.tolerance.unit}; "
         f"limit {difference.tolerance.limit:g})"
     )
 
@@ -52,10 +52,12 @@ def _note(difference: Difference) -> str:
 def verdict_cell(outcome: Outcome) -> str:
     """The verdict in a table: whom it agrees with, and a mark where it is not well."""
     kind = outcome.verdict.kind
-    if kind == "agree":
+    if kind == "agree" and not outcome.moved:
         return f"agrees with {outcome.against}"
     text = f"{kind} than {outcome.against}" if kind == "better optimum" else kind
-    if outcome.expected and outcome.well:
+    if outcome.moved:
+        return f"{text} (of another version)"
+    if kind in outcome.expected and outcome.well:
         return f"{text} (expected)"
     return text if outcome.well else text.upper()
 
@@ -68,19 +70,31 @@ def explanations(report: CaseReport) -> list[str]:
     label = report.case.name
     if report.skipped:
         lines.append(f"{label}: skipped: {report.skipped}")
+    if report.change:
+        lines.append(f"{label}: {report.change}")
+    said: list[Verdict] = []
     for outcome in report.outcomes:
         verdict = outcome.verdict
-        if verdict.kind not in ("agree", "reference", "unavailable", "error as expected"):
-            lines.append(f"{label}: {outcome.engine}: {verdict.kind}: {verdict.sentence}")
+        quiet = verdict.kind in ("agree", "reference", "unavailable", "error as expected")
+        if (not quiet or not outcome.well) and verdict not in said:
+            said.append(verdict)
+            # what is so of several engines is said once
+            engines = ", ".join(o.engine for o in report.outcomes if o.verdict == verdict)
+            lines.append(f"{label}: {engines}: {verdict.kind}: {verdict.sentence}")
             lines += [f"    {fact}" for fact in verdict.facts]
         for d in outcome.differences:
             if not d.agrees and verdict.kind != "agree":
                 lines.append(f"    beyond tolerance of {outcome.against}, {d.quantity}: {_note(d)}")
         lines += [f"{label}: {outcome.engine}: {note}" for note in outcome.notes]
-        if outcome.expected and not outcome.well:
-            lines.append(
-                f"{label}: {outcome.engine}: the verdict expected was {outcome.expected!r}"
-            )
+        if not outcome.as_expected and (outcome.expected or outcome.moved):
+            wanted = " or ".join(repr(kind) for kind in outcome.expected or ("agree",))
+            line = f"{label}: {outcome.engine}: the verdict expected was {wanted}"
+            if outcome.moved:
+                line += (
+                    f", as of {outcome.engine} {outcome.seen_on}; this is {outcome.version}, "
+                    "which is not a fault of this run"
+                )
+            lines.append(line)
     return lines
 
 
@@ -109,9 +123,8 @@ def totals(reports: Sequence[CaseReport]) -> str:
     if skipped:
         parts.append(f"{skipped} skipped")
     wrong = sum(not o.well for o in outcomes)
-    return f"{len(reports)} cases: {', '.join(parts)}; " + (
-        "all well." if not wrong else f"{wrong} not well."
-    )
+    cases = "1 case" if len(reports) == 1 else f"{len(reports)} cases"
+    return f"{cases}: {', '.join(parts)}; " + ("all well." if not wrong else f"{wrong} not well.")
 
 
 def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,19 @@ import pandas as pd
 from lmerbridge import datasets
 from lmerbridge.crosscheck.cases import Case, golden
 from lmerbridge.crosscheck.compare import Difference
+from lmerbridge.crosscheck.expectations import UNAVAILABLE, Expected, is_well, may_move
+from lmerbridge.crosscheck.memory import Kept, Memory
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
 from lmerbridge.crosscheck.referee import Referee
+from lmerbridge.crosscheck.tolerances import check_tolerances
 from lmerbridge.crosscheck.verdict import Reference, Verdict, judge
+from lmerbridge.crosscheck.versions import versions_of
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.engines import (
     FitSpec,
+    Status,
     engine_names,
+    fit_spec,
     is_rival,
     load_engine,
     refusal,
@@ -30,8 +36,9 @@ from lmerbridge.engines import (
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
 from lmerbridge.result import FitResult
 
-__all__ = ["CaseReport", "Outcome", "read_data", "run_case", "run_frame"]
+__all__ = ["CaseReport", "Outcome", "frame_of", "read_data", "run_case", "run_frame"]
 
+LME4 = "lme4"
 GOLDEN = "golden"
 POLISHED = "lme4 polished"
 
@@ -45,8 +52,14 @@ class Outcome:
     verdict : Verdict
     against : str
         What it was compared with.
-    expected : str
-        The verdict that the case says is right for this engine, if not agreement.
+    expected : tuple of str
+        The verdicts that the case says are right for this engine, if not agreement.
+    required : bool
+        Whether the case is not well without this engine.
+    seen_on : str
+        The version of the engine that ``expected`` was seen on, where that is known.
+    versions : mapping
+        Of everything that may matter to the engine's numbers.
     quantities, theta
         The engine's numbers, where there are any.
     notes : tuple of str
@@ -59,27 +72,45 @@ class Outcome:
     differences: tuple[Difference, ...] = ()
     seconds: float = float("nan")
     version: str = ""
-    expected: str = ""
+    expected: Expected = ()
     quantities: Quantities | None = field(default=None, repr=False)
     theta: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    required: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict, repr=False)
+    seen_on: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is expected, or needs no expectation."""
+        return is_well(self.verdict, self.expected, self.required)
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is another verdict than expected, of another version than that was seen on."""
+        return (
+            not self.as_expected
+            and self.seen_on not in ("", self.version)
+            and may_move(self.verdict, reference=self.engine == LME4)
+        )
 
     @property
     def well(self) -> bool:
-        """Whether nothing is wrong: the verdict expected, or one that needs no expectation."""
-        if self.expected:
-            return self.verdict.kind in (self.expected, "unavailable")
-        return self.verdict.well
+        """Whether nothing is wrong: a verdict as expected, or another version's."""
+        return self.as_expected or self.moved
 
 
 @dataclass(frozen=True)
 class CaseReport:
-    """A case with the outcomes of all engines; ``skipped`` says why there are none."""
+    """A case with the outcomes of all engines; ``skipped`` says why there are none, ``change`` what
+    of the data is not as in the baseline.
+    """
 
     case: Case
     outcomes: tuple[Outcome, ...] = ()
     skipped: str = ""
     fingerprint: str = ""
+    change: str = ""
 
     @property
     def well(self) -> bool:
@@ -98,8 +129,20 @@ def read_data(case: Case) -> pd.DataFrame:
         return datasets.load(case.data)
     path = Path(case.data) if case.folder is None else case.folder / case.data
     if not path.is_file():
-        raise DataError(f"{case.name}: {case.data!r} is neither a data set nor a file")
+        raise DataError(f"{case.where('data')}: {case.data!r} is neither a data set nor a file")
     return datasets.read_table(path)
+
+
+def frame_of(case: Case, data: pd.DataFrame) -> ModelFrame:
+    """The model frame of a case.
+
+    Raises
+    ------
+    FormulaError, DataError
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return build_frame(case.formula, data, data_name=case.data, **case.arguments())
 
 
 def _expected_error(case: Case, data: pd.DataFrame) -> Outcome:
@@ -143,29 +186,60 @@ class _Tried:
     version: str
 
 
-def _try(name: str, frame: ModelFrame, spec: FitSpec) -> _Tried:
+def _unavailable(name: str, state: Status, required: bool) -> Verdict:
+    problem = state.problem or "not available"
+    if not required:
+        return Verdict(UNAVAILABLE, problem)
+    mend = f"; mend it with: {state.fix}" if state.fix else ""
+    return Verdict(UNAVAILABLE, f"{name} is required, and does not work here: {problem}{mend}")
+
+
+def _try(
+    name: str, frame: ModelFrame, spec: FitSpec, required: bool, memory: Memory | None
+) -> _Tried:
+    """Fit, or take the fit from memory. Only fits are remembered: whether an engine is available or
+    refuses is quickly known, and what failed may have failed by chance.
+    """
     nan = float("nan")
     state = status_of(name)
     version = state.version or ""
     if not state.available:
-        missing = Verdict("unavailable", state.problem or "not available")
-        return _Tried(name, None, missing, nan, version)
+        return _Tried(name, None, _unavailable(name, state, required), nan, version)
     began = time.perf_counter()
+    key = None
     try:
         engine = load_engine(name)
         why = refusal(engine, frame, spec)
         if why is not None:
             return _Tried(name, None, Verdict("refused", why), nan, version)
+        if memory is not None:
+            key = memory.key(frame, spec, name)
+            kept = memory.find(key)
+            if kept is not None:
+                return _Tried(name, kept.result, None, kept.seconds, version)
+            began = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = engine.fit(frame, spec)
+        seconds = time.perf_counter() - began
+        for term in result.estimates.random:
+            _ = term.variances  # what is computed on demand may fail, as the fit itself
     except Exception as error:  # an engine's failure is a finding, whatever it is
         text = (
             str(error) if isinstance(error, LmerBridgeError) else f"{type(error).__name__}: {error}"
         )
         seconds = time.perf_counter() - began
         return _Tried(name, None, Verdict("failed", text), seconds, version)
-    return _Tried(name, result, None, time.perf_counter() - began, version)
+    if memory is not None:
+        memory.keep(key, Kept(result, seconds))
+    return _Tried(name, result, None, seconds, version)
+
+
+def _asked(case: Case, frame: ModelFrame) -> FitSpec:
+    try:
+        return fit_spec(frame, case.REML, case.start, case.timeout)
+    except DataError as error:
+        raise DataError(f"{case.where('start')}: {error}") from error
 
 
 def run_frame(
@@ -173,20 +247,30 @@ def run_frame(
     frame: ModelFrame,
     engines: Sequence[str],
     record: dict[str, Any] | None = None,
+    memory: Memory | None = None,
 ) -> CaseReport:
     """Fit a model frame with each engine and judge the results.
 
-    The reference is lme4 where it takes part, else ``record`` (its golden values), else the
-    engine whose theta the referee finds best.
+    The reference is the case's own or lme4 where it takes part, else ``record`` (golden values of
+    lme4), else the engine whose theta the referee finds best. Fits that ``memory`` holds are not
+    made again.
+
+    Raises
+    ------
+    DataError
+        A start or a tolerance that this model has no place for.
     """
-    spec = FitSpec(REML=case.REML and frame.X.shape[1] > 0, cold=True)
+    check_tolerances(frame, case.tolerances, case.where("tolerance"))
+    # no engine may start from what another one found
+    spec = replace(_asked(case, frame), cold=True)
     referee = Referee(frame, spec)
-    tried = [_try(name, frame, spec) for name in engines]
+    tried = [_try(name, frame, spec, name in case.require, memory) for name in engines]
     fitted = {t.engine: t.result for t in tried if t.result is not None}
     stored = None if record is None else _of_record(record)
     reference = stored
-    if "lme4" in fitted:
-        reference = _of_result("lme4", fitted["lme4"], stored and stored.polished)
+    first = case.reference or LME4
+    if first in fitted:
+        reference = _of_result(first, fitted[first], stored and stored.polished)
     elif reference is None and fitted:
         criteria = {n: referee.criterion(r.estimates.theta) for n, r in fitted.items()}
         # those that are equally good: the first that was asked for
@@ -196,12 +280,23 @@ def run_frame(
     best = _best(referee, fitted, stored)
     outcomes = []
     for t in tried:
-        expected = case.expect.get(t.engine, "")
-        version = t.version
+        expected = case.expected(t.engine)
+        version, required = t.version, t.engine in case.require
+        seen_on = case.seen_on.get(t.engine, "")
+        if t.engine == LME4 and record is not None:
+            seen_on = str(record["made_by"][LME4])
         if t.result is None:
             assert t.verdict is not None
             outcomes.append(
-                Outcome(t.engine, t.verdict, seconds=t.seconds, version=version, expected=expected)
+                Outcome(
+                    t.engine,
+                    t.verdict,
+                    seconds=t.seconds,
+                    version=version,
+                    expected=expected,
+                    required=required,
+                    seen_on=seen_on,
+                )
             )
             continue
         assert reference is not None
@@ -214,7 +309,7 @@ def run_frame(
             verdict, name = Verdict("reference", "the others are compared with it"), ""
         else:
             verdict, differences, name = judge(referee, t.result, against, case.tolerances, best)
-        if t.engine == "lme4" and record is not None:
+        if t.engine == LME4 and record is not None:
             notes = _drift(verdict, record, version)
         above = referee.criterion(t.result.estimates.theta) - best[1]
         if verdict.kind in ("reference", "agree") and best[0] != t.engine and above > 1e-4:
@@ -231,6 +326,9 @@ def run_frame(
                 of_result(t.result),
                 tuple(float(v) for v in t.result.estimates.theta),
                 notes,
+                required=required,
+                versions=versions_of(t.result),
+                seen_on=seen_on,
             )
         )
     return CaseReport(case, tuple(outcomes), "", frame.fingerprint)
@@ -260,7 +358,7 @@ def _drift(verdict: Verdict, record: dict[str, Any], version: str) -> tuple[str,
     )
 
 
-def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
+def run_case(case: Case, engines: Sequence[str], memory: Memory | None = None) -> CaseReport:
     """Fit a case with each engine and judge the results; never raises for what one case does."""
     try:
         if case.data in datasets.names() and not datasets.is_local(case.data):
@@ -270,14 +368,21 @@ def run_case(case: Case, engines: Sequence[str]) -> CaseReport:
         data = read_data(case)
         if case.error is not None:
             return CaseReport(case, (_expected_error(case, data),))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            frame = build_frame(case.formula, data, data_name=case.data, **case.arguments())
+        frame = frame_of(case, data)
+        record = None if case.reference else golden(case)
+        return run_frame(case, frame, _engines(case, engines), record, memory)
     except LmerBridgeError as error:
-        return CaseReport(case, (Outcome("all", Verdict("failed", str(error))),))
-    own = [e for e in engines if case.engines is None or e in case.engines]
-    own += [e for e in case.engines or () if e not in own and e in engine_names()]
-    return run_frame(case, frame, own, golden(case))
+        place, said = case.where(""), str(error)
+        # what concerns one key begins with that key's line already
+        if not any(said.startswith(begin) for begin in (*case.places.values(), case.name)):
+            said = f"{place}: {said}"
+        return CaseReport(case, (Outcome("all", Verdict("failed", said)),))
+
+
+def _engines(case: Case, engines: Sequence[str]) -> list[str]:
+    """Those asked for that the case may be fitted by, and those that it names itself."""
+    own = [e for e in engines if case.takes(e)]
+    return list(dict.fromkeys((*own, *(case.engines or ()), *case.require)))
 
 
 def available_engines(rivals: bool = False) -> list[str]:

@@ -30,6 +30,7 @@ VERDICTS: dict[str, str] = {
     "other criterion": "minimized something else than was asked for",
     "drift": "other numbers than the baseline's, for the same data and model",
     "other model": "the model is not the one of the baseline",
+    "incomplete baseline": "agrees with a baseline that lacks some of what the fit has",
     "not converged": "stopped above the optimum, and says itself that it did not converge",
     "refused": "does not fit this kind of model, and says so",
     "unavailable": "is not installed here",
@@ -105,7 +106,7 @@ def _listed(keys: Sequence[str], most: int = 4) -> str:
 
 
 def _off(d: Difference) -> str:
-    return d.problem or f"{d.key} is off by {d.difference:.2g} ({d.tolerance.unit})"
+    return d.problem or f"{d.place} is off by {d.difference:.2g} ({d.tolerance.unit})"
 
 
 def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict | None:
@@ -320,7 +321,7 @@ def _reference_doubted(
         "unexplained",
         f"{reference.name}'s {worst.quantity} are not what belongs to its own theta: "
         f"{_off(worst)}; the stored values were changed, or are of another model",
-        tuple(Fact(f"{d.quantity} ({d.key})", d.difference, d.tolerance.unit) for d in wrong),
+        tuple(Fact(f"{d.quantity} ({d.place})", d.difference, d.tolerance.unit) for d in wrong),
     )
 
 
