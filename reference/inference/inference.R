@@ -31,44 +31,7 @@ if (!file.exists(made)) {
   write.csv(d[!empty, ], "reference/inference/empty.csv", row.names = FALSE)
 }
 
-plain <- function(x) {
-  if (is.null(x)) return(NULL)
-  if (is.language(x) || is.function(x)) return(paste(deparse(x), collapse = " "))
-  if (inherits(x, "emmGrid")) x <- as.data.frame(summary(x))
-  if (is.matrix(x) || inherits(x, "Matrix")) x <- as.data.frame(as.matrix(x))
-  if (is.data.frame(x)) {
-    columns <- lapply(x, function(v) if (is.factor(v)) as.character(v) else unname(v))
-    return(list(rows = as.list(rownames(x)), columns = as.list(colnames(x)),
-                values = unname(lapply(columns, as.list))))
-  }
-  if (is.list(x)) return(lapply(x, plain))
-  if (is.factor(x)) return(as.list(as.character(x)))
-  if (is.numeric(x)) list(names = as.list(names(x)), values = as.list(unname(x))) else as.list(x)
-}
-
-answer <- function(code, environment, text = FALSE) {
-  began <- proc.time()[["elapsed"]]
-  said <- character()
-  value <- withCallingHandlers(
-    tryCatch(eval(str2lang(code), environment),
-             error = function(e) structure(list(conditionMessage(e)), class = "failure")),
-    warning = function(w) { said <<- c(said, conditionMessage(w)); invokeRestart("muffleWarning") },
-    message = function(m) { said <<- c(said, conditionMessage(m)); invokeRestart("muffleMessage") })
-  if (inherits(value, "failure")) return(list(code = code, failure = value[[1]]))
-  lines <- if (text) capture.output(suppressMessages(print(value)))
-  list(code = code, text = if (text) as.list(lines), value = plain(unclass_summary(value)),
-       said = as.list(said))
-}
-unclass_summary <- function(x) {
-  if (inherits(x, "summary.merMod")) return(x$coefficients)
-  if (inherits(x, "KRmodcomp")) return(x$test)
-  if (inherits(x, "PBmodcomp")) return(x$test)
-  if (inherits(x, "SATmodcomp")) return(x$test)
-  if (inherits(x, "thpr")) return(as.data.frame(x))
-  if (inherits(x, "ranova") || inherits(x, "anova")) return(as.data.frame(x))
-  if (inherits(x, "ranef.mer")) return(as.data.frame(x))
-  x
-}
+source(file.path(here, "answer.R"))
 
 for (block in read_toml(models)) {
   case <- block$values
@@ -239,7 +202,7 @@ for (block in read_toml(models)) {
   answers <- lapply(queries, function(q) answer(q[[1]], environment, q[[2]]))
   made <- c(R = paste(R.version$major, R.version$minor, sep = "."),
             sapply(c("lme4", "lmerTest", "pbkrtest", "emmeans", "performance", "car"),
-                   function(p) as.character(packageVersion(p))))
+                   function(p) tryCatch(as.character(packageVersion(p)), error = function(e) NA)))
   failed <- Filter(function(a) !is.null(a$failure), answers)
   if (length(failed)) cat("\n  failed:", paste(names(failed), collapse = ", "), "\n")
   write(jsonlite::toJSON(list(made_by = as.list(made), answers = answers), auto_unbox = TRUE,
