@@ -6,11 +6,12 @@ BIN := .venv/bin
 export PYTHON R RPY2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel bench faults fuzz benchmark exactness after functions datasets golden schema clean
+.PHONY: help setup reference test lint types wheel fresh bench faults fuzz benchmark exactness after \
+  after-fuzz functions exports versions datasets golden schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
-	  awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	  awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## what the others do first: .venv, R with lme4 (R=no leaves it out), the rpy2 that fits
 	@sh scripts/setup.sh
@@ -32,10 +33,13 @@ types: setup ## mypy (strict) and pyright
 wheel: setup ## build the wheel and run the tests against it in an environment of its own
 	@sh scripts/test_wheel.sh
 
+fresh: ## the two commands in a bare Debian root (debootstrap, as root); SUITE=bookworm, trixie or sid
+	@SUITE="$(SUITE)" ARGS="$(ARGS)" sh scripts/fresh.sh
+
 bench: setup ## time the ways to R: first fit, what the bridge adds, the pool (needs R; minutes)
 	@$(BIN)/python benchmarks/bridge.py $(ARGS)
 
-faults: setup ## 1,000 fits from 8 threads while R is killed 20 times (needs R; a minute)
+faults: setup ## 1,000 fits from 8 threads while R is killed 20, then 200 times (needs R; minutes)
 	@$(BIN)/python benchmarks/faults.py $(ARGS)
 
 fuzz: setup ## hostile names, levels, formulas and values on every engine (minutes)
@@ -50,8 +54,17 @@ exactness: setup ## how far the native engine is from polished lme4, model by mo
 after: setup ## time what comes after the fit against R (needs R; a minute)
 	@$(BIN)/python -W ignore benchmarks/after_fit.py
 
+after-fuzz: setup ## random models and questions after the fit, put to live R and to us (needs R; half an hour)
+	@$(BIN)/python benchmarks/after_fuzz $(ARGS)
+
 functions: setup ## docs/functions.md: what comes after the fit, compared with R's answers
 	@$(BIN)/python -W ignore benchmarks/functions.py
+
+exports: setup ## docs/exports.md: what R's packages export, and where it is here (needs R)
+	@$(BIN)/python benchmarks/exports.py
+
+versions: setup ## docs/versions.md: what versions of R and its packages changed, and what we do
+	@$(BIN)/python scripts/versions_page.py
 
 datasets: setup ## make the data sets again (needs R) and compare with what is here
 	@$(BIN)/python datasets/make.py --check

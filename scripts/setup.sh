@@ -1,6 +1,6 @@
 #!/bin/sh
-# Set up what is missing, and say so: .venv with the package and its tools; R with lme4, lmerTest,
-# pbkrtest and emmeans from the system's packages; and the rpy2 that fits this R.
+# Set up what is missing, and say so: .venv with the package and its tools; R with the packages of
+# scripts/r_packages.txt from the system's packages; and the rpy2 that fits this R.
 # R=no leaves R out. A second run does nothing that is already done.
 set -eu
 cd "$(dirname "$0")/.."
@@ -56,21 +56,32 @@ if [ "${R:-yes}" = no ]; then
   exit 0
 fi
 
-packages_there() {
-  command -v Rscript >/dev/null 2>&1 && Rscript --vanilla -e \
-    'q(status = !all(c("lme4", "lmerTest", "pbkrtest", "emmeans", "jsonlite") %in% rownames(installed.packages())))' \
-    >/dev/null 2>&1
+# the R packages of scripts/r_packages.txt that are marked so ("." for all of them)
+listed() { sed -n "s/^\([A-Za-z][A-Za-z0-9.]*\)  *$1.*$/\1/p" scripts/r_packages.txt; }
+debian() { for name in "$@"; do printf 'r-cran-%s ' "$(echo "$name" | tr '[:upper:]' '[:lower:]')"; done; }
+missing() {  # those of the names given that R does not have; all of them without R
+  command -v Rscript >/dev/null 2>&1 || { echo "$@"; return; }
+  Rscript --vanilla -e 'cat(setdiff(commandArgs(TRUE), rownames(installed.packages())))' "$@"
 }
+r_wanted="$(cksum < scripts/r_packages.txt)"
 
-if [ ! -e $VENV/.setup-r ] || ! command -v Rscript >/dev/null 2>&1; then
+if [ "$(cat $VENV/.setup-r 2>/dev/null || true)" != "$r_wanted" ] ||
+    ! command -v Rscript >/dev/null 2>&1; then
   rm -f $VENV/.setup-r
-  if ! packages_there; then
-    say "installing R with lme4, lmerTest, pbkrtest and emmeans from the system's packages"
-    apt r-base-core r-cran-lme4 r-cran-lmertest r-cran-pbkrtest r-cran-emmeans r-cran-jsonlite || true
-    # to compare with; everything works without it
-    apt r-cran-glmmtmb || true
+  # names of packages hold no spaces
+  # shellcheck disable=SC2046,SC2086
+  {
+  absent=$(missing $(listed .))
+  if [ -n "$absent" ]; then
+    say "installing R with" $absent "from the system's packages"
+    apt r-base-core $(debian $absent) ||
+      for name in $absent; do apt r-base-core $(debian "$name") || true; done
   fi
-  if packages_there; then
+  absent=$(missing $(listed needed))
+  left=$(missing $(listed compared))
+  }
+  if [ -z "$absent" ]; then
+    [ -z "$left" ] || say "R has no $left here: tests that ask for it are left out"
     requirement=$($VENV/bin/python -c '
 from lmerbridge.rlang import RInstallation, find_r, rpy2_problem, rpy2_requirement
 r = find_r(())
@@ -84,9 +95,10 @@ if isinstance(r, RInstallation) and rpy2_problem(r) is not None:
       RPY2_CFFI_MODE=ABI $VENV/bin/pip install --quiet --disable-pip-version-check "$requirement" ||
         say "rpy2 could not be installed: R is used through Rscript"
     fi
-    touch $VENV/.setup-r
+    echo "$r_wanted" > $VENV/.setup-r
   else
     say "R with lme4 could not be installed here (no apt, no root); going on without R"
-    say "by hand: sudo apt-get install r-base-core r-cran-lme4 r-cran-lmertest r-cran-pbkrtest r-cran-emmeans"
+    # shellcheck disable=SC2046
+    say "by hand: sudo apt-get install r-base-core $(debian $(listed .))"
   fi
 fi

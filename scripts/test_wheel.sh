@@ -14,7 +14,8 @@ names = zipfile.ZipFile(sys.argv[1]).namelist()
 top = {n.split("/")[0] for n in names}
 assert top == {"lmerbridge"} | {t for t in top if t.endswith(".dist-info")}, top
 for needed in ("lmerbridge/py.typed", "lmerbridge/rlang/lmerbridge.R",
-               "lmerbridge/rlang/serve.R", "lmerbridge/rlang/worker.py",
+               "lmerbridge/rlang/serve.R", "lmerbridge/rlang/socket.R",
+               "lmerbridge/rlang/worker.py", "lmerbridge/crosscheck/versions.toml",
                "lmerbridge/_data/datasets/sleepstudy.csv", "lmerbridge/_data/reference/cases.toml",
                "lmerbridge/result/schema.json"):
     assert needed in names, needed
