@@ -371,7 +371,7 @@ def main() -> None:
         disable_numparse=True,
     )
     path = ROOT / "docs" / "functions.md"
-    path.write_text(HEAD + text + "\n" + TAIL, "utf-8")
+    path.write_text(HEAD + text + "\n" + TAIL + differences(), "utf-8")
     print(text)
 
 
@@ -384,40 +384,13 @@ everything is computed at the theta that lme4 ended at, so that the function is 
 optimizer; p-values below 1e-4 are compared absolutely.
 
 """
-TAIL = """
-## Where R and we differ, and who is right
+TAIL = "\n## Where R and we differ, and who is right\n\n"
 
-- **Satterthwaite.** lmerTest differentiates numerically; ours are differences of the exact gradient.
-  They agree to 5e-8; where they are farthest apart (`chick`) a computation in 40 digits from the
-  dense normal density agrees with both (`tests/test_tests_of_effects.py`). The degrees of freedom of
-  an F test of several rows depend on how its hypothesis is written, not only on what it says: here
-  it is written as lmerTest writes it.
-- **Kenward-Roger with prior weights.** pbkrtest 0.5.2 takes the residuals' variance as sigma^2 for
-  every row, whatever its weight: its degrees of freedom are another model's (218 where ours say
-  161). Here the weights count.
-- **Profiles.** lme4 interpolates its profile for the ends of an interval; here the deviance is
-  solved for them. At three of 90 points of its profile of sleepstudy its optimizer stops too high,
-  at one of them by half a unit of deviance. On a variance of 0 (`dyestuff2`) the interpolation is
-  off by 1e-3 of the interval's width.
-- **Dunnett.** emmeans' default `dunnettx` is an approximation (up to 0.022 off in these models), its
-  `mvt` Monte Carlo (1e-3); here the multivariate t probability is computed to about 1e-5 and called
-  `dunnett`.
-- **R2 and ICC.** performance 0.10 leaves the slopes out of `(x || g)`, and gives none for a singular
-  fit; here both have their values.
-- **Predictors in small or large units.** lmerTest's type I to III hypotheses and pbkrtest's degrees of
-  freedom go wrong where a predictor is of the order of 1e-3 or less (its square with it): R gives
-  1,597 degrees of freedom and F = 1.52 where, with the same predictor divided by its standard
-  deviation, it gives 10.6 and 1.60. Here both give the latter
-  (`tests/test_tests_of_effects.py::test_units_do_not_matter`).
-- **Slopes of curves.** emtrends takes the difference quotient from the point upwards, here it is
-  around the point, which is exact for a parabola (2,336 where R says 2,332).
-- **Nested fixed factors.** emmeans finds by itself that `k` of `f/k` is nested and labels the means so;
-  here the grid is crossed, and the numbers are the same.
-- **drop1 with missing values.** R stops where a dropped term would bring rows back; here the rows
-  stay those of the model.
-- **`I(x - mean(x))` on new data.** R takes the new data's mean, here the fit's is kept, as R itself
-  does for `scale(x)` and `poly(x)`.
-"""
+
+def differences() -> str:
+    """The files of docs/differences, one per subject, in order of their numbers."""
+    files = sorted((ROOT / "docs" / "differences").glob("*.md"))
+    return "\n".join(file.read_text("utf-8") for file in files)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Shared fixtures; the marker ``r`` needs R with lme4."""
+"""Shared fixtures; the marker ``r`` needs R with lme4 and the packages that it names:
+``@pytest.mark.r("emmeans")``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.cli import main
-from lmerbridge.engines import load_engine
+from r_here import live_dialect, needs_r
 from rpy2_here import needs_rpy2
 
 # examples vary from run to run, except in CI, which must fail for a change and not for chance
@@ -25,22 +27,31 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 STORED = Path(__file__).parent / "stored"
-REQUIRED = os.environ.get("LMERBRIDGE_REQUIRE_R") == "1"
+
+
+# the R that made the texts which tests and documents state: tests/stored, reference, the README
+STORED_DIALECT = "R 4.2.2, lme4 1.1-31, lmerTest 3.1-3, emmeans 1.8.4, pbkrtest 0.5.2"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("r") is None:
-        return
-    status = load_engine("lme4").status()
-    if not status.available:
-        if REQUIRED:
-            pytest.fail(f"R is required here (LMERBRIDGE_REQUIRE_R=1): {status.problem}")
-        pytest.skip(f"needs R with lme4: {status.problem}")
+    marks = list(item.iter_markers("r"))
+    # tests that ask R expect its dialect, the others that of what is stored
+    os.environ["LMERBRIDGE_DIALECT"] = live_dialect() if marks else STORED_DIALECT
+    if marks:
+        needs_r(*sorted({package for mark in marks for package in mark.args}))
 
 
 @pytest.fixture(autouse=True)
 def _no_engine_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LMERBRIDGE_ENGINE", raising=False)
+
+
+@pytest.fixture
+def no_r_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The R in use is the one that is found; none has been named yet."""
+    for name in ("LMERBRIDGE_R", "LMERBRIDGE_R_INSTALLATIONS", "LMERBRIDGE_R_TRANSPORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("lmerbridge.rlang.installations._named", {})
 
 
 @pytest.fixture

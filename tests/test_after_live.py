@@ -8,7 +8,7 @@ import after
 import test_means
 
 pytestmark = [
-    pytest.mark.r,
+    pytest.mark.r("lmerTest", "pbkrtest", "emmeans", "jsonlite"),
     pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning"),
 ]
 

@@ -131,7 +131,7 @@ def test_check(run, tmp_path):
     shutil.copy(data_folder("reference") / "golden" / "Dyestuff.json", tmp_path / "golden")
     status, out, _ = run("check", str(path), "--engine", "statsmodels")
     assert status == 0
-    assert "1 cases: 1 agree; all well." in out
+    assert "1 case: 1 agree; all well." in out
 
 
 def test_check_fails_on_a_disagreement(run, tmp_path, monkeypatch):
@@ -233,6 +233,24 @@ def test_check_goes_on_where_it_stopped(run, models, tmp_path):
     status, _, err = run("check", str(models), "--engine", "native", "--resume", str(done))
     assert status == 2
     assert "done.jsonl:1 is not a line of an earlier run" in err
+
+
+@pytest.mark.parametrize(
+    ("data", "formula", "words"),
+    [
+        ("nothere.csv", "y ~ x + (1 | g)", "neither a data set nor a file"),
+        ("sleepstudy", "Reaction ~ Dais + (Days | Subject)", "Dais"),
+    ],
+    ids=["file", "column"],
+)
+def test_a_model_that_cannot_be_fitted_is_named_with_its_line(run, tmp_path, data, formula, words):
+    path = tmp_path / "models.toml"
+    path.write_text(f'# ours\n\n[[model]]\nname = "a"\ndata = "{data}"\nformula = "{formula}"\n')
+    status, out, _ = run("check", str(path), "--engine", "native")
+    assert status == 1
+    assert f"{path}:" in " ".join(out.split())
+    assert words in out
+    assert "\n1 case: 1 failed" in out
 
 
 def test_check_in_parallel_and_scored(run, models):

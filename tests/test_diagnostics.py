@@ -228,8 +228,10 @@ def test_restrictions_between_models():
     assert m.SATmodcomp(smaller)["ddf"].iloc[0] == pytest.approx(45, rel=1e-5)
     with pytest.raises(lb.DataError, match="nothing to test"):
         m.KRmodcomp(m)
+    with pytest.warns(lb.FitMessage, match="other order"):
+        assert smaller.KRmodcomp(m).equals(found)
     with pytest.raises(lb.DataError, match="not among"):
-        smaller.KRmodcomp(m)
+        smaller.KRmodcomp(lb.lmer("Y ~ N + (1 | B/V)", d.assign(N=d["B"]), engine="native"))
 
 
 def test_comparison_with_r_s_text(sleepstudy):
@@ -316,3 +318,44 @@ def test_other_engines_have_the_same_methods(engine):
         m.predict(se_fit=True)["se_fit"], native.predict(se_fit=True)["se_fit"], rtol=1e-3
     )
     assert m.r2().conditional == pytest.approx(native.r2().conditional, rel=1e-4)
+
+
+def test_a_group_without_which_an_effect_is_lost_is_named():
+    """The level ``c`` of ``f`` is in one group alone: without it nothing is left to estimate it by,
+    and the others' deletions are those of models fitted without them.
+    """
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"g": np.repeat(list("pqrstu"), 6), "f": np.tile(list("aab"), 12)})
+    d.loc[d["g"].eq("r") & (np.arange(36) % 2 == 0), "f"] = "c"
+    d["y"] = rng.normal(size=36) + np.repeat(rng.normal(size=6), 6)
+    m = lb.lmer("y ~ f + (1 | g)", d, engine="native")
+    with pytest.warns(lb.FitWarning, match="without r the fixed effects cannot all be estimated"):
+        found = m.influence("g").dfbeta()
+    assert found.index[found.isna().any(axis=1)].tolist() == ["r"]
+    for group in "pu":
+        alone = m.update(data=d[d["g"] != group]).fixef() - m.fixef()
+        np.testing.assert_allclose(found.loc[group], alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["factor", "number"])
+def test_groups_go_as_they_come_in_the_data(kind):
+    """lme4 1.1-31: ``influence(m, "g")`` goes by appearance, ``ranef`` by levels."""
+    ids = np.repeat([3, 10, 1, 2, 7], 4)
+    levels = ["1", "2", "3", "7", "10"]
+    x = [1, 4, 2, 7, 3, 5, 2, 8, 6, 1, 3, 9, 2, 2, 5, 7, 4, 8, 1, 3]
+    y = [2.1, 3.9, 3.0, 5.2, 6.1, 7.9, 5.2, 9.3, 1.2, -1.1]
+    y += [0.3, 2.7, 4.4, 3.8, 5.9, 7.2, 3.3, 5.6, 1.1, 2.9]
+    d = pd.DataFrame({"g": ids, "x": x, "y": y})
+    if kind == "factor":
+        d["g"] = pd.Categorical(ids.astype(str), levels)
+    m = lb.lmer("y ~ x + (1 | g)", d, engine="native")
+    found = m.influence("g")
+    change = found.dfbeta()
+    assert change.index.tolist() == ["3", "10", "1", "2", "7"]
+    R = [-0.035032039, -0.626530508, 0.701786707, -0.310911794, 0.244959358]
+    np.testing.assert_allclose(change["(Intercept)"], R, atol=2e-6)
+    R = [0.33832935, -0.78859441, 1.36205159, -0.26127563, -0.44654325]
+    np.testing.assert_allclose(found.dfbetas()["x"], R, atol=5e-6)
+    R = [0.047184534, 0.321160842, 0.806689820, 0.057773854, 0.088453036]
+    np.testing.assert_allclose(found.cooks_distance(), R, atol=5e-6)
+    assert m.ranef()["grp"].tolist() == levels

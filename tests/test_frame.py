@@ -80,7 +80,9 @@ class TestColumns:
             build_frame("y ~ x + (1 | g)", {k: d[k].to_numpy() for k in "gxy"}),
         )
 
-    @pytest.mark.parametrize("values", [pd.date_range("2020", periods=80), pd.array([1 + 1j] * 80)])
+    @pytest.mark.parametrize(
+        "values", [pd.period_range("2020", periods=80), pd.array([1 + 1j] * 80)]
+    )
     def test_types_without_meaning_are_refused_by_name(self, d, values):
         with pytest.raises(DataError, match="column 'x'"):
             build_frame("y ~ x + (1 | g)", d.assign(x=values))
@@ -335,11 +337,36 @@ class TestChecks:
         assert frame.notes[0].text == "variable 'f' is absent, its contrast will be ignored"
 
     @pytest.mark.parametrize(
-        "settings", [{"optimiser": "x"}, {"check_rankX": "no"}, {"optCtrl": 3}]
+        "settings",
+        [
+            {"optimiser": "x"},
+            {"check_rankX": "no"},
+            {"optCtrl": 3},
+            {"optCtrl": {"maxfun": None}},
+            {"optCtrl": {"xst": [0.02, "x"]}},
+            {"optimizer": 3},
+            {"restart_edge": "yes"},
+            {"calc_derivs": 2},
+            {"use_last_params": 0},
+            {"boundary_tol": "x"},
+            {"boundary_tol": float("nan")},
+        ],
     )
     def test_control_is_checked(self, settings):
         with pytest.raises(DataError):
             lmerControl(**settings)
+
+    @pytest.mark.parametrize(
+        "name",
+        ["autoscale", "check_conv_nobsmax", "check_conv_nparmax", "standardize_X", "sparseX"],
+    )
+    def test_settings_of_lme4_that_are_not_here_are_named(self, name):
+        with pytest.raises(DataError, match=f"lme4's setting '{name}' is not here: "):
+            lmerControl(**{name: True})
+
+    def test_control_as_r_writes_it(self):
+        control = lmerControl(optCtrl={"xst": [0.02, 0.1], "maxfun": 10}, boundary_tol=None)
+        assert str(control) == "lmerControl(optCtrl = list(xst = c(0.02, 0.1), maxfun = 10))"
 
 
 def test_offsets_add_up(d):

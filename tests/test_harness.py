@@ -1,6 +1,8 @@
 """Files and tools around the comparison: reports, baselines, parallel work, pytest, lb.check."""
 
 import json
+import multiprocessing
+import platform
 from dataclasses import replace
 from types import MappingProxyType
 from xml.etree import ElementTree
@@ -14,10 +16,12 @@ from lmerbridge.crosscheck import Case, load_cases, run_cases, suite_text
 from lmerbridge.crosscheck.baseline import against_baseline, load_baseline, record_baseline
 from lmerbridge.crosscheck.formats import json_text, junit_text, markdown_text
 from lmerbridge.crosscheck.html import html_text
+from lmerbridge.crosscheck.parallel import _end_workers
 from lmerbridge.crosscheck.published import check_published, load_published, published_text
 from lmerbridge.crosscheck.record import from_plain, to_plain
 from lmerbridge.crosscheck.scorecard import scorecard, scorecard_text
 from lmerbridge.engines import Status, load_engine, register_engine
+from lmerbridge.engines.protocol import package_version
 from lmerbridge.errors import DataError
 
 pytest_plugins = ["pytester"]
@@ -146,10 +150,22 @@ class TestBaseline:
         now = run_cases(cases("Dyestuff"), ["one"])
         outcome = against_baseline(now, kept)[0].outcomes[0]
         assert outcome.verdict.kind == "drift"
-        assert "another machine or library" in outcome.verdict.sentence
-        kept["fits"]["Dyestuff"]["engines"]["one"]["version"] = "1.0"
+        assert "; no version changed (one 2.0, " in outcome.verdict.sentence
+        engine = kept["fits"]["Dyestuff"]["engines"]["one"]
+        engine["version"] = "1.0"
+        engine["versions"]["numpy"] = "1.26.4"
         outcome = against_baseline(now, kept)[0].outcomes[0]
-        assert "another version of the engine" in outcome.verdict.sentence
+        numpy = package_version("numpy")
+        assert f"; one 1.0 then, 2.0 now; numpy 1.26.4 then, {numpy} now; " in (
+            outcome.verdict.sentence
+        )
+        assert outcome.verdict.sentence.endswith(" the same")
+        assert "recorded 20" in str(outcome.verdict.facts[0])
+        del engine["versions"]  # as baselines were
+        kept["platform"] = "another"
+        sentence = against_baseline(now, kept)[0].outcomes[0].verdict.sentence
+        assert f"one 1.0 then, 2.0 now; platform another then, {platform.platform()}" in sentence
+        assert sentence.endswith("other versions are not in this baseline")
 
     def test_change_of_data_and_of_model(self, tmp_path):
         d = lb.datasets.load("Dyestuff")
@@ -227,32 +243,42 @@ class TestParallel:
         get_reusable_executor().shutdown(wait=True)  # workers that know the folder
         found = run_cases(cases("Dyestuff", "Dyestuff2", "Pastes"), ["native", "killer"], jobs=2)
         by_name = {r.case.name: r for r in found}
+        assert not [p for p in multiprocessing.active_children() if "Loky" in p.name]
         assert [r.case.name for r in found] == ["Dyestuff", "Dyestuff2", "Pastes"]
         assert "signal 9" in by_name["Dyestuff2"].outcomes[0].verdict.sentence
         assert by_name["Dyestuff2"].outcomes[0].verdict.kind == "failed"
         for name in ("Dyestuff", "Pastes"):
             assert by_name[name].outcomes[0].verdict.kind == "agree"
 
+    def test_workers_that_are_left_are_ended(self):
+        executor = get_reusable_executor(max_workers=2)
+        assert executor.submit(abs, -1).result() == 1
+        left = [p for p in multiprocessing.active_children() if "Loky" in p.name]
+        assert left
+        _end_workers()
+        assert not any(p.is_alive() for p in left)
+        get_reusable_executor().shutdown(wait=True)
+
     def test_an_interrupted_run_goes_on(self, tmp_path, monkeypatch):
-        from lmerbridge.crosscheck import parallel
+        from lmerbridge.engines.native import NativeEngine
 
-        file, real, seen = tmp_path / "done.jsonl", parallel.run_case, []
+        file, real, seen = tmp_path / "done.jsonl", NativeEngine.fit, []
 
-        def counted(case, engines):
-            seen.append(case.name)
+        def counted(self, frame, spec):
+            seen.append(frame.data_name)
             if len(seen) == 3:
                 raise KeyboardInterrupt
-            return real(case, engines)
+            return real(self, frame, spec)
 
-        monkeypatch.setattr(parallel, "run_case", counted)
+        monkeypatch.setattr(NativeEngine, "fit", counted)
         with pytest.raises(KeyboardInterrupt):
             run_cases(cases(), ["native"], resume=file)
         found = run_cases(cases(), ["native"], resume=file)
         assert len(found) == 4
-        assert len(seen) == 5  # two before, the interrupted one twice, the last
+        assert len(seen) == 4  # two before, the interrupted one twice; the fourth is refused
         assert all(r.well for r in found)
         run_cases(cases(), ["native"], resume=file)
-        assert len(seen) == 5
+        assert len(seen) == 4
 
     def test_an_engine_that_raises_is_reported(self):
         report = run_cases([Case("x", "Dyestuff", "Yield ~ 1 + (1 | Nothing)")], ["native"])[0]

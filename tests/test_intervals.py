@@ -223,11 +223,56 @@ def test_an_interrupted_bootstrap_goes_on(tmp_path):
     again = m.bootMer(statistic, nsim=300, seed=3, resume=path)
     assert len(calls) == 1000 + 1 + 200  # the fit itself, and what was missing
     np.testing.assert_allclose(again.t[:, 0], whole.t[:, -1], rtol=1e-8)
-    with pytest.raises(lb.DataError, match="another bootstrap"):
+    with pytest.raises(lb.DataError, match=r"another bootstrap \(another seed\)"):
         m.bootMer(statistic, nsim=300, seed=4, resume=path)
-    path.write_text("nonsense")
-    with pytest.raises(lb.DataError, match="no bootstrap"):
-        m.bootMer(statistic, nsim=300, seed=3, resume=path)
+
+
+def test_a_bootstrap_goes_on_with_its_own_alone(tmp_path, monkeypatch):
+    from lmerbridge.inference import bootstrap
+
+    m, path = fitted("dyestuff"), tmp_path / "boot.jsonl"
+    ml = lb.lmer("Yield ~ 1 + (1 | Batch)", lb.datasets.load("Dyestuff"), REML=False)
+
+    def refused(what, model=m, statistic=lambda model: model.fixef(), **arguments):
+        with pytest.raises(lb.DataError, match=rf"another bootstrap \(another .*{what}"):
+            model.bootMer(statistic, nsim=5, seed=3, resume=path, **arguments)
+
+    m.bootMer(lambda model: model.fixef(), nsim=5, seed=3, resume=path)
+    refused("fit or statistic", statistic=lambda model: model.fixef() + 1)
+    refused("statistic", statistic=lambda model: {"sigma": model.sigma()})
+    refused("theta", ml)
+    refused("use_u", use_u=True)
+    refused("type", use_u=True, type="semiparametric")
+    monkeypatch.setattr(bootstrap, "own_code", lambda: "other")
+    refused("version of lmerbridge")
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"\xff\xfe", b"[" * 100_000, b"{}\n", b"3"])
+def test_a_file_of_no_bootstrap_is_refused(tmp_path, content):
+    path = tmp_path / "boot.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(lb.DataError, match=r"holds (no|another) bootstrap"):
+        fitted("dyestuff").bootMer(nsim=5, seed=3, resume=path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: "[]",
+        lambda line: line.replace('"chunk": 0', '"chunk": 7'),
+        lambda line: line.replace('"chunk": 0', '"chunk": -1'),
+        lambda line: line.replace("], [", "], [0.5, ", 1),
+        lambda line: line.replace("], [", ", ", 1),
+    ],
+)
+def test_what_is_damaged_is_made_again(tmp_path, damage):
+    m, path = fitted("dyestuff"), tmp_path / "boot.jsonl"
+    whole = m.bootMer(nsim=5, seed=3, resume=path)
+    key, line = path.read_text().splitlines()
+    path.write_text(f"{key}\n{damage(line)}\n")
+    np.testing.assert_array_equal(m.bootMer(nsim=5, seed=3, resume=path).t, whole.t)
 
 
 def test_kinds_of_bootstrap():

@@ -59,7 +59,9 @@ def theta_of(frame, seed=0, singular=False):
     for block in frame.random:
         k = len(block.names)
         T = np.tril(rng.normal(scale=0.5, size=(k, k)))
-        T[np.diag_indices(k)] = 0.0 if singular else rng.uniform(0.3, 1.5, k)
+        T[np.diag_indices(k)] = 0.0 if singular is True else rng.uniform(0.3, 1.5, k)
+        if singular == "correlations":
+            T[k - 1, k - 1] = 0.0
         theta.append(T.T[np.triu_indices(k)])
     return np.concatenate(theta)
 
@@ -113,12 +115,15 @@ def test_everything_is_that_of_the_normal_density(
     np.testing.assert_allclose(spread, dense.spread, atol=1e-9)
 
 
+@pytest.mark.parametrize("singular", [False, True, "correlations"])
 @pytest.mark.parametrize("REML", [True, False])
 @pytest.mark.parametrize(("formula", "arguments"), MODELS)
-def test_the_gradient_is_that_of_differences(simulated, formula, arguments, REML, any_storage):
+def test_the_gradient_is_that_of_differences(
+    simulated, formula, arguments, REML, singular, any_storage
+):
     frame = build_frame(formula, data(simulated), **arguments)
     REML = REML and frame.X.shape[1] > 0
-    products, theta = cross_products(frame), theta_of(frame, seed=1)
+    products, theta = cross_products(frame), theta_of(frame, seed=1, singular=singular)
     slope = derivatives(products, theta, REML).gradient
     step = 1e-5 * np.eye(len(theta))
     numeric = [

@@ -1,20 +1,23 @@
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lmerbridge.design.columns import Table
+import lmerbridge as lb
 from lmerbridge.design.contrasts import Contrast, contrast_matrix
 from lmerbridge.design.evaluate import Evaluator
 from lmerbridge.design.functions import FUNCTIONS
 from lmerbridge.design.matrix import model_matrix
+from lmerbridge.design.table import Table
 from lmerbridge.errors import DataError
 from lmerbridge.formula.functions import SIGNATURES
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Unary, deparse
 from lmerbridge.formula.terms import expand_terms
+from lmerbridge.likelihood import cross_products, evaluate
 
 STORED = Path(__file__).parent / "stored"
 RECORDS = json.loads((STORED / "model_matrices.json").read_text("utf-8"))
@@ -32,7 +35,7 @@ def built(text, d):
     node = parse_expression(text)
     assert isinstance(node, Unary)
     terms = expand_terms(node.operand, text)
-    evaluator = Evaluator(Table(d).column, len(d))
+    evaluator = Evaluator(Table(d).column, len(d), d.columns)
     variables = {deparse(v): evaluator.column(v) for v in terms.variables}
     return model_matrix(terms, variables, len(d))
 
@@ -54,27 +57,85 @@ def test_columns_are_r_s(record):
     )
 
 
-@pytest.mark.r
-@pytest.mark.parametrize("text", [r["formula"] for r in RECORDS])
-def test_columns_are_those_of_live_r(text):
+def assert_columns_are_those_of_live_r(text, d):
     from lmerbridge.engines.lme4 import _column_to_r
     from lmerbridge.rlang import r_session
 
-    d = design_data()
     table = Table(d)
     columns = {name: _column_to_r(table.column(name), False) for name in table.columns}
     reply = r_session().call("design_matrix", {"formula": text, "columns": columns, "rows": len(d)})
     assert reply.failure is None, reply.failure
     names = reply.value["names"]
     matrix = built(text, d)
-    assert list(matrix.names) == (names if isinstance(names, list) else [names])
+    assert list(matrix.names) == ([names] if isinstance(names, str) else list(names)), text
     expected = np.asarray(reply.value["values"]).reshape(len(d), -1)
     np.testing.assert_allclose(
         matrix.values,
         expected,
         rtol=0,
         atol=1e-11 * max(1.0, float(np.abs(expected).max(initial=0.0))),
+        err_msg=text,
     )
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("text", [r["formula"] for r in RECORDS])
+def test_columns_are_those_of_live_r(text):
+    assert_columns_are_those_of_live_r(text, design_data())
+
+
+def random_formulas(seed, count):
+    """Terms of one to three variables, often without their margins, by every operator."""
+    rng = random.Random(seed)
+    names = ["a", "b", "x", "z", "l", "o", "s", "k", "poly(x, 2)", "factor(k)", "`odd name`"]
+    for _ in range(count):
+        terms = []
+        for _ in range(rng.randint(1, 5)):
+            some = rng.sample(names, rng.choice([1, 2, 2, 2, 3]))
+            joined = rng.choice([":", ":", ":", "*", "/", " %in% "]).join(some)
+            terms.append(joined if rng.random() < 0.9 else f"({' + '.join(some)})^2")
+        right = " + ".join(terms)
+        if rng.random() < 0.25:
+            right += " - " + ":".join(rng.sample(names, rng.randint(1, 2)))
+        yield rng.choice(["~ ", "~ ", "~ ", "~ 0 + "]) + right
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_of_random_formulas_are_those_of_live_r(seed):
+    d = design_data()
+    for text in random_formulas(seed, 40):
+        assert_columns_are_those_of_live_r(text, d)
+
+
+@pytest.mark.r
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ f:x + b:x + (1 | g)",
+        "y ~ b + b:x + f:x + (1 | g)",
+        "y ~ f:x + f:b + (1 | g)",
+        "y ~ f * b * x - x + (1 | g)",
+        "y ~ x + (0 + f:x + b:x | g)",
+        "y ~ x + (0 + f:x + f:b | h)",
+    ],
+)
+def test_terms_without_margins_are_the_same_model_in_r(simulated, formula):
+    m = lb.lmer(formula, simulated, engine="lme4")  # refuses another model than the frame's
+    at_their_theta = evaluate(cross_products(m.frame), m.result.estimates.theta, True)
+    assert at_their_theta.criterion == pytest.approx(m.REMLcrit(), abs=1e-7)
+
+
+@pytest.mark.r
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.parametrize("terms", ["(f || g)", "(f * x || g)", "(b + x || h)", "(x + f - 1 || h)"])
+def test_a_double_bar_keeps_a_factor_whole(simulated, terms):
+    """As in lme4 1.1: dummy() parts a factor's levels."""
+    control = lb.lmerControl(check_nobs_vs_nRE="ignore")
+    m = lb.lmer(f"y ~ x + {terms}", simulated, engine="lme4", control=control)
+    at_their_theta = evaluate(cross_products(m.frame), m.result.estimates.theta, True)
+    assert at_their_theta.criterion == pytest.approx(m.REMLcrit(), abs=1e-6)
 
 
 def test_every_function_of_the_language_is_implemented():
@@ -107,8 +168,8 @@ def test_learned_bases_are_obeyed_on_new_data():
     d = design_data()
     memory = {}
     node = parse_expression("poly(x, 2)")
-    whole = Evaluator(Table(d).column, len(d), memory).column(node)
-    part = Evaluator(Table(d[:5]).column, 5, memory).column(node)
+    whole = Evaluator(Table(d).column, len(d), d.columns, memory).column(node)
+    part = Evaluator(Table(d[:5]).column, 5, d.columns, memory).column(node)
     np.testing.assert_allclose(part.values, whole.values[:5])
 
 

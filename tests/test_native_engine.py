@@ -94,6 +94,31 @@ def test_start_and_refit(sleepstudy):
     assert other.result.evidence.converged
 
 
+@pytest.mark.parametrize("key", ["theta", "par"])
+def test_a_start_may_be_named(sleepstudy, key):
+    """``list(par = )`` and ``list(theta = )`` mean the same in lme4 2.1."""
+    formula = "Reaction ~ Days + (Days | Subject)"
+    named = fit(formula, sleepstudy, start={key: [1.0, 0.1, 0.3]})
+    pd.testing.assert_series_equal(
+        named.getME("theta"), fit(formula, sleepstudy, start=[1.0, 0.1, 0.3]).getME("theta")
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({"beta": [250, 10]}, "no fixed effects"),  # lme4 2.1: 'start' has invalid names "beta"
+        ({"theta": [1, 0, 1], "fixef": [250, 10]}, "no fixed effects"),
+        ({"theta": [1, 0, 1], "par": [1, 0, 1]}, "'theta' or 'par'"),
+        ({}, "'theta' or 'par'"),
+        ({"sigma": 1}, "'theta' or 'par'"),
+    ],
+)
+def test_other_starts_are_refused(sleepstudy, start, words):
+    with pytest.raises(DataError, match=words):
+        fit("Reaction ~ Days + (Days | Subject)", sleepstudy, start=start)
+
+
 rng = np.random.default_rng(3)
 G = np.repeat(np.arange(20), 10)
 X = rng.normal(size=200)
@@ -206,7 +231,7 @@ def test_many_responses_are_fitted_as_one_by_one(simulated, formula, arguments):
 
 def test_many_responses_that_cannot_be(simulated):
     m = fit("y ~ x + (1 | g)", simulated)
-    with pytest.raises(DataError, match=r"shape \(3, 2\)"):
+    with pytest.raises(DataError, match="has 3 values; the model has 160 rows"):
         m.refit_many(np.zeros((3, 2)))
     with pytest.raises(DataError, match="missing"):
         m.refit_many(np.full((m.nobs(), 1), np.nan))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -191,3 +192,24 @@ def test_no_window_and_no_state_of_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_profiles_of_singular_fits_are_drawn():
+    """The correlation of a variance at zero is missing along its profile."""
+    rng = np.random.default_rng(1)
+    d = after.data_of("sleep").assign(Reaction=rng.normal(size=180))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        m = lb.lmer("Reaction ~ Days + (Days | Subject)", d, engine="native")
+        profile = m.profile()
+        pairs, zeta = lb.plots.profile_pairs(profile), lb.plots.profile_zeta(profile)
+    assert m.isSingular()
+    assert any(not np.isfinite(p.all).all() for points in profile.points.values() for p in points)
+    assert pairs.shape == (6, 6)
+    assert all(len(ax.lines) for ax in zeta)
+
+
+def test_models_without_fixed_effects_have_no_estimates_to_draw():
+    m = lb.lmer("Reaction ~ 0 + (1 | Subject)", after.data_of("sleep"), engine="native")
+    with pytest.raises(lb.DataError, match="no fixed effects to draw"):
+        lb.plots.estimates([m])

@@ -1,6 +1,7 @@
 """Every output that the README shows is what its code prints."""
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -22,7 +23,8 @@ def blocks():
 
 @pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
 @pytest.mark.r
-def test_outputs_are_what_the_code_prints():
+def test_outputs_are_what_the_code_prints(monkeypatch):
+    monkeypatch.setenv("LMERBRIDGE_DIALECT", "newest")
     found = blocks()
     assert len(found) == README.read_text("utf-8").count("```python") >= 3
     scope = {}
@@ -63,3 +65,26 @@ def test_the_example_of_continuous_integration_runs(tmp_path, monkeypatch):
     assert (tmp_path / "report.xml").read_text().startswith("<?xml")
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert "2 cases:" in (tmp_path / "step.md").read_text()
+
+
+@pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
+def test_the_table_of_versions_is_that_of_the_file(tmp_path):
+    spec = importlib.util.spec_from_file_location(
+        "tested_on", README.parent / "scripts/tested_on.py"
+    )
+    tested_on = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tested_on)
+    text = README.read_text("utf-8")
+    rows = tested_on.read(README.parent / "docs/tested_on.csv")
+    assert tested_on.with_table(text, rows) == text
+    # a row replaces that of its suite, and lme4's versions are in order
+    versions = "Python 3.13.5; R 4.5.0; lme4 1.1-37; lmerTest 3.1-3; glmmTMB 1.1.10"
+    newer = versions.replace("1.1-37", "2.1-0")
+    found = tested_on.with_row([], "sid", "both commands", newer)
+    found = tested_on.with_row(found, "trixie", "both commands", versions)
+    found = tested_on.with_row(found, "sid", "both commands, test with -m r", newer)
+    assert [(r["Debian"], r["lme4"]) for r in found] == [("trixie", "1.1-37"), ("sid", "2.1-0")]
+    lines = tested_on.table(found).splitlines()
+    assert lines[0].startswith("| Debian | Python | R | lme4 |")
+    assert lines[2].startswith("| trixie | 3.13.5 | 4.5.0 | 1.1-37 | 3.1-3 |  |")
+    assert "| both commands, test with -m r |" in lines[3]

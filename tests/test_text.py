@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmerbridge as lb
@@ -49,6 +50,17 @@ def test_format(stored_text):
             format_numbers(numbers(record["x"]), record["digits"], record["nsmall"])
             == record["text"]
         )
+
+
+def test_format_leaves_room_for_what_rounds_up():
+    """R 4.2.2: format(c(99.99614, .00574, 11.0377), digits = 4); 99.996 counts as 100.0."""
+    assert format_numbers([99.99614, 0.00574, 11.0377], 4) == [
+        " 99.99614",
+        "  0.00574",
+        " 11.03770",
+    ]
+    assert format_numbers([999.96, -0.12], 4, nsmall=3) == [" 999.960", "  -0.120"]
+    assert format_numbers([0.99999, 123.4], 4) == ["  1.0", "123.4"]
 
 
 def test_coefficients(stored_text):
@@ -205,3 +217,66 @@ def test_golden_text_is_from_r():
         stamp = golden(case)["made_by"]
         assert stamp["lme4"]
         assert stamp["R"]
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [
+        (("a", "bb", "ccc"), ["Number of obs: 40, groups:  ccc, 10; a, 8; bb, 5"]),
+        (
+            ("Assessor", "AssessorWithALongName", "another_long_factor_name"),
+            [
+                "Number of obs: 40, groups:  ",
+                "another_long_factor_name, 10; Assessor, 8; AssessorWithALongName, 5",
+            ],
+        ),
+        (
+            ("quite_long_factor_name_1", "quite_long_factor_name_2", "g"),
+            [
+                "Number of obs: 40, groups:  ",
+                "g, 10; quite_long_factor_name_1, 8; quite_long_factor_name_2, 5",
+            ],
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
+@pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitMessage")
+def test_numbers_of_groups_fill_a_line_as_r_s(names, lines):
+    """lme4 1.1-31: where the line is full, the groups begin a new one."""
+    i = np.arange(1, 41)
+    d = pd.DataFrame({"y": np.sin(i).round(3) + np.sin(i**2).round(3) + np.cos((i - 1) % 8)})
+    for name, codes in zip(names, ((i - 1) % 8, i * 3 % 5, i * 7 // 30), strict=True):
+        d[name] = pd.Categorical(codes)
+    terms = " + ".join(f"(1 | {name})" for name in names)
+    m = lb.lmer(f"y ~ 1 + {terms}", d, engine="native")
+    for shown in (str(m).split("\n"), str(m.summary()).split("\n")):
+        start = next(k for k, line in enumerate(shown) if line.startswith("Number of obs"))
+        assert shown[start : start + len(lines)] == lines
+        assert not shown[start + len(lines)].startswith(names)
+
+
+@pytest.mark.parametrize(
+    ("noise", "lines"),
+    [
+        (
+            0.001,
+            [
+                "Multiple R-squared:      1,\tAdjusted R-squared:      1 ",
+                "F-statistic: 6.608e+07 on 1 and 8 DF,  p-value: < 2.2e-16",
+            ],
+        ),
+        (
+            20,
+            [
+                "Multiple R-squared:  0.01171,\tAdjusted R-squared:  -0.1118 ",
+                "F-statistic: 0.09481 on 1 and 8 DF,  p-value: 0.766",
+            ],
+        ),
+    ],
+)
+def test_last_lines_of_a_regression_are_r_s(noise, lines):
+    """R 4.2.2, ``summary(lm(y ~ x, d))``: short numbers are padded, large ones have exponents."""
+    x = np.arange(1, 11.0)
+    d = pd.DataFrame({"x": x, "y": x + noise * np.resize([1, -1, -1, 1], 10)})
+    shown = lb.lm("y ~ x", d).summary().rstrip("\n").split("\n")
+    assert shown[-2:] == lines

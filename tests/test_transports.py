@@ -17,8 +17,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,9 +35,18 @@ from lmerbridge.errors import (
     FitFailedError,
     UnsupportedModelError,
 )
-from lmerbridge.rlang import FakeSession, RFactor, RLogical, placement, r_session, restart, use
+from lmerbridge.rlang import (
+    FakeSession,
+    RFactor,
+    RLogical,
+    placement,
+    r_session,
+    restart,
+    transports,
+    use,
+)
 from lmerbridge.rlang.blobs import LARGE, Forget, Kept, Known, Ledger, resolved
-from lmerbridge.rlang.child import Child
+from lmerbridge.rlang.child import Child, KilledError, KilledStartingError
 from lmerbridge.rlang.pool import Pool, wanted_workers
 from lmerbridge.rlang.processes import RscriptSession, WorkerSession
 from lmerbridge.rlang.rcodec import MARK, BadReplyError, decode, encode
@@ -370,6 +381,42 @@ class TestPlacement:
         _, log = self.started(monkeypatch, *addresses)
         assert log == ["killed and closed"] * placement.TRIES + ["started"]
 
+    @pytest.mark.parametrize(
+        "gaps",
+        [
+            [0x60_0000_0000],
+            [(0xF000_0000, 300 << 10), 0x60_7000_0000],  # has the bit, and is too small for most
+            [(0x7000_0000, 40 << 20), 0x60_9000_0000],
+            [
+                (0x7000_0000, 300 << 10),
+                (0xF000_0000, 1 << 20),
+                (0x1000_0000, 9 << 20),
+                0x6070000000,
+            ],
+        ],
+    )
+    @pytest.mark.parametrize("size", [300 << 10, 1 << 19, 3 << 20, 30 << 20])
+    def test_wherever_there_are_gaps(self, monkeypatch, gaps, size):
+        """Linux lays what is mapped at the end of the highest gap that has room for it."""
+        *between, end = gaps
+        free = [*((0x7F00_0000_0000 + start, length) for start, length in between), (0, end)]
+
+        def laid(size, take):
+            i = next(i for i, (_, length) in enumerate(free) if length >= size)
+            start, length = free[i]
+            if take:
+                free[i] = (start, length - size)
+            return start + length - size
+
+        def taken(size, prot):
+            laid(size, True)
+            return SimpleNamespace(close=lambda: None)
+
+        monkeypatch.setattr(placement, "_next_free", lambda size: laid(size, False))
+        monkeypatch.setattr(placement, "_mapped", taken)
+        with placement.lme4_well_placed():
+            assert laid(size, False) & (1 << 31)
+
     def test_in_this_process(self):
         def mapped():
             with contextlib.closing(mmap.mmap(-1, 1 << 19, mmap.MAP_PRIVATE)) as found:
@@ -497,6 +544,19 @@ class TestFaults:
             alone.call("quit", {"save": "no", "status": 3})
         assert not alone.alive
 
+    def test_a_signal_in_the_middle_of_a_garbage_collection(self, alone):
+        """R's handler of the signal then fails in R's words, which R answers with, and lives on."""
+        with pytest.raises(KilledError, match="while it collected garbage"):
+            alone.call("stop", {"message": "cannot get ALTVEC DATAPTR during GC"})
+        assert not alone.alive
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="/dev/stderr is how R's own words are said")
+    def test_an_end_in_the_middle_of_a_garbage_collection(self, alone):
+        """The same handler in another collection: R says so and ends with status 0."""
+        alone.call("cat", {"x": "*** recursive gc invocation\n", "file": "/dev/stderr"})
+        with pytest.raises(KilledError, match=r"ended with status 0.*recursive gc"):
+            alone.call("quit", {"save": "no", "status": 0})
+
     def test_more_memory_than_there_is(self, alone):
         reply = alone.call("numeric", {"length": 1e13})
         assert "cannot allocate" in reply.failure.text
@@ -547,6 +607,45 @@ def test_the_next_fit_starts_another_r(name, sleepstudy, monkeypatch):
     np.testing.assert_array_equal(found, want)
 
 
+@pytest.mark.r
+@pytest.mark.parametrize("name", list(PROCESSES))
+@pytest.mark.parametrize("asked", ["status", "a fit", "conditional variances"])
+def test_what_a_kill_ends_is_asked_again(name, asked, sleepstudy, monkeypatch):
+    """R is killed in the middle of the call itself, by the first thing that R does in it."""
+    needs(name)
+    monkeypatch.setenv("LMERBRIDGE_R_TRANSPORT", name)
+    formula = "Reaction ~ Days + (Days | Subject)"
+    want = lb.lmer(formula, sleepstudy, engine="lme4")
+    modes = want.ranef()
+    again = None if asked == "conditional variances" else want
+    again = again or lb.lmer(formula, sleepstudy, engine="lme4")
+    transports._versions.clear()
+    kind = type(r_session()._free[0])
+    request, killed = kind._request, []
+
+    def killing(self, function, arguments):
+        wanted = {"status": "versions", "a fit": "fit"}.get(asked, "conditional_variances")
+        pieces = request(self, function, arguments)
+        if function == wanted and not killed:
+            killed.append(self.number)
+            os.kill(self.number, signal.SIGKILL)
+        return pieces
+
+    monkeypatch.setattr(kind, "_request", killing)
+    if asked == "status":
+        status = load_engine("lme4").status()
+        assert (status.available, status.problem) == (True, None)
+    elif asked == "a fit":
+        found = lb.lmer(formula, sleepstudy, engine="lme4")
+        np.testing.assert_array_equal(found.fixef(), want.fixef())
+        (note,) = found.result.evidence.notes
+        assert "was killed by SIGKILL during the call" in note
+        assert str(found.summary()) == str(want.summary())
+    else:
+        pd.testing.assert_frame_equal(again.ranef(), modes)
+    assert len(killed) == 1
+
+
 @pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), "soon"])
 def test_a_timeout_is_a_positive_number(sleepstudy, bad):
     with pytest.raises(DataError, match="timeout must be a positive number of seconds"):
@@ -567,11 +666,11 @@ def test_r_in_this_process_cannot_be_timed(sleepstudy):
         lb.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, engine="lme4", timeout=60)
 
 
-# a process that says its token and then something else
+# a process that says its token and its greeting, and then something else
 IMPOSTOR = """
 import os, socket, sys, time
 line = socket.create_connection(("127.0.0.1", int(os.environ["LMERBRIDGE_R_PORT"])))
-line.sendall(os.environ["LMERBRIDGE_R_TOKEN"].encode())
+line.sendall(os.environ["LMERBRIDGE_R_TOKEN"].encode() + bytes.fromhex("{greeting}"))
 for text in sys.argv[1:]:
     line.sendall(bytes.fromhex(text))
     time.sleep(0.1)
@@ -580,11 +679,13 @@ for text in sys.argv[1:]:
 
 
 class Impostor(RscriptSession):
-    def __init__(self, *texts, then="time.sleep(60)"):
+    def __init__(self, *texts, greeting=None, then="time.sleep(60)"):
+        greeting = whole(MARK, 0) if greeting is None else greeting
+        program = IMPOSTOR.format(greeting=greeting, then=then)
         self.__class__.__mro__[2].__init__(
             self,
             Child(
-                [sys.executable, "-S", "-c", IMPOSTOR.format(then=then), *texts],
+                [sys.executable, "-S", "-c", program, *texts],
                 dict(os.environ),
                 "R",
             ),
@@ -627,6 +728,16 @@ def test_a_message_that_stops_in_the_middle(monkeypatch):
 def test_a_line_that_is_closed_in_the_middle(text):
     with pytest.raises(FitFailedError, match="ended with status 7 during the call"):
         Impostor(text, then="os._exit(7)").call("list", {"x": 1.0})
+
+
+def test_a_greeting_that_is_none_is_an_engine_that_does_not_start(own_folder):
+    with pytest.raises(EngineUnavailableError, match=r"R did not start"):
+        Impostor(greeting="deadbeef" * 20).call("list", {"x": 1.0}, 20)
+    with pytest.raises(EngineUnavailableError, match=r"R ended before it answered"):
+        Impostor(greeting="", then="os._exit(7)").call("list", {"x": 1.0}, 20)
+    with pytest.raises(KilledStartingError, match=r"R was killed by SIGKILL before it answered"):
+        Impostor(greeting="", then="os.kill(os.getpid(), 9)").call("list", {"x": 1.0}, 20)
+    assert folders() == set()
 
 
 def test_a_process_that_never_answers_is_not_available(monkeypatch):
@@ -842,10 +953,8 @@ class TestThreads:
             with a_signal_soon(calls_go_on=True):
                 pool.call("list", {"x": 1.0})
         finally:
-            for number in pool.processes():
-                os.kill(number, signal.SIGKILL)
+            pool.close()  # a killed call would be repeated
             busy.join()
-            pool.close()
 
     def test_a_pool_is_no_larger_than_asked(self):
         pool = Pool(RscriptSession, 1, "rscript")
@@ -857,10 +966,10 @@ class TestThreads:
             time.sleep(0.3)
             with pytest.raises(FitFailedError, match="busy for the whole timeout"):
                 pool.call("Sys.getpid", {}, 0.1)
-            os.kill(pool.processes()[0], signal.SIGKILL)
-            thread.join(30)
         finally:
             pool.close()
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
@@ -872,6 +981,8 @@ def test_a_number_of_workers(monkeypatch, text):
 
 PROGRAM = """
 import os, signal, sys, threading, warnings
+# what is started in the background of a shell ignores Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import lmerbridge as lb
 from lmerbridge.rlang import r_session
 d = lb.datasets.load("sleepstudy")
@@ -989,7 +1100,8 @@ def test_conditional_variances_are_those_of_the_fit(simulated, which, monkeypatc
     formula, data, arguments = models(simulated)[which]
     m = lb.lmer(formula, data, engine="lme4", **arguments)
     postvar = "function(m) as.numeric(unlist(lapply(lme4::ranef(m), attr, 'postVar')))"
-    wanted = np.array(ri.evalr(postvar)(m.r_object))
+    fitted = m.r_object  # which starts R in this process
+    wanted = np.array(ri.evalr(postvar)(fitted))
     found = [term.variances.ravel() for term in m.result.estimates.random]
     assert np.concatenate(found).tobytes() == wanted.tobytes()
 

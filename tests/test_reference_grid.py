@@ -1,0 +1,288 @@
+"""Reference grids of marginal means: values, weights, nests, slopes, scales, against emmeans."""
+
+import functools
+import itertools
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmerbridge as lb
+from after import assert_same_text
+from lmerbridge.engines.assemble import counted, estimates_at
+from lmerbridge.inference.links import _ARCSINE, LINKS, bias_adjusted
+from lmerbridge.likelihood import cross_products, evaluate
+
+FOLDER = Path(__file__).parent / "stored"
+MODELS = {
+    (file, model["name"]): model
+    for file in ("reference_grids", "reference_scales")
+    for model in json.loads((FOLDER / f"{file}.json").read_text("utf-8"))["models"]
+}
+QUESTIONS = [(key, i) for key, model in MODELS.items() for i in range(len(model["questions"]))]
+
+
+@functools.cache
+def data(file="reference_grids"):
+    d = pd.read_csv(FOLDER / f"{file}.csv")
+    d["o"] = pd.Categorical(d["o"], ["lo", "mid", "hi"], ordered=True)
+    return d.assign(g=d["g"].astype(str))
+
+
+def fitted(formula, file="reference_grids", **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return lb.lmer(formula, data(file), engine="native", **options)
+
+
+@functools.cache
+def at_r(key):
+    """The model with all that belongs to the theta at which R ended."""
+    stored = MODELS[key]
+    m = fitted(
+        stored["formula"],
+        key[0],
+        weights=stored["weights"],
+        offset=stored.get("offset"),
+        REML=stored["REML"],
+    )
+    found = evaluate(cross_products(m.frame), np.array(stored["theta"], float), stored["REML"])
+    result = replace(
+        m.result,
+        estimates=estimates_at(m.frame, found),
+        criterion=counted(m.frame, stored["REML"], found.criterion),
+    )
+    return type(m)(result, m.frame, m.inputs)
+
+
+@pytest.mark.parametrize(
+    ("key", "i"), QUESTIONS, ids=lambda v: "-".join(v) if isinstance(v, tuple) else str(v)
+)
+def test_text_and_messages_are_r_s(key, i):
+    question = MODELS[key]["questions"][i]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        shown = str(eval(question["ours"], {"m": at_r(key), "np": np}))
+    assert_same_text(shown, "\n".join(question["text"]), 5e-4)
+    said = {str(w.message) for w in caught if w.category is lb.FitMessage}
+    assert said == set(question["said"]), question["R"]
+
+
+# -- scales
+
+
+@pytest.mark.parametrize("name", ["log", "log2", "log10", "log1p", "sqrt", "exp"])
+def test_derivatives_of_the_way_back(name):
+    """Against differences."""
+    link, eta, h = LINKS[name], np.array([0.4, 1.0, 1.7]), 1e-5
+    chain = (link.inverse, link.slope, link.curvature, link.bend)
+    for f, derivative in itertools.pairwise(chain):
+        by_hand = (f(eta + h) - f(eta - h)) / (2 * h)
+        np.testing.assert_allclose(derivative(eta), by_hand, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("response", "name", "back"),
+    [
+        ("log(y)", "log", np.exp),
+        ("log(y + 1)", "log(mu + 1)", np.expm1),
+        ("sqrt(y + 0.5)", "sqrt(mu + 0.5)", lambda v: v**2 - 0.5),
+        ("2 * sqrt(y)", "2*sqrt", lambda v: (v / 2) ** 2),
+        ("log(y, 10)", "log10", lambda v: 10**v),
+        ("log(2 * y)", "log", np.exp),
+        ("log1p(y)", "log1p", np.expm1),
+        ("I(y^2)", "identity", lambda v: v),
+    ],
+)
+def test_the_way_back(response, name, back):
+    m = fitted(f"{response} ~ a + x + (1 | g)")
+    link, shown = m.emmeans("a", ddf="asymptotic"), m.emmeans("a", ddf="asym", type="response")
+    assert f"Results are given on the {name} (not the response) scale." in str(link)
+    assert f"Intervals are back-transformed from the {name} scale" in str(shown)
+    np.testing.assert_allclose(shown.table["response"], back(link.table["emmean"]), rtol=1e-12)
+    low = back(link.table["asymp.LCL"])
+    np.testing.assert_allclose(shown.table["asymp.LCL"], low, rtol=1e-12)
+
+
+@pytest.mark.parametrize("response", ["sqrt(y)", "2 * sqrt(y)", "sqrt(y + 1)"])
+def test_limits_of_a_square_root_contain_what_they_are_of(response):
+    """Where the interval goes below 0, its square does not begin above the estimate."""
+    m = fitted(f"{response} ~ a + x + (1 | g)")
+    least = -1.0 if "+ 1" in response else 0.0
+    shown = m.emmeans("a", at={"x": -40}, ddf="asymptotic", type="response").table
+    on_model = m.emmeans("a", at={"x": -40}, ddf="asymptotic").table
+    crossing = (on_model["asymp.LCL"] < 0) & (on_model["asymp.UCL"] > 0)
+    assert crossing.any()
+    np.testing.assert_array_equal(shown["asymp.LCL"][crossing], least)
+    assert (shown["asymp.LCL"] <= shown["response"]).all()
+    assert (shown["response"] <= shown["asymp.UCL"]).all()
+
+
+def test_beyond_its_ends_a_transformation_comes_back_to_them():
+    """As in emmeans: R says 0 and 0 for a mean of -0.24 on the scale of sqrt(y), 1 and 0 for one of
+    26.5 on that of asin(sqrt(y)).
+    """
+    for name, eta, ends in (("sqrt", -0.24, 0.0), ("asin", 26.5, 1.0), ("asin", -0.1, 0.0)):
+        link = LINKS["sqrt"] if name == "sqrt" else _ARCSINE
+        assert link.inverse(np.array([eta])) == ends
+        assert link.slope(np.array([eta])) == 0.0
+
+
+@pytest.mark.parametrize("response", ["1 / y", "y^2", "2 * y", "y + 1"])
+def test_arithmetic_is_no_transformation(response):
+    """emmeans sees none either."""
+    m = fitted(f"{response} ~ a + (1 | g)")
+    assert "scale" not in str(m.emmeans("a", type="response"))
+
+
+def test_scaled_response_comes_back_in_its_units():
+    plain, scaled = fitted("y ~ a + x + (1 | g)"), fitted("scale(y) ~ a + x + (1 | g)")
+    one = plain.emmeans("a").table
+    two = scaled.emmeans("a", type="response").table
+    for own, other in (("emmean", "response"), ("SE", "SE"), ("lower.CL", "lower.CL")):
+        np.testing.assert_allclose(two[other], one[own], rtol=1e-5)
+
+
+def test_bias_adjustment_is_the_mean_of_a_lognormal_to_second_order():
+    """E exp(eta + e) = exp(eta) exp(s^2 / 2), of which 1 + s^2 / 2 is the beginning."""
+    m = fitted("log(y) ~ a + (1 | g)")
+    plain = m.emmeans("a", type="response").table
+    adjusted = m.emmeans("a", type="response", bias_adjust=True, sigma=0.3)
+    for column in ("response", "SE", "lower.CL", "upper.CL"):
+        np.testing.assert_allclose(adjusted.table[column], plain[column] * 1.045, rtol=1e-12)
+    assert "Bias adjustment applied based on sigma = 0.3 " in str(adjusted)
+    eta = np.array([2.0])
+    np.testing.assert_allclose(bias_adjusted(LINKS["sqrt"], 0.5).inverse(eta), 4.25)
+
+
+def test_regrid_averages_responses():
+    m = fitted("log(y) ~ a * b + (1 | g)")
+    grid = m.ref_grid()
+    cells = grid.regrid().table
+    means = m.emmeans("a", regrid="response").table
+    by_hand = cells.groupby("a", observed=True)["response"].mean()
+    np.testing.assert_allclose(means["response"], by_hand, rtol=1e-12)
+    text = str(m.emmeans("a", regrid="response"))
+    assert "Degrees-of-freedom method: inherited from kenward-roger when re-gridding" in text
+    df = dict(zip(zip(cells["a"], cells["b"], strict=True), cells["df"], strict=True))
+    assert means["df"].iloc[0] == min(df[("p", "u")], df[("p", "v")])
+
+
+# -- slopes
+
+
+def test_slopes_of_functions():
+    """Along log(z) the slope of log(z) is its coefficient, and so for scale(x)."""
+    m = fitted("y ~ log(z) + scale(x) + (1 | g)")
+    for var in ("log(z)", "scale(x)"):
+        slope = m.emtrends("~ 1", var).table[f"{var}.trend"].iloc[0]
+        assert slope == pytest.approx(m.fixef()[var], rel=1e-9)
+
+
+def test_slopes_of_a_parabola():
+    """(f(x + h) - f(x)) / h, and half the second derivative."""
+    m = fitted("y ~ z + I(z^2) + (1 | g)")
+    b, z, h = m.fixef(), 2.0, 0.1
+    found = m.emtrends("~ 1", "z", at={"z": [z]}, delta_var=h).table["z.trend"].iloc[0]
+    assert found == pytest.approx(b["z"] + b["I(z^2)"] * (2 * z + h), rel=1e-9)
+    orders = m.emtrends("~ degree", "z", max_degree=2).table
+    assert list(orders["degree"]) == ["linear", "quadratic"]
+    assert orders["z.trend"].iloc[1] == pytest.approx(b["I(z^2)"], rel=1e-6)
+
+
+def test_an_offset_of_the_covariate_is_part_of_its_slope():
+    plain, with_offset = fitted("y ~ x + (1 | g)"), fitted("y ~ x + offset(0.5 * x) + (1 | g)")
+    one, two = (m.emtrends("~ 1", "x").table["x.trend"].iloc[0] for m in (plain, with_offset))
+    assert one == pytest.approx(two, rel=1e-6)
+
+
+# -- offsets
+
+
+@pytest.mark.parametrize("options", [{"offset": "z"}, {"offset": "log(z)"}])
+def test_an_offset_counts_by_its_mean(options):
+    text = options["offset"]
+    one = fitted("y ~ a + x + (1 | g)", **options).emmeans("a").table
+    two = fitted(f"y ~ a + x + offset({text}) + (1 | g)").emmeans("a").table
+    np.testing.assert_allclose(one["emmean"], two["emmean"], rtol=1e-6)
+    none = fitted("y ~ a + x + (1 | g)", **options).emmeans("a", offset=0).table
+    mean = (data()["z"] if text == "z" else np.log(data()["z"])).mean()
+    np.testing.assert_allclose(one["emmean"] - none["emmean"], mean, rtol=1e-9)
+
+
+# -- degrees of freedom, and their limits
+
+
+def test_limits_of_degrees_of_freedom():
+    m = fitted("y ~ a + (1 | g)")
+    with pytest.warns(lb.FitMessage, match="pbkrtest_limit = 240"):
+        assert "satterthwaite" in str(m.emmeans("a", pbkrtest_limit=239))
+    before = lb.emm_options(pbkrtest_limit=100, lmerTest_limit=100)
+    try:
+        with pytest.warns(lb.FitMessage, match="lmerTest_limit = 240"):
+            means = m.emmeans("a")
+        assert np.isinf(means.table["df"]).all()
+        assert "kenward-roger" in str(m.emmeans("a", pbkrtest_limit=240))
+    finally:
+        lb.emm_options(**vars(before))
+    assert "kenward-roger" in str(m.emmeans("a"))
+
+
+def test_kenward_roger_of_an_ml_fit():
+    """The covariance matrix is that of the REML fit, the estimates are those of the ML fit."""
+    ml, reml = fitted("y ~ a + x + (1 | g)", REML=False), fitted("y ~ a + x + (1 | g)")
+    one, two = ml.emmeans("a").table, reml.emmeans("a").table
+    np.testing.assert_allclose(one["SE"], two["SE"], rtol=1e-5)
+    sat = ml.emmeans("a", ddf="satterthwaite").table
+    np.testing.assert_allclose(one["emmean"], sat["emmean"], rtol=1e-12)
+
+
+# -- words and mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.emmeans("a", weights=[1, 2, 3]), "3 numbers; 4 combinations"),
+        (lambda m: m.emmeans("a", weights=[0, 0, 0, 0]), "sum is not 0"),
+        (lambda m: m.emmeans("a", weights="show.levels"), "averaged_over"),
+        (lambda m: m.emmeans("a", cov_keep="q"), "no predictor"),
+        (lambda m: m.emmeans("a", cov_reduce={"x": 3}), "needs a function"),
+        (lambda m: m.emmeans("a", at={"x": []}), "no values"),
+        (lambda m: m.emmeans("a", at={"x": [1, 1]}), "twice"),
+        (lambda m: m.emmeans("a", nesting="b in a"), "inner %in% outer"),
+        (lambda m: m.emmeans("a", nesting={"b": "a", "a": "b"}), "nested in it"),
+        (lambda m: m.emmeans("a", rg_limit=3), "more than rg_limit"),
+        (lambda m: m.emmeans("~ a | "), "cannot be read"),
+        (lambda m: m.emtrends("a", "x + k"), "function of one"),
+        (lambda m: m.emtrends("a", "x", max_degree=9), "between 1 and 5"),
+        (lambda m: m.emtrends("a", "x", delta_var=0), "other than 0"),
+        (lambda m: m.emtrends("a"), "needs var"),
+        (lambda m: lb.emm_options(pbkrtest_limi=3), "did you mean 'pbkrtest_limit'"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(lb.DataError, match=message):
+        call(fitted("y ~ a*b + k + x + (1 | g)"))
+
+
+def test_what_is_averaged_over():
+    grid = fitted("y ~ a*b + k + x + (1 | g)").ref_grid()
+    shown = grid.averaged_over("a")
+    assert list(shown["b"]) == ["u", "v", "u", "v"]
+    assert list(shown["k"]) == [0, 0, 1, 1]
+    assert len(grid) == 12
+    assert grid.levels["k"] == [0.0, 1.0]
+
+
+def test_several_specs():
+    m = fitted("y ~ a + b + (1 | g)")
+    both = m.emmeans(["~ a", "~ b"])
+    assert list(both) == ["emmeans of a", "emmeans of b"]
+    assert str(both["emmeans of a"]) == str(m.emmeans("a"))
+    named = m.emmeans({"A": "a", "B": "~ b"})
+    assert list(named) == ["A", "B"]
