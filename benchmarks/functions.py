@@ -20,7 +20,9 @@ from tabulate import tabulate
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import after  # noqa: E402
+import lmerbridge as lb  # noqa: E402
 import test_means  # noqa: E402
+from r_here import STORED_DIALECT  # noqa: E402
 
 NAMES = list(after.CASES)
 
@@ -141,6 +143,7 @@ def influence_of(key: str) -> Callable[[str], float]:
 
 def main() -> None:
     warnings.simplefilter("ignore")
+    lb.options(dialect=STORED_DIALECT)
     KR = ("weighted",)
     rows = [
         (
@@ -347,9 +350,7 @@ def main() -> None:
             "lme4 `lmList()`",
             "1 | {:.1e}".format(
                 relative(
-                    __import__("lmerbridge")
-                    .lmList("Reaction ~ Days | Subject", after.data_of("sleep"))
-                    .coef(),
+                    lb.lmList("Reaction ~ Days | Subject", after.data_of("sleep")).coef(),
                     after.values("sleep", "lmlist"),
                 )
             ),

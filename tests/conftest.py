@@ -18,7 +18,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.cli import main
-from r_here import live_dialect, needs_r
+from r_here import STORED_DIALECT, live_dialect, needs_r
 from rpy2_here import needs_rpy2
 
 # examples vary from run to run, except in CI, which must fail for a change and not for chance
@@ -29,16 +29,19 @@ if os.environ.get("CI"):
 STORED = Path(__file__).parent / "stored"
 
 
-# the R that made the texts which tests and documents state: tests/stored, reference, the README
-STORED_DIALECT = "R 4.2.2, lme4 1.1-31, lmerTest 3.1-3, emmeans 1.8.4, pbkrtest 0.5.2"
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marks = list(item.iter_markers("r"))
     # tests that ask R expect its dialect, the others that of what is stored
     os.environ["LMERBRIDGE_DIALECT"] = live_dialect() if marks else STORED_DIALECT
     if marks:
         needs_r(*sorted({package for mark in marks for package in mark.args}))
+
+
+@pytest.fixture(autouse=True)
+def _options_of_the_session() -> Iterator[None]:
+    before = lb.options()
+    yield
+    lb.options(**vars(before))
 
 
 @pytest.fixture(autouse=True)

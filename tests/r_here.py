@@ -14,6 +14,8 @@ from lmerbridge.dialects import PACKAGES
 from lmerbridge.engines import load_engine
 from lmerbridge.rlang import RInstallation, find_r
 
+# the R that made the texts which tests and documents state: tests/stored, reference, the README
+STORED_DIALECT = "R 4.2.2, lme4 1.1-31, lmerTest 3.1-3, emmeans 1.8.4, pbkrtest 0.5.2"
 REQUIRED = os.environ.get("LMERBRIDGE_REQUIRE_R") == "1"
 
 

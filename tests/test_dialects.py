@@ -27,9 +27,6 @@ OLD, MIDDLE, NEW = "1.1-31", "1.1-37", "2.1-0"
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch):
     monkeypatch.delenv("LMERBRIDGE_DIALECT")
-    before = lb.options()
-    yield
-    lb.options(**vars(before))
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +256,7 @@ EMMEANS_1_8_4 = {
     "SE_digits": None,
     "joint_chisq": False,
     "families_of_estimable": False,
+    "prior_weights_count": False,
 }
 
 

@@ -56,6 +56,8 @@ class Dialect:
     families_of_estimable : bool
         Whether emmeans adjusts p-values and limits for the rows of a family that can be estimated,
         or for all.
+    prior_weights_count : bool
+        Whether emmeans' weights that are those of the data count prior weights, or rows.
     regression_offset_apart : bool
         Whether R-squared and F of an ordinary regression leave out what its offset explains.
     knots_moved_inside : bool
@@ -79,6 +81,7 @@ class Dialect:
     C_keeps_levels: bool = True
     joint_chisq: bool = True
     families_of_estimable: bool = True
+    prior_weights_count: bool = True
     regression_offset_apart: bool = True
     knots_moved_inside: bool = True
     bare_exponents: bool = False
@@ -114,6 +117,7 @@ FORMS = (
     Form("lme4", "2.0-0", "2.0-0", "correlations_padded", False),
     Form("lme4", "2.0-0", "2.0-0", "deviations_first", False),
     Form("emmeans", "1.8.5", "1.1-32", "joint_chisq", False),
+    Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
     Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),

@@ -105,13 +105,13 @@ def _with_nests(
 
 
 class _Cells:
-    """Cells of the grid that are averaged step by step: their values, L and rows of data."""
+    """Cells of the grid that are averaged step by step: their values, L and how much they count."""
 
     def __init__(self, reference: ReferenceGrid):
         self.names = list(reference.names)
         self.sizes = {axis.name: len(axis) for axis in reference.axes}
         self.codes = reference.codes
-        self.counts = reference.counts
+        self.importance = reference.importance
         p, k = reference.L.shape[1], reference.beyond.shape[1]
         self.p, self.k = p, k
         lost = np.zeros((len(self.codes), 1))
@@ -132,8 +132,8 @@ class _Cells:
     def drop_absent(self, names: Sequence[str]) -> None:
         """Drop the combinations of ``names`` of which there are no data."""
         _, cell = np.unique(self.numbered(names), return_inverse=True)
-        there = np.bincount(cell, weights=self.counts)[cell] > 0
-        self.codes, self.counts = self.codes[there], self.counts[there]
+        there = np.bincount(cell, weights=self.importance)[cell] > 0
+        self.codes, self.importance = self.codes[there], self.importance[there]
         self.values = self.values[there]
 
     def average(self, over: Sequence[str], within: Sequence[str], weights: Weights) -> None:
@@ -146,7 +146,7 @@ class _Cells:
         self.names = keep
         self.codes = np.concatenate([part[0] for part in parts])
         self.values = np.concatenate([part[1] for part in parts])
-        self.counts = np.concatenate([part[2] for part in parts])
+        self.importance = np.concatenate([part[2] for part in parts])
 
     def _averaged(
         self, rows: Any, keep: Sequence[str], over: Sequence[str], weights: Weights
@@ -154,7 +154,7 @@ class _Cells:
         means, mean_of = np.unique(self.numbered(keep)[rows], return_inverse=True)
         cells, cell_of = np.unique(self.numbered(over)[rows], return_inverse=True)
         counts = np.zeros((len(means), len(cells)))
-        counts[mean_of, cell_of] = self.counts[rows]
+        counts[mean_of, cell_of] = self.importance[rows]
         there = np.zeros(counts.shape, dtype=bool)
         there[mean_of, cell_of] = True
         sizes = [len(np.unique(self.column([name])[rows])) for name in over]

@@ -24,7 +24,15 @@ from lmerbridge.design.table import read_table
 from lmerbridge.design.values import numbers_of
 from lmerbridge.dialects import Dialect, without_r
 from lmerbridge.errors import DataError
-from lmerbridge.formula.syntax import Node, format_number, names_in
+from lmerbridge.formula.syntax import (
+    Binary,
+    Call,
+    Node,
+    Paren,
+    Unary,
+    format_number,
+    names_in,
+)
 from lmerbridge.inference.axes import Axis, Reduce, axes_of
 from lmerbridge.inference.degrees import Denominator
 from lmerbridge.inference.linear_functions import Grid
@@ -55,6 +63,10 @@ class ReferenceGrid:
         0 where the prediction can be estimated (:class:`lmerbridge.design.newdata.NewRows`).
     counts : array (rows,)
         Rows of the data in each cell.
+    weights : array (rows,)
+        The sum of their prior weights; the same where the fit has none.
+    calls : bool
+        Whether the fixed part of the formula calls a function, ``^`` or ``%in%``.
     nesting : mapping of str to tuple of str
         Per nested factor what it is nested in.
     denominator : Denominator
@@ -78,6 +90,8 @@ class ReferenceGrid:
     offset: Array
     beyond: Array
     counts: Array
+    weights: Array
+    calls: bool
     nesting: Nesting
     denominator: Denominator
     link: Link | None
@@ -86,6 +100,14 @@ class ReferenceGrid:
     estimate: str = ""
     var: str | None = None
     dialect: Dialect = field(default_factory=without_r)
+
+    @property
+    def importance(self) -> Array:
+        """How much each cell counts where weights are those of the data: its prior weights, which
+        emmeans before 1.8.6 lost unless the formula calls a function.
+        """
+        kept = self.calls or self.dialect.prior_weights_count
+        return self.weights if kept else self.counts
 
     def axis(self, name: str) -> Axis:
         """The predictor of that name."""
@@ -241,11 +263,30 @@ def _offset(
     return found
 
 
-def _counts(axes: Sequence[Axis], codes: Codes, rows: int) -> Array:
-    """Rows of the data in each cell, by the predictors whose values are the data's own."""
+def _calls(node: Node | None) -> bool:
+    """Whether the fixed part of a formula calls a function; the formula's ``^`` and ``%in%`` are
+    calls too, the other operators are not.
+    """
+    match node:
+        case Call():
+            return True
+        case Binary():
+            return node.operator in ("^", "%in%") or _calls(node.left) or _calls(node.right)
+        case Paren():
+            return _calls(node.inner)
+        case Unary():
+            return _calls(node.operand)
+        case _:
+            return False
+
+
+def _in_cells(axes: Sequence[Axis], codes: Codes, rows: int, weights: Array | None) -> Array:
+    """Rows of the data in each cell, or the sum of their weights, by the predictors whose values
+    are the data's own.
+    """
     own = [j for j, axis in enumerate(axes) if axis.codes is not None]
     if not own:
-        return np.full(len(codes), float(rows))
+        return np.full(len(codes), float(rows) if weights is None else weights.sum())
     cell = np.zeros(rows, dtype=np.int64)
     lost = np.zeros(rows, dtype=bool)
     target = np.zeros(len(codes), dtype=np.int64)
@@ -257,7 +298,9 @@ def _counts(axes: Sequence[Axis], codes: Codes, rows: int) -> Array:
         cell += size * np.maximum(given, 0)
         target += size * codes[:, j]
         size *= len(axes[j])
-    return np.bincount(cell[~lost], minlength=size)[target].astype(np.float64)
+    if weights is not None:
+        weights = weights[~lost]
+    return np.bincount(cell[~lost], weights, minlength=size)[target].astype(np.float64)
 
 
 def _terms(frame: ModelFrame) -> tuple[frozenset[str], ...]:
@@ -314,7 +357,8 @@ def reference_grid(
         if sizes
         else (np.zeros((1, 0), dtype=np.intp))
     )
-    counts = _counts(axes, codes, frame.nobs)
+    counts = _in_cells(axes, codes, frame.nobs, None)
+    weights = _in_cells(axes, codes, frame.nobs, frame.weights)
     notes: tuple[str, ...] = ()
     if isinstance(nesting, str) and nesting == AUTO:
         nested = detected(frame, axes, codes, counts)
@@ -323,7 +367,7 @@ def reference_grid(
     else:
         nested = as_nesting(nesting, [axis.name for axis in axes])
     there = present(axes, codes, counts, nested)
-    codes, counts = codes[there], counts[there]
+    codes, counts, weights = codes[there], counts[there], weights[there]
     data = as_data(axes, codes)
     L, beyond = matrix(frame, data)
     if offset is None:
@@ -337,6 +381,8 @@ def reference_grid(
         offsets,
         beyond,
         counts,
+        weights,
+        _calls(frame.formula.fixed),
         nested,
         denominator,
         link_of(frame),

@@ -143,6 +143,7 @@ def slopes(
         offset=everything[:, p],
         beyond=everything[:, p + 1 :],
         counts=np.tile(grid.counts, degree),
+        weights=np.tile(grid.weights, degree),
     )
 
 

@@ -2,7 +2,8 @@
 
 Lenth (``emmeans``, ``?emmeans``, "weights"): ``equal``; ``proportional`` to the rows of the data in
 each combination of what is averaged over; ``outer``, as if these were independent; ``cells``, to
-the rows in each cell itself; ``flat``, equal over the cells that have rows; or numbers.
+the rows in each cell itself; ``flat``, equal over the cells that have rows; or numbers. Rows count
+by their prior weights.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def shares(weights: Weights, counts: Array, sizes: Sequence[int]) -> Array:
     weights : str or array
         As :func:`as_weights` gives them.
     counts : array (means, combinations)
-        Rows of the data in each cell.
+        Rows of the data in each cell, or the sum of their prior weights.
     sizes : sequence of int
         Number of values of each predictor averaged over, whose combinations vary the first
         fastest.
