@@ -153,6 +153,7 @@ FAMILIES = {
         "bonferroni method for 15 tests",
         "tukey method for comparing a family of 3 estimates",
         "sidak method for 6 estimates",
+        "scheffe method with rank 2",
     ),
     NEW: (
         0.7082,
@@ -161,6 +162,7 @@ FAMILIES = {
         "bonferroni method for 10 tests",
         "tukey method for varying family sizes",
         "sidak method for 5 estimates",
+        "scheffe method with varying rank",
     ),
 }
 
@@ -180,11 +182,37 @@ def test_families_where_a_cell_is_empty(dialect):
         e.pairs(adjust="bonferroni"),
         e.pairs(simple="f"),
         e.summary(infer="ci", adjust="sidak"),
+        e.pairs(simple="f", adjust="scheffe"),
     )
     for table, note in zip(tables, notes, strict=True):
         assert f"adjustment: {note} \n" in f"{table}\n"
     assert re.search(rf"a u - c u .* {whole}$", str(tables[0]), re.MULTILINE)
     assert re.search(rf"g = v:\n.*\n a - b .* {within}$", str(tables[2]), re.MULTILINE)
+
+
+ACROSS = {"bonferroni": [0.5036, 0.2032, 0.8993, 0.8170], "sidak": [0.4402, 0.3651, 0.9899, 0.6501]}
+
+
+@pytest.mark.parametrize("method", ACROSS)
+def test_adjusting_across_groups_where_a_cell_is_empty(method):
+    """R's p.adjust counts the p-values that there are; Sidak's method the groups."""
+    d = lb.datasets.load("sleepstudy").query("Days < 6")
+    d = d.assign(f=[str("abc"[int(x) % 3]) for x in d.Days], g=["uv"[int(x > 2)] for x in d.Days])
+    with pytest.warns(FitWarning, match="rank deficient so dropping 1 column"):
+        m = lb.lmer(
+            "Reaction ~ f * g + (1 | Subject)", d[(d.f != "c") | (d.g != "v")], engine="native"
+        )
+    lb.options(dialect=NEW)
+
+    def pairs():
+        means = m.emmeans("f * g", ddf="asymptotic")
+        return means.pairs(simple="f", adjust="none", cross_adjust=method)
+
+    found = pairs()
+    np.testing.assert_allclose(found.table["p.value"], [*ACROSS[method], np.nan, np.nan], atol=5e-5)
+    assert f"Cross-group P-value adjustment: {method} method for 2 tests \n" in f"{found}\n"
+    lb.options(dialect=OLD)
+    assert f"Cross-group P-value adjustment: {method} \n" in f"{pairs()}\n"
 
 
 @pytest.mark.parametrize(
@@ -256,6 +284,7 @@ EMMEANS_1_8_4 = {
     "SE_digits": None,
     "joint_chisq": False,
     "families_of_estimable": False,
+    "groups_counted": False,
     "prior_weights_count": False,
 }
 

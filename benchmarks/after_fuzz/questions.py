@@ -15,6 +15,7 @@ __all__ = ["Asked", "Question", "questions"]
 DDF = {"kenward-roger": "Kenward-Roger", "satterthwaite": "Satterthwaite", "asymptotic": "lme4"}
 METHODS = ("pairwise", "revpairwise", "trt.vs.ctrl", "trt.vs.ctrlk", "consec", "eff", "del.eff",
            "poly", "mean_chg", "identity")  # fmt: skip
+ACROSS = ("bonferroni", "sidak", "holm", "BH")
 ADJUST = (
     "none",
     "bonferroni",
@@ -210,6 +211,10 @@ def _means(made: Made, rng: Any, ask: Any) -> None:
     ask("emmeans", f'test({emm}, adjust = "{for_means}")', lambda q: ours(q).test(adjust=for_means))
     ask("pairs", f"pairs({emm})", lambda q: ours(q).pairs())
     ask("pairs", f"confint(pairs({emm}))", lambda q: ours(q).pairs().confint())
+    if by:
+        across = ACROSS[made.seed % len(ACROSS)]  # a draw would change the questions of each seed
+        ask("pairs", f'summary(pairs({emm}), cross.adjust = "{across}")',
+            lambda q: ours(q).pairs(cross_adjust=across))  # fmt: skip
     method = str(rng.choice(METHODS))
     adjust = str(rng.choice(ADJUST))
     ask("contrasts", f'contrast({emm}, "{method}", adjust = "{adjust}")',

@@ -56,6 +56,8 @@ class Dialect:
     families_of_estimable : bool
         Whether emmeans adjusts p-values and limits for the rows of a family that can be estimated,
         or for all.
+    groups_counted : bool
+        Whether emmeans says how many groups it adjusts for, and "varying rank" for "rank (varies)".
     prior_weights_count : bool
         Whether emmeans' weights that are those of the data count prior weights, or rows.
     regression_offset_apart : bool
@@ -81,6 +83,7 @@ class Dialect:
     C_keeps_levels: bool = True
     joint_chisq: bool = True
     families_of_estimable: bool = True
+    groups_counted: bool = True
     prior_weights_count: bool = True
     regression_offset_apart: bool = True
     knots_moved_inside: bool = True
@@ -120,6 +123,7 @@ FORMS = (
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
+    Form("emmeans", "1.11.2.8", "2.0-0", "groups_counted", False),
     Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p", "<.0001"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p_below", 5e-5),

@@ -140,8 +140,10 @@ def _annotations(grid: Grid) -> list[str]:
             lines.append(f"Intervals are back-transformed from the {link.name} scale ")
     if grid.infer in ("test", "both"):
         lines += _adjusting(grid, limits=False)
-        if grid.cross_adjust != "none" and len(grid.families()) > 1:
-            lines.append(f"Cross-group P-value adjustment: {grid.cross_adjust} ")
+        groups = len(grid.families())
+        if grid.cross_adjust != "none" and groups > 1:
+            tests = f"method for {groups} tests " if grid.dialect.groups_counted else ""
+            lines.append(f"Cross-group P-value adjustment: {grid.cross_adjust} {tests}")
         lines += _alternatives(grid)
         if link is not None and grid.response:
             lines.append(f"Tests are performed on the {link.name} scale ")
@@ -178,9 +180,13 @@ def _adjusting(grid: Grid, limits: bool) -> list[str]:
         # of contrasts, how many means each family compares; of means, how many there are in all
         if (grid.family if grid.contrast else len(grid.L)) < 3:
             return []
-        return [
-            f"{what}: scheffe method with rank {ranks.pop() if len(ranks) < 2 else '(varies)'} "
-        ]
+        newest = grid.dialect.groups_counted
+        # the newest says so too where only the numbers of rows differ, whose ranks do not
+        if len(ranks) > 1 or (newest and len(set(grid.counted(limits))) > 1):
+            rank = "varying rank" if newest else "rank (varies)"
+        else:
+            rank = f"rank {ranks.pop()}"
+        return [f"{what}: scheffe method with {rank} "]
     sizes = grid.counted(limits)
     if newer and len(set(sizes)) > 1:
         rows = "estimates" if limits else "tests"

@@ -83,18 +83,22 @@ def cross_adjusted(p: Array, method: str) -> Array:
     Parameters
     ----------
     p : array (families, tests)
-        Adjusted within each family.
+        Adjusted within each family; NaN where there is none.
     method : str
         As :func:`cross_adjustment_name` gives it: ``sidak``, or one of R's ``p.adjust``.
 
     Returns
     -------
     array (families, tests)
-        Each column adjusted for the number of families.
+        Each column adjusted for the number of families: of all for ``sidak``, else of those with
+        a p-value there, as R does.
     """
     if method == "sidak":
         return np.asarray(-np.expm1(len(p) * np.log1p(-np.minimum(p, 1 - 1e-16))))
-    return np.column_stack([p_adjust(column, method) for column in p.T])
+    found = np.full(p.shape, np.nan)
+    for j, known in enumerate(np.isfinite(p).T):
+        found[known, j] = p_adjust(p[known, j], method)
+    return found
 
 
 def p_adjust(p: Array, method: str, count: int | None = None) -> Array:
