@@ -14,8 +14,9 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.design import build_frame
-from lmerbridge.dialects import FORMS, NEWEST, Dialect, dialect_of
+from lmerbridge.dialects import FORMS, NEWEST, Dialect, dialect_of, without_r
 from lmerbridge.display.means import grid_text
+from lmerbridge.display.rformat import abbreviate
 from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.inference.contrasts import contrast_grid
 from lmerbridge.inference.linear_functions import Grid
@@ -309,6 +310,7 @@ def test_whose_dialect_a_result_has(fits, monkeypatch):
         C_keeps_levels=False,
         knots_moved_inside=False,
         bare_exponents=True,
+        abbreviates_any_script=False,
     )
     # from JSON, the dialect of who fitted
     assert "Corr\n" in str(
@@ -412,3 +414,16 @@ def test_families_count_what_has_a_statistic(L, p, family):
     asked = dataclasses.replace(contrast_grid(grid, "pairwise"), infer="test")
     np.testing.assert_allclose(asked.table()["p.value"].to_numpy(float), p, atol=1e-6)
     assert f"tukey method for comparing a family of {family} estimates" in grid_text(asked)
+
+
+LONG = ["Größenordnung", "Ünïcödé", "länge (cm)", "hâtivement", "дальность", "Straßenbahn"]
+SHORT = {
+    OLD: ["Grßnrd", "Ünïcöd", "ln(cm)", "hâtvmn", "дально", "Strßnb"],
+    NEW: ["Grßnrd", "Ünïcöd", "ln(cm)", "htvmnt", "дально", "Strßnb"],
+}
+
+
+@pytest.mark.parametrize("dialect", [OLD, NEW])
+def test_names_of_other_scripts_are_abbreviated(dialect):
+    lb.options(dialect=dialect)
+    assert abbreviate(LONG, 6, without_r()) == SHORT[dialect]

@@ -64,6 +64,8 @@ class Dialect:
         Whether R-squared and F of an ordinary regression leave out what its offset explains.
     knots_moved_inside : bool
         Whether inner knots of ``bs()`` and ``ns()`` that are a boundary knot are moved inside.
+    abbreviates_any_script : bool
+        Whether R's ``abbreviate`` takes lower-case letters other than a to z for such.
     bare_exponents : bool
         Whether ``1e`` in a file of data is a number.
     """
@@ -87,6 +89,7 @@ class Dialect:
     prior_weights_count: bool = True
     regression_offset_apart: bool = True
     knots_moved_inside: bool = True
+    abbreviates_any_script: bool = True
     bare_exponents: bool = False
 
 
@@ -123,7 +126,7 @@ FORMS = (
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
-    Form("emmeans", "1.11.2.8", "2.0-0", "groups_counted", False),
+    Form("emmeans", "1.11.2-8", "2.0-0", "groups_counted", False),
     Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p", "<.0001"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p_below", 5e-5),
@@ -133,6 +136,7 @@ FORMS = (
     Form("R", "4.3.0", "1.1-33", "knots_moved_inside", False),
     Form("R", "4.3.0", "1.1-33", "regression_offset_apart", False),
     Form("R", "4.4.1", "1.1-35.4", "bare_exponents", True),
+    Form("R", "4.6.1", "2.1-0", "abbreviates_any_script", False),
 )
 PACKAGES = tuple(dict.fromkeys(form.package for form in FORMS))
 

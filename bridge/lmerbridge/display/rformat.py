@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lmerbridge.dialects import NEWEST, Dialect
 from lmerbridge.rmath import round_r
 
 __all__ = [
@@ -191,10 +192,11 @@ def cat_fill(items: Sequence[str], width: int = LINE_WIDTH) -> list[str]:
     return [*lines, line[:-1]]
 
 
-_VOWELS = frozenset("aeiou")
+_VOWELS = frozenset("aeiouàáâãäåèéêëìíîïòóôõöøùúûüýāăąēĕėęěĩīĭįıōŏőũūŭůűų")  # noqa: RUF001 - the letter R has
+_OLDER_VOWELS = _VOWELS - set("âýę") | {"Ę"}
 
 
-def _abbreviate_one(text: str, length: int) -> str:
+def _abbreviate_one(text: str, length: int, dialect: Dialect) -> str:
     """Strip lower-case vowels, then lower-case letters, then anything, until no more than
     ``length`` characters are left: always from the right, first at the ends of words, then
     anywhere; the first character of a word stays.
@@ -217,9 +219,10 @@ def _abbreviate_one(text: str, length: int) -> str:
                 del characters[i]
         return short_enough()
 
+    vowels = _VOWELS if dialect.abbreviates_any_script else _OLDER_VOWELS
     stages: tuple[Callable[[str], bool], ...] = (
-        lambda c: c in _VOWELS,
-        lambda c: "a" <= c <= "z",
+        lambda c: c in vowels,
+        lambda c: c.islower() if dialect.abbreviates_any_script else "a" <= c <= "z",
         lambda c: c != " ",
     )
     for gone in stages:
@@ -228,9 +231,9 @@ def _abbreviate_one(text: str, length: int) -> str:
     return "".join(c for c in characters if c != " ")
 
 
-def abbreviate(names: Sequence[str], length: int) -> list[str]:
+def abbreviate(names: Sequence[str], length: int, dialect: Dialect = NEWEST) -> list[str]:
     """R's ``abbreviate``: unique names of at least ``length`` characters where possible."""
-    short = {name: _abbreviate_one(name, length) for name in dict.fromkeys(names)}
+    short = {name: _abbreviate_one(name, length, dialect) for name in dict.fromkeys(names)}
     wanted = length
     while True:
         counts: dict[str, int] = {}
@@ -242,11 +245,11 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
             break
         if wanted > longest:  # no length tells them apart (they differ in outer blanks)
             for name in again:
-                short[name] = _abbreviate_one(name, length)
+                short[name] = _abbreviate_one(name, length, dialect)
             break
         wanted += 1
         for name in again:
-            short[name] = _abbreviate_one(name, wanted)
+            short[name] = _abbreviate_one(name, wanted, dialect)
     return [short[name] for name in names]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.dialects import dialect_of
+from lmerbridge.dialects import Dialect, dialect_of
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import (
     LINE_WIDTH,
@@ -184,8 +184,9 @@ def engine_line(result: FitResult) -> str | None:
     return text
 
 
-def _correlation_lines(names: Sequence[str], vcov: Any) -> list[str]:
+def _correlation_lines(names: Sequence[str], vcov: Any, dialect: Dialect) -> list[str]:
     p = len(names)
+    rows, columns = abbreviate(names, 11, dialect)[1:], abbreviate(names, 6, dialect)[:-1]
     deviations = np.sqrt(np.diag(vcov))
     correlations = round_r(vcov / np.outer(deviations, deviations), 3)
     cells = np.array(format_numbers(correlations.ravel().tolist(), 7, nsmall=3)).reshape(p, p)
@@ -193,7 +194,7 @@ def _correlation_lines(names: Sequence[str], vcov: Any) -> list[str]:
     return [
         "",
         "Correlation of Fixed Effects:",
-        *print_matrix(abbreviate(names, 11)[1:], abbreviate(names, 6)[:-1], body, right=False),
+        *print_matrix(rows, columns, body, right=False),
     ]
 
 
@@ -317,7 +318,7 @@ def summary_text(
         lines += ["", "Fixed effects:", *_coefficient_lines(result, tests, digits)]
         show = p <= MOST_CORRELATED if correlation is None else correlation
         if p > 1 and show:
-            lines += _correlation_lines(estimates.names, estimates.vcov)
+            lines += _correlation_lines(estimates.names, estimates.vcov, dialect_of(result))
     lines += _note_lines(result)
     head = _convergence_head(result)
     if head is not None:
