@@ -302,6 +302,7 @@ def test_whose_dialect_a_result_has(fits, monkeypatch):
         deviance="deviance",
         correlations_padded=False,
         deviations_first=False,
+        covariances_shown=False,
         scale_advice="",
         **EMMEANS_1_8_4,
         regression_offset_apart=False,
@@ -355,8 +356,10 @@ def test_an_unknown_option_is_refused():
 
 
 def test_every_form_is_of_the_dialect_and_is_another_before():
-    for form in FORMS:
-        assert getattr(NEWEST, form.attribute) != form.before
+    newer = {field.name: getattr(NEWEST, field.name) for field in dataclasses.fields(NEWEST)}
+    for form in FORMS:  # of one attribute the newest first
+        assert newer[form.attribute] != form.before
+        newer[form.attribute] = form.before
 
 
 # of R 4.6.2: attr(bs(x, df = df), "knots"), where quantiles are boundary knots
@@ -414,6 +417,21 @@ def test_families_count_what_has_a_statistic(L, p, family):
     asked = dataclasses.replace(contrast_grid(grid, "pairwise"), infer="test")
     np.testing.assert_allclose(asked.table()["p.value"].to_numpy(float), p, atol=1e-6)
     assert f"tukey method for comparing a family of {family} estimates" in grid_text(asked)
+
+
+VARIANCES = {
+    OLD: "Variance Corr \n612.100       \n 35.072  0.066\n654.940       ",
+    MIDDLE: "Variance Cov    \n612.100         \n 35.072    9.604\n654.940         ",
+    NEW: "Variance Corr  \n612.100        \n 35.072  0.066 \n654.940        ",
+}
+
+
+@pytest.mark.parametrize("dialect", [OLD, MIDDLE, NEW])
+def test_what_stands_beside_variances(fits, dialect):
+    """lme4 1.1-32 to 1.1-38 shows covariances there."""
+    lines = text_of(lambda: fits[True].VarCorr(comp="Variance"), dialect).splitlines()
+    shown = [line[lines[0].index("Variance") :] for line in lines]
+    assert without_digits("\n".join(shown)) == without_digits(VARIANCES[dialect])
 
 
 LONG = ["Größenordnung", "Ünïcödé", "länge (cm)", "hâtivement", "дальность", "Straßenbahn"]

@@ -33,6 +33,8 @@ class Dialect:
         The heading of minus twice the log-likelihood.
     correlations_padded : bool
         Whether the table of variance components has an empty column behind its correlations.
+    covariances_shown : bool
+        Whether covariances stand beside variances that are printed alone, or correlations.
     deviations_first : bool
         Whether profiles and intervals have a term's standard deviations before its correlations,
         or both in the order of theta.
@@ -72,6 +74,7 @@ class Dialect:
 
     deviance: str = "-2*log(L)"
     correlations_padded: bool = True
+    covariances_shown: bool = False
     deviations_first: bool = True
     scale_advice: str = (
         "You may also use (g)lmerControl(autoscale = TRUE) to improve numerical stability."
@@ -117,11 +120,14 @@ class Form:
     before: Any
 
 
+# of one attribute the newest form first
 FORMS = (
     Form("lme4", "1.1-37", "1.1-37", "deviance", "deviance"),
     Form("lme4", "1.1-38", "1.1-38", "scale_advice", ""),
     Form("lme4", "2.0-0", "2.0-0", "correlations_padded", False),
     Form("lme4", "2.0-0", "2.0-0", "deviations_first", False),
+    Form("lme4", "2.0-0", "2.0-0", "covariances_shown", True),
+    Form("lme4", "1.1-32", "1.1-32", "covariances_shown", False),
     Form("emmeans", "1.8.5", "1.1-32", "joint_chisq", False),
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),

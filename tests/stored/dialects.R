@@ -9,6 +9,7 @@ for (p in c("lme4", "lmerTest", "emmeans", "pbkrtest")) cat(p, format(packageVer
 m <- lme4::lmer(Reaction ~ Days + (Days | Subject), sleepstudy, REML = FALSE)
 m0 <- lme4::lmer(Reaction ~ 1 + (Days | Subject), sleepstudy, REML = FALSE)
 print(summary(m))
+print(VarCorr(update(m, REML = TRUE)), comp = "Variance")
 print(anova(m, m0))
 print(rownames(confint(m, method = "Wald", oldNames = FALSE)))
 r <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy)

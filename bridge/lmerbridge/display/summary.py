@@ -83,20 +83,23 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
         "Std.Dev.": [_or_na(t) for t in format_numbers(deviations, digits)],
     }
     # how many columns the correlations of a term take
-    padded = dialect_of(result).correlations_padded
+    dialect = dialect_of(result)
+    padded = dialect.correlations_padded
+    covariances = dialect.covariances_shown and "Std.Dev." not in comp
     across = [_correlation_columns(term, padded) for term in estimates.random]
     widest = max(across, default=0)
     correlated = widest > 0
     columns = ["Groups", "Name", *comp]
     if correlated:
-        columns += ["Corr"] + [""] * (widest - 1)
+        columns += ["Cov" if covariances else "Corr"] + [""] * (widest - 1)
     places = max(2, digits - 2)
-    # each correlation matrix is formatted as a whole, its diagonal of ones included
+    # each matrix is formatted as a whole, its diagonal included
+    matrices = [t.covariance if covariances else t.correlation for t in estimates.random]
     texts = [
-        np.array(
-            format_numbers(round_r(t.correlation, places).ravel().tolist(), 7, nsmall=places)
-        ).reshape(t.correlation.shape)
-        for t in estimates.random
+        np.array(format_numbers(round_r(m, places).ravel().tolist(), 7, nsmall=places)).reshape(
+            m.shape
+        )
+        for m in matrices
     ]
     rows: list[list[str]] = []
     row = 0
