@@ -6,9 +6,9 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 
+import psutil
 import pytest
 
 import lmerbridge as lb
@@ -445,13 +445,17 @@ class TestSideBySide:
         session = RscriptSession(command_of(str(wrapper("brief"))))
         session.start()
         number = session.number
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "-g", str(number)], capture_output=True, text=True, check=False
-        ).stdout.split()
+        group = [p for p in psutil.pids() if in_group(p, number)]
+        assert number in group
         session.close()
-        for process in [number, *map(int, children)]:
-            with pytest.raises(ProcessLookupError):
-                os.kill(process, 0)
+        assert not [p for p in group if psutil.pid_exists(p)]
+
+
+def in_group(process, leader):
+    try:
+        return os.getpgid(process) == leader
+    except ProcessLookupError:
+        return False
 
 
 def kill_once(monkeypatch, times=1):

@@ -295,6 +295,13 @@ def _above(case: Case) -> bool:
     return case.question.refits and m.value > own.value + 1e-3
 
 
+@rule("R's own optimum is above ours: ranova from there gives R's numbers")
+def _ranova_from_there(case: Case) -> bool:
+    if case.question.code != "ranova(m)" or "R refuses" in case.differs:
+        return False
+    return numbers_differ(case.asked.m.ranova(), case.r.get("value"), 2e-2, 1e-3) is None
+
+
 @rule("a refit in R stops above the optimum: our AIC is lower there")
 def _refit_above(case: Case) -> bool:
     if case.question.area not in ("drop1", "ranova") or not case.question.refits:
