@@ -289,6 +289,19 @@ def _one_mean(case: Case) -> bool:
     return "overall effect" in case.r_text and 'eff"' in case.question.code
 
 
+@rule("pbkrtest tests the only coefficient where the hypothesis is 0 = 0 (ours: nothing to test)")
+def _nothing_to_test(case: Case) -> bool:
+    m = case.asked.m
+    if not (
+        case.question.code.startswith("contest(m") and case.kenward_roger and len(m.fixef()) == 1
+    ):
+        return False
+    if not np.isnan(np.asarray(case.value, dtype=float)[:, 3:]).all():  # also where there is no row
+        return False
+    own = m.contest([[1.0]], ddf="Kenward-Roger")
+    return numbers_differ(own, case.r.get("value"), 2e-4) is None
+
+
 @rule("R's own optimum is above ours")
 def _above(case: Case) -> bool:
     m, own = case.asked.m.result.criterion, case.asked.own.result.criterion
