@@ -158,9 +158,11 @@ def test_intervals_of_variance_parameters_are_asked_for_or_missed(m):
         missing = m.tidy("ran_pars", conf_int=True)
     assert missing.conf_low.isna().all()
     given = m.tidy(conf_int=True, conf_method="profile")
-    limits = m.confint("profile")
     found = given.query("effect == 'ran_pars'")
-    np.testing.assert_allclose(found[["conf_low", "conf_high"]], limits.iloc[:4], rtol=1e-6)
+    names = ["sd_(Intercept)|Subject", "cor_Days.(Intercept)|Subject", "sd_Days|Subject", "sigma"]
+    assert [t.partition("__")[0] for t in found.term] == ["sd", "cor", "sd", "sd"]
+    limits = m.confint("profile", oldNames=False).loc[names]
+    np.testing.assert_allclose(found[["conf_low", "conf_high"]], limits, rtol=1e-6)
     for bad in ({"scales": "sd2"}, {"conf_method": "x"}, {"effects": ()}, {"conf_level": "a"}):
         with pytest.raises(DataError):
             m.tidy(**{"effects": "ran_pars", **bad})

@@ -232,8 +232,8 @@ def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
 class _Profiler:
     """The deviance minimized over everything but one parameter."""
 
-    def __init__(self, frame: ModelFrame, result: FitResult, covariances: bool):
-        self.every = parameters(result, covariances)
+    def __init__(self, frame: ModelFrame, result: FitResult, every: Sequence[Parameter]):
+        self.every = list(every)
         self.frame, self.sizes = _scaled(frame)
         self.k = tuple(len(b.names) for b in frame.random)
         self.structures = tuple(b.structure for b in frame.random)
@@ -456,8 +456,8 @@ def profile(
     which: Sequence[Parameter] | None = None,
     reach: float | None = None,
     progress: Callable[[str], None] | None = None,
-    covariances: bool = False,
     alphamax: float = ALPHA_MAX,
+    every: Sequence[Parameter] | None = None,
 ) -> Profile:
     """Profile the deviance over each of ``which`` (default: all).
 
@@ -472,13 +472,15 @@ def profile(
         with as many degrees of freedom as there are parameters.
     progress : callable, optional
         Called with the name of each parameter before its profile.
-    covariances : bool
-        Profile covariances instead of correlations.
+    every : sequence of Parameter, optional
+        The model's parameters, by the names and in the order that the table has them; default
+        those of ``result``. ``which`` are some of them. Those with covariances in the place of
+        correlations are profiled as such.
     """
     from scipy.special import chdtri
 
     assert not result.call.REML, "profiles are of the ML deviance"
-    profiler = _Profiler(frame, result, covariances)
+    profiler = _Profiler(frame, result, every or parameters(result))
     count = len(profiler.every)
     cutoff = math.sqrt(float(chdtri(count, alphamax))) if reach is None else reach
     delta = math.sqrt(float(chdtri(count, alphamax))) / STEPS

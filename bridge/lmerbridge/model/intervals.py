@@ -67,7 +67,7 @@ class Intervals(ModelBase):
                 self._ml(),
                 which,
                 progress=tell,
-                covariances=covariances,
+                every=parameters(self.result, covariances),
                 **limits,
             )
         return varcov_scale(found) if covariances else found

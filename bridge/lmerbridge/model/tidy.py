@@ -11,8 +11,9 @@ import pandas as pd
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import DataError, UnsupportedModelError, matched, near_match
+from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.result import FitResult
-from lmerbridge.result.tables import coefficients, random_table, variance_table
+from lmerbridge.result.tables import coefficients, random_table, structure_of, variance_table
 
 __all__ = ["EFFECTS", "NO_WALD", "Request", "augmented", "glance", "tidy"]
 
@@ -212,18 +213,37 @@ def _wald(table: pd.DataFrame, level: float) -> None:
 
 
 def _bounds(table: pd.DataFrame, result: FitResult, bounds: pd.DataFrame, scale: str) -> None:
-    """Limits from ``confint``: theta's rows are those of ``ran_pars``, in the same order."""
+    """Limits from ``confint``, whose rows are the parameters in the order of the fit's dialect."""
+    every = parameters(result)
     values = bounds.to_numpy(float)
-    m = len(result.estimates.theta) + 1
+    limits = {(p.term, p.row, p.column): row for p, row in zip(every, values, strict=True)}
+    of_theta = np.array([limits.get(cell, [np.nan, np.nan]) for cell in _cells(result)])
     if scale == "vcov":
         # limits of a variance are the squares; those of a covariance do not follow
-        values = values.copy()
         variances = variance_table(result, "lower.tri")["var2"].isna().to_numpy()
-        values[:m] = np.where(variances[:, None], values[:m] ** 2, np.nan)
-    for effect, rows in (("ran_pars", slice(0, m)), ("fixed", slice(m, None))):
+        of_theta = np.where(variances[:, None], of_theta**2, np.nan)
+    of_beta = values[[p.kind == "beta" for p in every]]
+    for effect, rows in (("ran_pars", of_theta), ("fixed", of_beta)):
         own = (table["effect"] == effect).to_numpy()
         if own.any():
-            table.loc[own, ["conf_low", "conf_high"]] = values[rows]
+            table.loc[own, ["conf_low", "conf_high"]] = rows
+
+
+def _cells(result: FitResult) -> list[tuple[int, int, int]]:
+    """Where the parameter of each row of ``ran_pars`` is: its term, row and column, those of the
+    residual's as :class:`~lmerbridge.inference.parameters.Parameter` has them. Of a structure with
+    one standard deviation or one correlation it is that of the first.
+    """
+    found = []
+    for t, term in enumerate(result.estimates.random):
+        structure = structure_of(term)
+        for row, column in cells(len(term.names), False):
+            if row == column:
+                first = 0 if structure.hom else row
+                found.append((t, first, first))
+            else:
+                found.append((t, 1, 0) if structure.kind == "cs" else (t, row, column))
+    return [*found, (-1, -1, -1)]
 
 
 def tidy(
