@@ -66,6 +66,10 @@ SCOPES = {
 MODELS = {
     "y ~ x + I(2 * x) + a + (1 | g)": {**DELETIONS, **ANOVA},
     "y ~ x + poly(x, 2) + a:x + (1 | g)": {**DELETIONS, **ANOVA},
+    # an aliased pair alone
+    "y ~ x + I(2 * x) + (1 | g)": {"drop1(m)": DELETIONS["drop1(m)"], **ANOVA},
+    "y ~ 0 + x + I(2 * x) + (1 | g)": {'drop1(m, ddf = "Ken")': lambda m: m.drop1("Ken"), **ANOVA},
+    "y ~ a + I(a) + (1 | g)": DELETIONS,
     "y ~ 0 + a + b + x + (1 | g)": {**DELETIONS, **ANOVA, **RANDOM},
     "y ~ 0 + a * b + (1 | g)": {**DELETIONS, **ANOVA},
     "y ~ a + a:b + x:b + (1 | g)": {**DELETIONS, **ANOVA},

@@ -213,3 +213,16 @@ def test_models_without_fixed_effects_have_no_estimates_to_draw():
     m = lb.lmer("Reaction ~ 0 + (1 | Subject)", after.data_of("sleep"), engine="native")
     with pytest.raises(lb.DataError, match="no fixed effects to draw"):
         lb.plots.estimates([m])
+
+
+@pytest.mark.parametrize("subjects", [3, 4, 5, 6])
+def test_profiles_of_few_subjects_are_drawn(subjects):
+    """Their zeta is not monotonic, or a standard deviation is 0 at points of it."""
+    d = lb.datasets.load("sleepstudy")
+    d = d[d.Subject.isin(d.Subject.unique()[:subjects])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        m = lb.lmer("Reaction ~ Days + (Days | Subject)", d, engine="native")
+        axes = lb.plots.profile_pairs(m)
+    drawn = [line for ax in np.ravel(axes) if ax is not None for line in ax.get_lines()]
+    assert len(drawn) >= 12

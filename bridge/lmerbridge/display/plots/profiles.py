@@ -32,13 +32,13 @@ def _curve(profile: Profile, name: str) -> tuple[Any, Any]:
 
 def _smooth(x: Any, y: Any) -> Any:
     """A curve through the points that are known, missing beyond them: where a standard deviation
-    is 0 its correlations are not.
+    is 0 its correlations are not. Points that go back are left out, as where zeta is not monotonic.
     """
     from scipy.interpolate import PchipInterpolator
 
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
-    keep = np.concatenate([[True], np.diff(x) > 0]) if len(x) else np.empty(0, dtype=bool)
+    keep = np.append(True, x[1:] > np.maximum.accumulate(x)[:-1]) if len(x) else x > 0
     if keep.sum() < 2:
         return lambda at: np.full(np.shape(at), np.nan)
     return PchipInterpolator(x[keep], y[keep], extrapolate=False)
