@@ -286,6 +286,7 @@ EMMEANS_1_8_4 = {
     "joint_chisq": False,
     "families_of_estimable": False,
     "groups_counted": False,
+    "offset_terms_in_grid": False,
     "prior_weights_count": False,
 }
 

@@ -62,6 +62,8 @@ class Dialect:
         Whether emmeans says how many groups it adjusts for, and "varying rank" for "rank (varies)".
     prior_weights_count : bool
         Whether emmeans' weights that are those of the data count prior weights, or rows.
+    offset_terms_in_grid : bool
+        Whether emmeans takes ``offset(log(x))`` at the value of ``x`` in the grid, or its mean.
     regression_offset_apart : bool
         Whether R-squared and F of an ordinary regression leave out what its offset explains.
     knots_moved_inside : bool
@@ -90,6 +92,7 @@ class Dialect:
     families_of_estimable: bool = True
     groups_counted: bool = True
     prior_weights_count: bool = True
+    offset_terms_in_grid: bool = True
     regression_offset_apart: bool = True
     knots_moved_inside: bool = True
     abbreviates_any_script: bool = True
@@ -130,6 +133,7 @@ FORMS = (
     Form("lme4", "1.1-32", "1.1-32", "covariances_shown", False),
     Form("emmeans", "1.8.5", "1.1-32", "joint_chisq", False),
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
+    Form("emmeans", "1.8.7", "1.1-33", "offset_terms_in_grid", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
     Form("emmeans", "1.11.2-8", "2.0-0", "groups_counted", False),

@@ -246,16 +246,25 @@ def evaluate_on(frame: ModelFrame, node: Node, data: Any) -> Array:
 
 
 def _offset(
-    frame: ModelFrame, axes: Sequence[Axis], data: pd.DataFrame, at: Mapping[str, Any]
+    frame: ModelFrame,
+    axes: Sequence[Axis],
+    data: pd.DataFrame,
+    at: Mapping[str, Any],
+    dialect: Dialect,
 ) -> Array:
-    """The mean of the offset over the data; of an ``offset()`` of predictors whose values are those
-    of ``at`` or of the data, what it is there.
+    """The mean over the data of the argument ``offset``; of an ``offset()`` of predictors what it
+    is at their values in the grid. Before emmeans 1.8.7 that is its mean too, unless the values are
+    those of ``at`` or of the data.
     """
     found = np.zeros(len(data))
     if frame.offset is None:
         return found
     found += float(np.mean(frame.offset))
-    settled = {axis.name for axis in axes if axis.codes is not None or axis.name in at}
+    settled = {
+        axis.name
+        for axis in axes
+        if dialect.offset_terms_in_grid or axis.codes is not None or axis.name in at
+    }
     for node in frame.formula.terms(frame.dot_columns).offsets:
         used = {n.id for n in names_in(node)}
         if used and used <= settled:
@@ -321,6 +330,7 @@ def reference_grid(
     offset: float | None = None,
     rg_limit: int = 10_000,
     matrix: Callable[[ModelFrame, pd.DataFrame], tuple[Array, Array]] = rows_of,
+    dialect: Dialect | None = None,
 ) -> ReferenceGrid:
     """The grid of all combinations of the predictors' values.
 
@@ -337,13 +347,15 @@ def reference_grid(
         Greatest number of rows.
     matrix : callable
         What makes L and what cannot be estimated of new data.
+    dialect : Dialect, optional
+        Of the emmeans that is followed; default that of fits without R.
 
     Raises
     ------
     DataError
         Names or values that the data have not, or too many combinations.
     """
-    asked = dict(at or {})
+    asked, dialect = dict(at or {}), dialect or without_r()
     axes = axes_of(frame, asked, cov_keep, cov_reduce)
     sizes = [len(axis) for axis in axes]
     count = math.prod(sizes)
@@ -371,7 +383,7 @@ def reference_grid(
     data = as_data(axes, codes)
     L, beyond = matrix(frame, data)
     if offset is None:
-        offsets = _offset(frame, axes, data, asked)
+        offsets = _offset(frame, axes, data, asked, dialect)
     else:
         offsets = np.full(len(data), float(offset))
     return ReferenceGrid(
@@ -388,4 +400,5 @@ def reference_grid(
         link_of(frame),
         _terms(frame),
         notes,
+        dialect=dialect,
     )

@@ -352,6 +352,7 @@ class Averaging(Testing):
                 nesting,
                 offset,
                 _option(rg_limit, "rg_limit"),
+                dialect=dialect_of(self.result),
             ),
         )
         sigma = self.result.estimates.sigma if sigma is None else sigma
@@ -542,6 +543,7 @@ class Averaging(Testing):
                 nesting,
                 offset,
                 _option(rg_limit, "rg_limit"),
+                dialect=dialect_of(self.result),
             ),
         )
         _say(reference.notes)

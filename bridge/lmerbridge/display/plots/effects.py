@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.design.columns import Factor, Logical, Numeric, as_factor, take
+from lmerbridge.dialects import dialect_of
 from lmerbridge.display.plots.canvas import axes_of, crowded, drawing
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.inference.axes import level_text
@@ -54,7 +55,8 @@ def effects(
         values = column.floats
         at[x] = np.linspace(values.min(), values.max(), POINTS)
     denominator = of_fit(frame, m.result, ddf)
-    reference = reference_grid(frame, denominator, at, rg_limit=CELLS)
+    dialect = dialect_of(m.result)
+    reference = reference_grid(frame, denominator, at, rg_limit=CELLS, dialect=dialect)
     table = marginal_means(reference, names, level=level).table()
     for name in names if categorical else names[1:]:
         table[name] = [level_text(v) for v in table[name].tolist()]

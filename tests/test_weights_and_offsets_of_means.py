@@ -1,4 +1,4 @@
-"""Marginal means that are weighted by the data count prior weights, as emmeans does since 1.8.6."""
+"""How prior weights and offsets count in marginal means, by the version of emmeans."""
 
 import itertools
 
@@ -88,3 +88,61 @@ def test_means_are_those_of_the_emmeans_that_is_here(asked, formula):
     for weights in OF_DATA:
         found = m.emmeans("b", weights=weights, ddf="asymptotic").table["emmean"]
         np.testing.assert_allclose(found, answers[formula][weights]["value"]["values"], rtol=1e-6)
+
+
+OFFSETS = [
+    ("y ~ a + offset(v) + (1 | g)", None),
+    ("y ~ a + offset(log(v)) + (1 | g)", None),
+    ("y ~ a + x + offset(log(v)) + (1 | g)", None),
+    ("y ~ a + v + offset(log(v)) + (1 | g)", None),
+    ("y ~ a * b + offset(v^2) + (1 | g)", None),
+    ("y ~ a + offset(log(v) + x) + b + (1 | g)", None),
+    ("y ~ a + b + (1 | g)", "v"),
+    ("y ~ a + b + (1 | g)", "log(v)"),
+]
+
+
+@pytest.fixture(scope="module")
+def with_offsets(tmp_path_factory):
+    options = 'lmer.df = "asymptotic"'
+    questions = {
+        "a": f'summary(emmeans::emmeans(m, "a", {options}))$emmean',
+        "theta": "m@theta",
+    }
+    cases = []
+    for i, (formula, offset) in enumerate(OFFSETS):
+        more = {} if offset is None else {"offset": offset}
+        cases.append(live.case(str(i), formula, data(), questions, **more))
+    return cases, live.ask(cases, tmp_path_factory.mktemp("offsets"))
+
+
+@pytest.mark.r("emmeans", "jsonlite")
+@pytest.mark.parametrize("i", range(len(OFFSETS)))
+def test_offsets_count_as_in_the_emmeans_that_is_here(with_offsets, i):
+    cases, answers = with_offsets
+    m = live.at_theta(
+        lb.lmer(
+            OFFSETS[i][0],
+            cases[i]["data"],
+            offset=np.log(cases[i]["data"]["v"]) if OFFSETS[i][1] == "log(v)" else OFFSETS[i][1],
+            engine="native",
+        ),
+        answers[str(i)]["theta"]["value"]["values"],
+    )
+    found = m.emmeans("a", ddf="asymptotic").table["emmean"]
+    np.testing.assert_allclose(found, answers[str(i)]["a"]["value"]["values"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("offset", "function"), [("v", float), ("log(v)", np.log), ("v^2", np.square)]
+)
+def test_an_offset_of_a_predictor_is_what_it_is_at_its_value(offset, function):
+    lb.options(dialect="newest")
+    m = lb.lm(f"y ~ a * b + offset({offset})", data())
+    whole, there = m.emmeans("a"), m.emmeans("a", at={"v": 2.0})
+    moved = there.table["emmean"] - whole.table["emmean"]
+    np.testing.assert_allclose(moved, function(2.0) - function(data()["v"].mean()), rtol=1e-9)
+    lb.options(dialect="1.1-31")
+    mean = m.emmeans("a").table["emmean"] - whole.table["emmean"]
+    expected = np.mean([function(v) for v in data()["v"]]) - function(data()["v"].mean())
+    np.testing.assert_allclose(mean, expected, atol=1e-9)
