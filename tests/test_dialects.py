@@ -191,6 +191,46 @@ def test_families_where_a_cell_is_empty(dialect):
     assert re.search(rf"g = v:\n.*\n a - b .* {within}$", str(tables[2]), re.MULTILINE)
 
 
+# emmeans 2.0.4 of y ~ s / c, where s has so many c: what it says of bonferroni, of tukey, of holm
+SIZES = {
+    (3, 2): ("for 2 tests", "a family of 2 estimates", "for 1 tests", "for 2 estimates"),
+    (2, 3): ("for 3 tests", "a family of 3 estimates", "for 3 tests", "for 3 estimates"),
+    (3, 2, 1): (
+        "for 1 tests",
+        "varying family sizes",
+        "varying numbers of tests",
+        "for 1 estimates",
+    ),
+    (2, 4, 4): ("for 4 tests", "a family of 4 estimates", "for 6 tests", "for 4 estimates"),
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_families_of_different_sizes(sizes):
+    """emmeans names the size of the last family, unless a row cannot be estimated."""
+    rng = np.random.default_rng(2)
+    cells = [(f"s{i}", f"s{i}c{j}") for i, size in enumerate(sizes) for j in range(size)]
+    d = pd.DataFrame(cells * 6, columns=["s", "c"]).assign(y=rng.normal(size=6 * len(cells)))
+    lb.options(dialect=NEW)
+    means = lb.lm("y ~ s / c", d).emmeans("~ c | s")
+    tables = (
+        means.test(adjust="bonferroni"),
+        means.pairs(adjust="tukey"),
+        means.pairs(adjust="holm"),
+        means.confint(adjust="bonferroni"),
+    )
+    for table, words in zip(tables, SIZES[sizes], strict=True):
+        assert words in str(table)
+    across = means.pairs(adjust="none", cross_adjust="bonferroni")
+    assert "Cross-group" not in str(across)
+    np.testing.assert_array_equal(
+        across.table["p.value"], means.pairs(adjust="none").table["p.value"]
+    )
+    lb.options(dialect=OLD)
+    with pytest.raises(DataError, match="equal size"):
+        str(lb.lm("y ~ s / c", d).emmeans("~ c | s").pairs(cross_adjust="bonferroni"))
+
+
 ACROSS = {"bonferroni": [0.5036, 0.2032, 0.8993, 0.8170], "sidak": [0.4402, 0.3651, 0.9899, 0.6501]}
 
 
@@ -285,6 +325,7 @@ EMMEANS_1_8_4 = {
     "SE_digits": None,
     "joint_chisq": False,
     "families_of_estimable": False,
+    "unequal_groups_apart": False,
     "groups_counted": False,
     "offset_terms_in_grid": False,
     "prior_weights_count": False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -41,22 +42,27 @@ BATCH = 6  # models to an R process
 TEXT, NUMBERS, REFITTED = 2e-3, 2e-4, 2e-2
 
 
-def r_used() -> RInstallation:
-    """The R that is asked, which must be there."""
+def r_words(asked: str | None) -> list[str]:
+    """What starts the R that is asked: the words of ``--r``, or those of the R in use."""
+    if asked:
+        return shlex.split(asked)
     found = find_r()
     if not isinstance(found, RInstallation):
         raise SystemExit("make after-fuzz asks R, and none is found; lmerbridge doctor says why")
-    return found
+    return [str(Path(found.home) / "bin" / "Rscript")]
 
 
-def dialect_of_r() -> str:
+def dialect_of_r(words: list[str]) -> str:
     """The versions whose text ours is compared with."""
-    found = r_used()
-    return ", ".join(
-        f"{name} {version}"
-        for name, version in {"R": found.version, **found.packages}.items()
-        if name in PACKAGES
+    packages = ", ".join(f'"{name}"' for name in PACKAGES if name != "R")
+    code = (
+        f"for (p in c({packages})) cat(p, format(packageVersion(p)), sep = ' ', '\\n');"
+        "cat('R', format(getRversion()))"
     )
+    done = subprocess.run([*words, "--vanilla", "-e", code], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{shlex.join(words)} does not answer: {done.stderr.strip()[-500:]}")
+    return ", ".join(" ".join(line.split()) for line in done.stdout.splitlines())
 
 
 def columns(d: pd.DataFrame) -> dict[str, Any]:
@@ -93,20 +99,19 @@ def asked_of_r(batch: list[tuple[Made, list[Question]]]) -> str:
     )
 
 
-def ask_r(text: str, kept: Path | None) -> list[dict[str, Any]]:
+def ask_r(text: str, kept: Path | None, words: list[str]) -> list[dict[str, Any]]:
     """R's answers to the questions of each model; ``kept`` is a folder of earlier answers."""
     scripts = (HERE / "ask.R", HERE.parent.parent / "reference" / "inference" / "answer.R")
-    key = hashlib.sha256("".join([text, *(f.read_text("utf-8") for f in scripts)]).encode())
+    key = hashlib.sha256("".join([text, *words, *(f.read_text("utf-8") for f in scripts)]).encode())
     before = None if kept is None else kept / f"{key.hexdigest()[:24]}.json"
     if before is not None and before.is_file():
         earlier: list[dict[str, Any]] = json.loads(before.read_text("utf-8"))
         return earlier
-    rscript = Path(r_used().home) / "bin" / "Rscript"
     with tempfile.TemporaryDirectory(prefix="after-fuzz-") as folder:
         asked, answered = Path(folder) / "asked.json", Path(folder) / "answered.json"
         asked.write_text(text, "utf-8")
         done = subprocess.run(
-            [str(rscript), "--vanilla", str(HERE / "ask.R"), str(asked), str(answered)],
+            [*words, "--vanilla", str(HERE / "ask.R"), str(asked), str(answered)],
             capture_output=True,
             text=True,
         )
@@ -206,11 +211,19 @@ def main(
     area: Annotated[str | None, typer.Option(help="questions of this area alone")] = None,
     out: Annotated[Path | None, typer.Option(help="what differs, a JSON line each")] = None,
     keep: Annotated[Path | None, typer.Option(help="folder that keeps R's answers")] = None,
+    r_command: Annotated[
+        str | None,
+        typer.Option(
+            "--r", help="the R that is asked: a command in place of Rscript, which sees our files"
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option(help="both answers where they differ")] = False,
 ) -> None:
     """Ask, compare, and say what differs."""
     warnings.simplefilter("ignore")
-    lb.options(dialect=dialect_of_r())
+    words = r_words(r_command)
+    dialect = dialect_of_r(words)
+    lb.options(dialect=dialect)
     counts: Counter[str] = Counter()
     explained: Counter[str] = Counter()
     areas: dict[str, Counter[str]] = {}
@@ -218,7 +231,9 @@ def main(
     with ThreadPoolExecutor(jobs) as pool:
         work = list(batches(first, models, area))
         texts = [asked_of_r(batch) for batch in work]
-        for batch, replies in zip(work, pool.map(ask_r, texts, [keep] * len(texts)), strict=True):
+        for batch, replies in zip(
+            work, pool.map(ask_r, texts, [keep] * len(texts), [words] * len(texts)), strict=True
+        ):
             for (made, asks), reply in zip(batch, replies, strict=True):
                 name = f"{made.seed}: {made.call}"
                 if "failure" in reply:

@@ -485,8 +485,26 @@ def _joint_df(case: Case) -> bool:
     if found is None or not re.search(r"confounded|  [de]|[de]$", case.r_text):
         return False
     ours, theirs = (re.findall(r"\d+\.?\d*", text) for text in found.groups())
-    same = [i for i in range(min(len(ours), len(theirs))) if ours[i] == theirs[i]]
+    near = [abs(float(a) - float(b)) <= 1e-3 * float(b) for a, b in zip(ours, theirs, strict=False)]
+    same = [i for i, close in enumerate(near) if close]
     return len(ours) == len(theirs) >= 4 and 0 in same and 2 in same  # df1 and F
+
+
+@rule("R's qtukey loses digits at few degrees of freedom (ours: scipy's)")
+def _qtukey(case: Case) -> bool:
+    """Our limit where it differs is that of scipy's integration, and R's is near it."""
+    found = re.match(r"column '(lower|upper).CL': (\d+) of", case.differs)
+    if found is None or case.grid is None or "comparing a family of" not in str(case.value):
+        return False
+    if "estimate" not in case.grid.table():
+        return False
+    row = case.grid.table().iloc[int(found.group(2)) - 1]
+    size = int(re.findall(r"comparing a family of (\d+)", str(case.value))[0])
+    level = 0.9 if "level = 0.9" in case.question.code else 0.95
+    half = row["SE"] * stats.studentized_range.ppf(level, size, row["df"]) / np.sqrt(2)
+    ours = np.array([row["lower.CL"], row["upper.CL"]])
+    exact = np.allclose(ours, row["estimate"] + np.array([-half, half]), rtol=1e-8)
+    return exact and numbers_differ(case.grid.table(), case.r.get("value"), 2e-3) is None
 
 
 def _has_empty_cell(made: Made) -> bool:

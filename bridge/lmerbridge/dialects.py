@@ -58,6 +58,8 @@ class Dialect:
     families_of_estimable : bool
         Whether emmeans adjusts p-values and limits for the rows of a family that can be estimated,
         or for all.
+    unequal_groups_apart : bool
+        Whether emmeans leaves an adjustment across groups out where these are of different sizes.
     groups_counted : bool
         Whether emmeans says how many groups it adjusts for, and "varying rank" for "rank (varies)".
     prior_weights_count : bool
@@ -90,6 +92,7 @@ class Dialect:
     C_keeps_levels: bool = True
     joint_chisq: bool = True
     families_of_estimable: bool = True
+    unequal_groups_apart: bool = True
     groups_counted: bool = True
     prior_weights_count: bool = True
     offset_terms_in_grid: bool = True
@@ -140,6 +143,7 @@ FORMS = (
     Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p", "<.0001"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p_below", 5e-5),
+    Form("emmeans", "2.0.4", "2.1-0", "unequal_groups_apart", False),
     Form("pbkrtest", "0.5.4", "1.1-37", "SAT_formula", False),
     Form("lmerTest", "3.2-0", "2.0-0", "ranova_as_written", False),
     Form("R", "4.3.0", "1.1-33", "C_keeps_levels", False),

@@ -141,7 +141,7 @@ def _annotations(grid: Grid) -> list[str]:
     if grid.infer in ("test", "both"):
         lines += _adjusting(grid, limits=False)
         groups = len(grid.families())
-        if grid.cross_adjust != "none" and groups > 1:
+        if grid.adjusts_across:
             tests = f"method for {groups} tests " if grid.dialect.groups_counted else ""
             lines.append(f"Cross-group P-value adjustment: {grid.cross_adjust} {tests}")
         lines += _alternatives(grid)
@@ -168,12 +168,14 @@ def _adjusting(grid: Grid, limits: bool) -> list[str]:
     what = "Conf-level adjustment" if limits else "P value adjustment"
     if limits and adjust not in OWN_LIMITS:
         adjust = "bonferroni"
-    newer = grid.dialect.families_of_estimable
+    # emmeans says that sizes vary only where a row cannot be estimated; else the last family's
+    newer = grid.dialect.families_of_estimable and not bool(grid.estimable.all())
     if adjust == "tukey":
         families = set(grid.compared(limits))
         if newer and len(families) > 1:
             return [f"{what}: tukey method for varying family sizes "]
-        family = format_numbers([families.pop() if newer and families else grid.family], 15)[0]
+        last = grid.compared(limits)[-1] if grid.dialect.families_of_estimable else grid.family
+        family = format_numbers([last], 15)[0]
         return [f"{what}: tukey method for comparing a family of {family} estimates "]
     if adjust == "scheffe":
         ranks = set(grid.ranks())
@@ -192,7 +194,8 @@ def _adjusting(grid: Grid, limits: bool) -> list[str]:
         rows = "estimates" if limits else "tests"
         return [f"{what}: {adjust} method for varying numbers of {rows} "]
     if limits:
-        size = str(sizes[0]) if len(set(sizes)) < 2 else "(varies)"
+        varies = len(set(sizes)) > 1 and not grid.dialect.families_of_estimable
+        size = "(varies)" if varies else str(sizes[-1])
         return [f"{what}: {adjust} method for {size} estimates "]
     return [f"{what}: {adjust} method for {sizes[-1]} tests "]
 

@@ -223,6 +223,24 @@ class Grid:
             return [self.family] * len(sizes)
         return [(1 + math.sqrt(1 + 8 * size)) / 2 for size in sizes]
 
+    @property
+    def adjusts_across(self) -> bool:
+        """Whether p-values are adjusted across families, which must be of one size.
+
+        Raises
+        ------
+        DataError
+            They are not, in a dialect of which emmeans does not leave the adjustment out then.
+        """
+        families = self.families()
+        if self.cross_adjust == "none" or len(families) < 2:
+            return False
+        if len({len(rows) for rows in families}) == 1:
+            return True
+        if self.dialect.unequal_groups_apart:
+            return False
+        raise DataError("cross_adjust needs families of equal size")
+
     def _adjusting(self, limits: bool) -> list[tuple[Rows, str, float, int, Array, int]]:
         method, _ = self.adjustment(limits)
         compared = self.compared(limits)
@@ -306,9 +324,7 @@ class Grid:
         for rows, method, family, rank, correlation, count in self._adjusting(False):
             p[rows] = adjusted_p(t[rows], df[rows], method, family, rank, correlation, count, tail)
         families = self.families()
-        if self.cross_adjust != "none" and len(families) > 1:
-            if len({len(rows) for rows in families}) > 1:
-                raise DataError("cross_adjust needs families of equal size")
+        if self.adjusts_across:
             across = cross_adjusted(np.array([p[rows] for rows in families]), self.cross_adjust)
             for rows, values in zip(families, across, strict=True):
                 p[rows] = values
