@@ -22,15 +22,17 @@ ROOMS = {
     "version_numbers": set(),
     "covariance": set(),
     "digest": set(),
+    "equality": set(),
     "files": {"errors"},
     # the forms of R's versions; a result only to ask who fitted it
-    "dialects": {"errors", "result", "version_numbers"},
+    "dialects": {"equality", "errors", "result", "version_numbers"},
     "formula": {"covariance", "arguments", "errors"},
-    "design": {"covariance", "arguments", "dialects", "formula", "errors", "rmath"},
-    "result": {"covariance", "errors"},
-    "rlang": {"errors", "version_numbers"},
-    "likelihood": {"covariance", "design", "errors"},
+    "design": {"equality", "covariance", "arguments", "dialects", "formula", "errors", "rmath"},
+    "result": {"equality", "covariance", "errors"},
+    "rlang": {"equality", "errors", "version_numbers"},
+    "likelihood": {"equality", "covariance", "design", "errors"},
     "engines": {
+        "equality",
         "covariance",
         "arguments",
         "design",
@@ -43,6 +45,7 @@ ROOMS = {
     },
     # profiles, bootstrap and deletion fit again, by the native engine
     "inference": {
+        "equality",
         "covariance",
         "arguments",
         "dialects",
@@ -56,6 +59,7 @@ ROOMS = {
         "errors",
     },
     "display": {
+        "equality",
         "covariance",
         "arguments",
         "dialects",
@@ -66,6 +70,7 @@ ROOMS = {
         "rmath",
     },
     "model": {
+        "equality",
         "covariance",
         "arguments",
         "dialects",
@@ -78,7 +83,7 @@ ROOMS = {
         "errors",
     },
     "reading": {"dialects", "errors"},
-    "datasets": {"arguments", "errors", "files", "reading"},
+    "datasets": {"equality", "arguments", "errors", "files", "reading"},
 }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from lmerbridge.arguments import checked
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.files import data_folder
 from lmerbridge.reading import read_delimited
@@ -27,7 +28,8 @@ from lmerbridge.reading import read_delimited
 __all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv", "read_table"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class DatasetInfo:
     """What a data set is.
 

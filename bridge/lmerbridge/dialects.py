@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.version_numbers import version_number
 
@@ -105,7 +106,8 @@ class Dialect:
 NEWEST = Dialect()
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Form:
     """A form that a package's version replaced.
 

@@ -12,11 +12,13 @@ from lmerbridge.crosscheck.expectations import Expected
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 from lmerbridge.design import Control
 from lmerbridge.engines import package_of
+from lmerbridge.equality import by_value
 
 __all__ = ["Case", "golden"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Case:
     """One model of a suite; :mod:`lmerbridge.crosscheck.suite_file` says what the fields mean in a
     file.

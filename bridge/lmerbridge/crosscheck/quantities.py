@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import random_table, variance_table
 
@@ -18,7 +19,8 @@ Keyed = Mapping[str, float]
 _MISSING = {"conditional variances": "conditional SDs", "df": "df"}
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Quantities:
     """What is compared of a fit; a quantity that was not kept is absent from ``values``.
 

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.tolerances import TOLERANCES
+from lmerbridge.equality import by_value
 
 __all__ = ["Score", "scorecard", "scorecard_text"]
 
@@ -19,7 +20,8 @@ NONE = ("refused", "unavailable", "failed")
 OTHER = ("other data", "other criterion", "unexplained")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Score:
     """One engine over a suite, by the same rules for all.
 

@@ -22,6 +22,7 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import EXACT_MAX, Array, Column, Factor, Logical, Numeric, is_missing
 from lmerbridge.design.table import read_table
 from lmerbridge.design.times import Time, time_labels
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 
 __all__ = ["KEPT_ROWS", "ColumnSnapshot", "Snapshot", "mixed", "of_data", "of_frame", "of_words"]
@@ -98,7 +99,8 @@ class ColumnSnapshot:
         return _truths(value)[0] if self.kind == TRUTH else _texts(value, self.time)[0]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """The columns that a model uses, with their names; ``whole``: all columns of the data, of which
     a model uses some.

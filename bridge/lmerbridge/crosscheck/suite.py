@@ -33,6 +33,7 @@ from lmerbridge.engines import (
     refusal,
     status_of,
 )
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
 from lmerbridge.result import FitResult
 
@@ -43,7 +44,8 @@ GOLDEN = "golden"
 POLISHED = "lme4 polished"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """One engine on one case.
 
@@ -175,7 +177,8 @@ def _of_result(name: str, result: FitResult, polished: Reference | None = None) 
     )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Tried:
     """An engine's attempt: its result, or the verdict that there is none."""
 

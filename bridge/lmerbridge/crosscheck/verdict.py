@@ -13,6 +13,7 @@ from lmerbridge.crosscheck.compare import Difference, compare
 from lmerbridge.crosscheck.quantities import Quantities, of_result
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
+from lmerbridge.equality import by_value
 from lmerbridge.result import FitResult
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -82,7 +83,8 @@ class Verdict:
         return self.kind in WELL
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Reference:
     """What a fit is compared with.
 

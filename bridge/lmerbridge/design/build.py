@@ -35,6 +35,7 @@ from lmerbridge.design.identifiable import check_identifiable
 from lmerbridge.design.matrix import contrasts_of, model_matrix
 from lmerbridge.design.random_terms import random_blocks
 from lmerbridge.design.table import Table, read_table
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, Terms, parse_formula
 from lmerbridge.formula.syntax import Node, deparse
@@ -44,7 +45,8 @@ __all__ = ["build_frame"]
 NA_ACTIONS = ("omit", "exclude", "fail", "pass")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Rows:
     """Which rows are used, and which were dropped for a missing value."""
 

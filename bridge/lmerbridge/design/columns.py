@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.times import Time, time_labels
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
 
@@ -31,7 +32,8 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Numeric:
     """Numbers.
 
@@ -60,14 +62,16 @@ class Numeric:
         return self.values.astype(np.float64, copy=False)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Logical:
     """Truth values as 1.0, 0.0 and NaN for NA; ``values`` (n,)."""
 
     values: Array
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Factor:
     """``codes`` (n,) index ``levels``; -1 is NA."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, as_number, matched, near_match
 from lmerbridge.formula.syntax import format_number
 
@@ -16,7 +17,8 @@ __all__ = ["CHECK_ACTIONS", "Control", "lmerControl", "r_name"]
 CHECK_ACTIONS = ("ignore", "message", "warning", "stop")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Control:
     """What :func:`lmerControl` returns.
 

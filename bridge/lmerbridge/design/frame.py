@@ -25,6 +25,7 @@ from lmerbridge.design.columns import (
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.control import Control
 from lmerbridge.design.responses import row_vector
+from lmerbridge.equality import by_value
 from lmerbridge.formula import Formula
 
 __all__ = ["ModelFrame", "RandomBlock"]
@@ -32,7 +33,8 @@ __all__ = ["ModelFrame", "RandomBlock"]
 REFIT_RESPONSE = ".response"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class RandomBlock:
     """One random-effects term on data.
 
@@ -64,7 +66,8 @@ class RandomBlock:
     structure: Structure = PLAIN
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ModelFrame:
     """Formula and data, evaluated, checked and coded: the common input of all engines.
 

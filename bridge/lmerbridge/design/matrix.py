@@ -19,6 +19,7 @@ import numpy as np
 
 from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
 from lmerbridge.design.contrasts import Contrast, contrast_matrix, default_contrast
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.formula.terms import Terms
@@ -26,7 +27,8 @@ from lmerbridge.formula.terms import Terms
 __all__ = ["ModelMatrix", "coded_by_contrasts", "contrasts_of", "model_matrix"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ModelMatrix:
     """``values`` (n, p), the names of its columns, and per column its term (0: intercept)."""
 

@@ -27,6 +27,7 @@ from lmerbridge.design.matrix import model_matrix
 from lmerbridge.design.table import Table, read_table
 from lmerbridge.design.times import SECONDS
 from lmerbridge.design.values import is_integer
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FormulaError, near_match
 from lmerbridge.formula import RandomTerm
 from lmerbridge.formula.parser import parse_expression
@@ -35,7 +36,8 @@ from lmerbridge.formula.syntax import Node, deparse, names_in
 __all__ = ["NewBlock", "NewRows", "new_rows"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class NewBlock:
     """A random term on new rows.
 
@@ -59,7 +61,8 @@ class NewBlock:
     new_codes: Array
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class NewRows:
     """Matrices of new rows; ``X`` (n, p) and ``offset`` (n,) are NaN where a variable is missing.
 
@@ -195,7 +198,8 @@ def _group_codes(
 _RANDOM = "a random term (re_form='NA' predicts without them)"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _WantedTerm:
     """A random term on new rows: which of its columns count, and the variables that these need."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric, integer_labels
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.times import Moment, Time
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
 
@@ -29,7 +30,8 @@ __all__ = [
 Value: TypeAlias = Column | float | str | bool | list[Any] | Moment | Contrast | None
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Arguments:
     """The arguments of one call: by parameter, those of ``...`` apart.
 

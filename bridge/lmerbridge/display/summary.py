@@ -23,6 +23,7 @@ from lmerbridge.display.rformat import (
     wrap,
     zapsmall,
 )
+from lmerbridge.equality import by_value
 from lmerbridge.inference import residuals
 from lmerbridge.result import FitResult, RandomEffects
 from lmerbridge.result.tables import structure_of
@@ -272,7 +273,8 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
     return print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Tests:
     """t tests of the fixed effects: the method's name, and its table with lmerTest's columns.
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.engines.optimum import HEIGHTS, SAME_HESSIAN, SMALL, Settings
+from lmerbridge.equality import by_value
 
 __all__ = ["Optima", "minimize_many"]
 
@@ -19,7 +20,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Derivatives: TypeAlias = Callable[[Array, Array, bool], tuple[Array, Array, Array]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Optima:
     """Where the searches ended: x (B, m), value (B,), certified (B,)."""
 

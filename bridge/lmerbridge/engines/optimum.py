@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import optimize
 
+from lmerbridge.equality import by_value
+
 __all__ = ["Attempt", "Optimum", "Settings", "attempts", "minimize", "roughly"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -54,7 +56,8 @@ class Settings:
     central: bool = True
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Optimum:
     """Where the search ended.
 
@@ -345,7 +348,8 @@ def roughly(
     return _scoring(objective, information, np.where(diagonal, 1.0, 0.0), diagonal)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Attempt:
     """Where one optimizer alone ended, from the usual start."""
 

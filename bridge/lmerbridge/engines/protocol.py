@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame, nested_in
+from lmerbridge.equality import by_value
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
@@ -64,7 +65,8 @@ class FitSpec:
     timeout: float | None = None
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Status:
     """Whether an engine works here.
 

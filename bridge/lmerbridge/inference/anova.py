@@ -14,6 +14,7 @@ import pandas as pd
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import NEWEST
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitFailedError
 from lmerbridge.inference.contest import f_table
 from lmerbridge.inference.deletions import deleted, droppable, in_scope
@@ -34,7 +35,8 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class TestTable:
     """A table of tests: its rows' names are the index, NaN is what does not apply.
 

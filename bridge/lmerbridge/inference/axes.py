@@ -15,6 +15,7 @@ import numpy as np
 from lmerbridge.arguments import several
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import Column, Factor, Logical, Numeric, as_factor, take
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula.syntax import Node, deparse, format_number, names_in
 
@@ -28,7 +29,8 @@ Reduce: TypeAlias = "Callable[[Any], Any] | bool | Mapping[str, Callable[[Any], 
 MANY = 99  # different values that cov_reduce=False keeps
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Axis:
     """A predictor of the grid.
 

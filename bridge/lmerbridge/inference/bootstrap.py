@@ -24,6 +24,7 @@ from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.digest import digest, own_code
+from lmerbridge.equality import by_value
 from lmerbridge.errors import (
     DataError,
     FitFailedError,
@@ -53,7 +54,8 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Replications:
     """Statistics of some responses.
 
@@ -80,7 +82,8 @@ CHUNK = 100
 
 
 @checked
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Bootstrap:
     """Replications of some statistics.
 
@@ -106,7 +109,7 @@ class Bootstrap:
     t: Array
     seed: int
     kind: str
-    jackknife: Callable[[], Array]
+    jackknife: Callable[[], Array] = field(compare=False)
     errors: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
 
@@ -428,20 +431,13 @@ def bootstrap(
             progress(finished, nsim)
     t = np.concatenate([done[i].t for i in range(len(sizes))])
 
-    def without_groups() -> Array:
-        if jackknife is None:
-            raise UnsupportedModelError(
-                "BCa intervals of a statistic of your own need its jackknife values"
-            )
-        return jackknife()
-
     found = Bootstrap(
         tuple(names),
         t0,
         t,
         int(seed),
         type,
-        without_groups,
+        jackknife or _no_jackknife,
         _total(made.errors for made in done.values()),
         _total(made.warnings for made in done.values()),
     )
@@ -453,6 +449,12 @@ def bootstrap(
             stacklevel=3,
         )
     return found
+
+
+def _no_jackknife() -> Array:
+    raise UnsupportedModelError(
+        "BCa intervals of a statistic of your own need its jackknife values"
+    )
 
 
 def jackknife_of_parameters(frame: ModelFrame, result: FitResult) -> Array:

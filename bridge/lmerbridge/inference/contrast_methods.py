@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.arguments import several
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 
 __all__ = ["METHODS", "Family", "named_family", "parenthesized"]
@@ -23,7 +24,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 OPERATORS = re.compile(r"[-+/*]")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Family:
     """Contrasts of k means.
 
@@ -210,7 +212,8 @@ def _polynomials(levels: _Levels, max_degree: int | None) -> Family:
     return Family(levels.spread(np.array(rows)), tuple(names), "none", k)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Method:
     """How a name makes its coefficients, and the options that it takes."""
 

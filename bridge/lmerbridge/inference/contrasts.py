@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.arguments import numbers_of
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula.syntax import format_number
 from lmerbridge.inference.adjust import adjustment_name
@@ -248,7 +249,8 @@ def _free_name(wanted: str, taken: Sequence[str]) -> str:
     return f"{wanted}{number}"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class FamilyContrasts:
     """The contrasts of one family: its rows, its contrasts, and these times their scale."""
 

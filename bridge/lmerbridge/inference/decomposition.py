@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame, templates, theta_of
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.matrices import relative_factor, z_matrix
 from lmerbridge.result import FitResult
@@ -24,7 +25,8 @@ __all__ = ["Decomposition", "criterion_function", "spherical_effects"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Decomposition:
     """Cholesky factors of [Lambda'Z'WZLambda + I, Lambda'Z'WX; X'WZLambda, X'WX] at one theta.
 

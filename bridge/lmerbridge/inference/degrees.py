@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitFailedError, UnsupportedModelError, near_match
 from lmerbridge.inference.kenward_roger import KenwardRoger
 from lmerbridge.inference.satterthwaite import Satterthwaite
@@ -53,7 +54,8 @@ def ddf_name(ddf: str, of_means: bool = False) -> str:
     raise DataError(f"unknown ddf {ddf!r}{meant}; methods: {', '.join(DDF)}")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Asymptotic:
     """No finite degrees of freedom: z and chi-squared."""
 
@@ -72,7 +74,8 @@ class Asymptotic:
         return FTest(F, len(independent), math.inf, deficient=independent.deficient)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class OfResiduals:
     """An ordinary regression's: those of its residuals, whatever is tested."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 
 __all__ = ["LIMIT", "EmmOptions", "emm_options", "get_emm_options"]
@@ -17,7 +18,8 @@ LIMIT = (
 )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class EmmOptions:
     """
     Attributes

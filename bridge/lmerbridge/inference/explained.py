@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame, templates
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.hypotheses import term_columns
 from lmerbridge.inference.residuals import residuals
@@ -40,7 +41,8 @@ class R2:
     conditional: float
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ICC:
     """Intraclass correlations: ``adjusted``, of the variance that the fixed effects leave;
     ``unadjusted``, of all; ``by_group``, the adjusted one of each grouping factor.
@@ -130,7 +132,8 @@ def variance_inflation(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
     return table.astype({"Df": int})
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class PrincipalComponents:
     """lme4's ``rePCA`` of one term's factor: standard deviations relative to sigma, rotation."""
 

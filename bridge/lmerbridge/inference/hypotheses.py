@@ -27,6 +27,7 @@ from lmerbridge.design.columns import Factor, Logical, take
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.matrix import ModelMatrix, model_matrix
 from lmerbridge.design.rows import chunks
+from lmerbridge.equality import by_value
 from lmerbridge.errors import matched
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.inference.containment import containing, fixed_terms, term_columns
@@ -45,7 +46,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 TYPES = ("I", "II", "III", "marginal")
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Hypotheses:
     """
     Attributes
@@ -113,7 +115,8 @@ def _after_all_others(frame: ModelFrame) -> dict[str, Array]:
     return found
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Codings:
     """The fixed part in treatment coding, as far as its columns are independent (p), and what is
     written in it: the columns of X (p, p), those of the indicators of all levels (p, w).

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, near_match
 from lmerbridge.inference.effects import chosen_effects
 from lmerbridge.inference.predict import as_rows, relative_variances
@@ -56,7 +57,8 @@ def rstudent(frame: ModelFrame, result: FitResult) -> Array:
 
 
 @checked
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Influence:
     """The fit without each of some sets of rows, the variance components estimated again.
 

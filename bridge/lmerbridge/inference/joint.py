@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.dialects import Dialect, without_r
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.contrasts import KEEP, with_by
 from lmerbridge.inference.interactions import interaction_grid
@@ -34,7 +35,8 @@ DEPENDENCE = "d: df1 reduced due to linear dependence"
 NOT_ESTIMABLE = "e: df1 reduced due to non-estimability"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class JointTests:
     """F tests with labels.
 
@@ -65,7 +67,8 @@ class JointTests:
         )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Test:
     basis: Array
     df1: int

@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.inference.wald import FTest, contrasts
 
 __all__ = ["KenwardRoger", "moments"]
@@ -73,7 +74,8 @@ def moments(A2: float, e: float, q: int) -> tuple[float, float]:
     return df, s * (4 * D + rest) / (2 * D + rest)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class KenwardRoger:
     """
     Attributes

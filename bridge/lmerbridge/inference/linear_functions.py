@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.dialects import Dialect, without_r
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.adjust import (
     TWO_SIDED,
@@ -36,7 +37,8 @@ NOT_PAIRS = "only appropriate for one set of pairwise comparisons"
 ONE_SIDED = "not appropriate for one-sided inferences"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Linear functions of the fixed effects with labels.
 

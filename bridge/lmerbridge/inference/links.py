@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.equality import by_value
 from lmerbridge.formula.syntax import (
     Binary,
     Call,
@@ -34,7 +36,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Function: TypeAlias = Callable[[Array], Array]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Link:
     """A transformation of the response that can be undone.
 
@@ -61,43 +64,53 @@ class Link:
     bias: float | None = None
 
 
+# Functions with their constants, as partial() takes them: a lambda would not pickle.
+
+
+def _exponential(rate: float, order: int, eta: Array) -> Array:
+    return np.asarray(np.exp(eta * rate) * rate**order)
+
+
 def _power_of(base: float) -> Link:
-    rate = math.log(base)
-
-    def derivative(order: int) -> Function:
-        return lambda eta: np.exp(eta * rate) * rate**order
-
+    derivative = partial(partial, _exponential, math.log(base))
     return Link("", derivative(0), derivative(1), derivative(2), derivative(3))
 
 
-def _within(low: float, high: float, function: Function) -> Function:
+def _within(low: float, high: float, function: Function, eta: Array) -> Array:
     """A way back where the transformation has values: beyond them it stays what it is at the end.
 
     The square of a negative number is not the way back from a square root.
     """
-    return lambda eta: function(np.clip(eta, low, high))
+    return function(np.clip(eta, low, high))
 
 
-def _only_within(low: float, high: float, function: Function) -> Function:
+def _only_within(low: float, high: float, function: Function, eta: Array) -> Array:
     """Its derivative, which is 0 beyond."""
-    return lambda eta: np.where((eta >= low) & (eta <= high), function(eta), 0.0)
+    return np.where((eta >= low) & (eta <= high), function(eta), 0.0)
 
 
-def _two(eta: Array) -> Array:
-    return np.full_like(eta, 2.0)
+def _line(intercept: float, slope: float, eta: Array) -> Array:
+    return np.asarray(intercept + slope * eta)
 
 
-def _log_derivative(order: int) -> Function:
+def _log_derivative(order: int, eta: Array) -> Array:
     signs = {1: 1.0, 2: -1.0, 3: 2.0}
-    return lambda eta: signs[order] / eta**order
+    return np.asarray(signs[order] / eta**order)
 
 
+def _squared_sine(order: int, eta: Array) -> Array:
+    """The derivative of this order of ``sin(eta)**2``."""
+    waves = {1: np.sin(2 * eta), 2: 2 * np.cos(2 * eta), 3: -4 * np.sin(2 * eta)}
+    return np.asarray(np.sin(eta) ** 2 if order == 0 else waves[order])
+
+
+_QUARTER = math.pi / 2
 _ARCSINE = Link(
     "asin(sqrt(mu))",
-    _within(0.0, math.pi / 2, lambda eta: np.sin(eta) ** 2),
-    _only_within(0.0, math.pi / 2, lambda eta: np.sin(2 * eta)),
-    _only_within(0.0, math.pi / 2, lambda eta: 2 * np.cos(2 * eta)),
-    _only_within(0.0, math.pi / 2, lambda eta: -4 * np.sin(2 * eta)),
+    partial(_within, 0.0, _QUARTER, partial(_squared_sine, 0)),
+    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 1)),
+    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 2)),
+    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 3)),
     still="asin.sqrt",
 )
 
@@ -108,11 +121,17 @@ LINKS: dict[str, Link] = {
     "log1p": Link("log1p", np.expm1, np.exp, np.exp, np.exp),
     "sqrt": Link(
         "sqrt",
-        _within(0.0, math.inf, np.square),
-        _only_within(0.0, math.inf, lambda eta: 2.0 * eta),
-        _only_within(0.0, math.inf, _two),
+        partial(_within, 0.0, math.inf, np.square),
+        partial(_only_within, 0.0, math.inf, partial(_line, 0.0, 2.0)),
+        partial(_only_within, 0.0, math.inf, partial(_line, 2.0, 0.0)),
     ),
-    "exp": Link("exp", np.log, _log_derivative(1), _log_derivative(2), _log_derivative(3)),
+    "exp": Link(
+        "exp",
+        np.log,
+        partial(_log_derivative, 1),
+        partial(_log_derivative, 2),
+        partial(_log_derivative, 3),
+    ),
     "I": Link("identity", np.asarray, np.ones_like),
 }
 
@@ -138,23 +157,31 @@ def _function(node: Node) -> tuple[str, Node] | None:
     return name, node.arguments[0].value
 
 
+def _less(function: Function, shift: float, eta: Array) -> Array:
+    return function(eta) - shift
+
+
 def _shifted(link: Link, shift: float) -> Link:
     return replace(
         link,
         name=f"{link.name}(mu + {format_number(shift, 7)})",
-        inverse=lambda eta: link.inverse(eta) - shift,
+        inverse=partial(_less, link.inverse, shift),
         still=f"{link.name}(mu + {format_number(shift, 7)})",
     )
+
+
+def _of_multiple(function: Function, times: float, order: int, eta: Array) -> Array:
+    return function(eta / times) / times**order
 
 
 def _stretched(link: Link, times: float) -> Link:
     return replace(
         link,
         name=f"{format_number(times, 7)}*{link.name}",
-        inverse=lambda eta: link.inverse(eta / times),
-        slope=lambda eta: link.slope(eta / times) / times,
-        curvature=lambda eta: link.curvature(eta / times) / times**2,
-        bend=lambda eta: link.bend(eta / times) / times**3,
+        inverse=partial(_of_multiple, link.inverse, times, 0),
+        slope=partial(_of_multiple, link.slope, times, 1),
+        curvature=partial(_of_multiple, link.curvature, times, 2),
+        bend=partial(_of_multiple, link.bend, times, 3),
     )
 
 
@@ -168,8 +195,8 @@ def _scaled(frame: ModelFrame, node: Call) -> Link | None:
     a, b = float(centre[0]), float(spread[0])
     return Link(
         f"scale({format_number(a, 3)}, {format_number(b, 3)})",
-        lambda eta: a + b * eta,
-        lambda eta: np.full_like(eta, b),
+        partial(_line, a, b),
+        partial(_line, b, 0.0),
     )
 
 
@@ -208,6 +235,10 @@ def _link_of_call(frame: ModelFrame, node: Node) -> Link | None:
     return link
 
 
+def _with_half(first: Function, half: float, second: Function, eta: Array) -> Array:
+    return first(eta) + half * second(eta)
+
+
 def bias_adjusted(link: Link, sigma: float) -> Link:
     """The way back to the mean of the response rather than to the transform of a mean.
 
@@ -218,7 +249,7 @@ def bias_adjusted(link: Link, sigma: float) -> Link:
     half = sigma**2 / 2
     return replace(
         link,
-        inverse=lambda eta: link.inverse(eta) + half * link.curvature(eta),
-        slope=lambda eta: link.slope(eta) + half * link.bend(eta),
+        inverse=partial(_with_half, link.inverse, half, link.curvature),
+        slope=partial(_with_half, link.slope, half, link.bend),
         bias=sigma,
     )

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame, RandomBlock, templates, upper_triangle
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitFailedError, FitWarning, near_match
 from lmerbridge.inference.constrained import Held, Search
 from lmerbridge.inference.levels import percent_labels
@@ -40,7 +41,8 @@ FAILURES = (FitFailedError, ArithmeticError, ValueError)
 CLOSE = 1e-8  # of zeta, where an end of an interval is looked for
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ProfilePoint:
     """The parameter's value, zeta there, and all parameters (lme4's order) at that point."""
 
@@ -50,7 +52,8 @@ class ProfilePoint:
 
 
 @checked
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Profile:
     """Profiles of several parameters.
 
@@ -75,9 +78,9 @@ class Profile:
     estimates: Array
     deviance: float
     points: dict[str, tuple[ProfilePoint, ...]]
-    point: Callable[[str, float], ProfilePoint]
+    point: Callable[[str, float], ProfilePoint] = field(compare=False)
     broken: frozenset[tuple[str, int]] = frozenset()
-    ends: Callable[[str, float], tuple[float, float]] | None = None
+    ends: Callable[[str, float], tuple[float, float]] | None = field(default=None, compare=False)
 
     def table(self) -> pd.DataFrame:
         """lme4's table: ``.zeta``, every parameter, ``.par`` and ``.focal``."""
@@ -450,6 +453,16 @@ class _One:
         return guess
 
 
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The points of profiles anywhere; an object, since functions of functions do not pickle."""
+
+    ones: Mapping[str, _One]
+
+    def __call__(self, name: str, value: float) -> ProfilePoint:
+        return self.ones[name].point(value)
+
+
 def profile(
     frame: ModelFrame,
     result: FitResult,
@@ -516,7 +529,7 @@ def profile(
         profiler.estimates,
         profiler.deviance,
         found,
-        lambda name, x: ones[name].point(x),
+        _Points(ones),
         frozenset(broken),
     )
 

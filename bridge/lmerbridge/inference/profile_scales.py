@@ -7,11 +7,13 @@ transformed as the parameter is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.parameters import Parameter
 from lmerbridge.inference.profile import Profile, ProfilePoint
@@ -19,7 +21,8 @@ from lmerbridge.inference.profile import Profile, ProfilePoint
 __all__ = ["log_scale", "long_names", "varcov_scale", "variance_scale"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Scale:
     """One parameter on another scale: how it is called there, and the way there and back."""
 
@@ -40,35 +43,54 @@ def _root(x: float) -> float:
     return math.sqrt(max(0.0, x))
 
 
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """A profile and the scale of each of its parameters, by the parameters' names there."""
+
+    profile: Profile
+    scales: Mapping[str, _Scale]
+
+    def _old(self, name: str) -> str:
+        return next(old for old, s in self.scales.items() if s.parameter.name == name)
+
+    def moved(self, old: str, point: ProfilePoint) -> ProfilePoint:
+        values = [s.to(float(v)) for s, v in zip(self.scales.values(), point.all, strict=True)]
+        return ProfilePoint(self.scales[old].to(point.value), point.zeta, np.array(values))
+
+    def point(self, name: str, value: float) -> ProfilePoint:
+        old = self._old(name)
+        return self.moved(old, self.profile.point(old, self.scales[old].back(value)))
+
+    def ends(self, name: str, level: float) -> tuple[float, float]:
+        old = self._old(name)
+        low, high = self.profile.interval(old, level)
+        return self.scales[old].to(low), self.scales[old].to(high)
+
+
+def _logarithm(unit: float, x: float) -> float:
+    return math.log(x) / unit if not x <= 0 else -math.inf
+
+
+def _power(unit: float, x: float) -> float:
+    return math.exp(x * unit)
+
+
 def _rescaled(profile: Profile, scales: list[_Scale]) -> Profile:
     """The profile with each parameter on its scale."""
     of_name = dict(zip([p.name for p in profile.every], scales, strict=True))
-    old_names = {s.parameter.name: name for name, s in of_name.items()}
-
-    def moved(name: str, point: ProfilePoint) -> ProfilePoint:
-        values = [s.to(float(v)) for s, v in zip(scales, point.all, strict=True)]
-        return ProfilePoint(of_name[name].to(point.value), point.zeta, np.array(values))
-
-    def ends(name: str, level: float) -> tuple[float, float]:
-        low, high = profile.interval(old_names[name], level)
-        to = of_name[old_names[name]].to
-        return to(low), to(high)
-
+    there = _Moved(profile, of_name)
     points = {}
     for name, found in profile.points.items():
-        there = (moved(name, point) for point in found)
-        points[of_name[name].parameter.name] = tuple(p for p in there if math.isfinite(p.value))
+        moved = (there.moved(name, point) for point in found)
+        points[of_name[name].parameter.name] = tuple(p for p in moved if math.isfinite(p.value))
     return Profile(
         tuple(s.parameter for s in scales),
         np.array([s.to(float(v)) for s, v in zip(scales, profile.estimates, strict=True)]),
         profile.deviance,
         points,
-        lambda name, x: moved(
-            old_names[name],
-            profile.point(old_names[name], of_name[old_names[name]].back(x)),
-        ),
+        there.point,
         frozenset((of_name[name].parameter.name, sign) for name, sign in profile.broken),
-        ends,
+        there.ends,
     )
 
 
@@ -99,13 +121,7 @@ def log_scale(profile: Profile, base: float = math.e, ranef: bool = True) -> Pro
     if not (base > 0 and base != 1 and math.isfinite(base)):
         raise DataError(f"base must be positive and not 1, not {base}")
     unit = math.log(base)
-
-    def logarithm(x: float) -> float:
-        return math.log(x) / unit if not x <= 0 else -math.inf
-
-    def power(x: float) -> float:
-        return math.exp(x * unit)
-
+    logarithm, power = partial(_logarithm, unit), partial(_power, unit)
     scales = []
     for p in profile.every:
         if p.kind == "sigma" or (p.kind == "sd" and ranef):

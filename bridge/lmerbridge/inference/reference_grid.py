@@ -23,6 +23,7 @@ from lmerbridge.design.newdata import new_rows
 from lmerbridge.design.table import read_table
 from lmerbridge.design.values import numbers_of
 from lmerbridge.dialects import Dialect, without_r
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import (
     Binary,
@@ -47,7 +48,8 @@ Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 AUTO = "auto"  # nesting as the data and the model show it
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ReferenceGrid:
     """Predictions at combinations of the predictors' values.
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 
 __all__ = [
@@ -26,7 +27,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 ALIASED = 1e-7  # of a column's norm, as in R's qr()
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Regression:
     """Least squares.
 
@@ -129,7 +131,8 @@ def cooks_distances(frame: ModelFrame, fit: Regression) -> Array:
     return np.asarray((residuals / (fit.sigma * spare)) ** 2 * fit.hat / len(fit.beta))
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ByGroup:
     """A regression in each group.
 

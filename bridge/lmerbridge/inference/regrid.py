@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.degrees import FTest
 from lmerbridge.inference.linear_functions import Grid
@@ -23,7 +24,8 @@ __all__ = ["Inherited", "regridded", "regridded_reference"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Inherited:
     """Degrees of freedom of combinations of rows that have their own: the least of theirs.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, triangle
 from lmerbridge.design.rows import chunks
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.rank import echelon, lengths
 
@@ -21,7 +22,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 OUTSIDE = 1e-7
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Restriction:
     """
     Attributes

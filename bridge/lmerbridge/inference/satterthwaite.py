@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.inference.wald import FTest, contrasts
 
 __all__ = ["Satterthwaite", "pooled"]
@@ -20,7 +21,8 @@ __all__ = ["Satterthwaite", "pooled"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Satterthwaite:
     """
     Attributes

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.rank import combinations, lengths
 
 __all__ = ["Contrasts", "Denominator", "FTest", "contrasts", "root_of"]
@@ -94,7 +95,8 @@ def root_of(vcov: Array) -> Array:
     return np.asarray(errors[:, None] * half)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Contrasts:
     """What is left of a hypothesis L beta = 0 without the rows that follow from others.
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from scipy import sparse
 
+from lmerbridge.equality import by_value
+
 __all__ = ["Coupling", "block_diagonal", "coupling"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -106,7 +108,8 @@ class _Dense:
         return np.asarray(through @ np.swapaxes(self.stack, 1, 2))
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Pairs:
     """Pairs (x >= y) of columns that meet in a level: ``products[a][b]``, with a row for each
     place (x, y) of the result and a column for each level, has the products of the entries of

@@ -21,6 +21,7 @@ from scipy import linalg, sparse
 
 from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design import ModelFrame, RandomBlock, chunks, column_map, nested_in, triangle
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
 
 __all__ = [
@@ -66,7 +67,8 @@ class Term:
         return slice(self.offset, self.offset + self.size)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class CrossProducts:
     """Cross-products, weighted by the prior weights.
 

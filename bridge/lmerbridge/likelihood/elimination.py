@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import linalg, sparse
 
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
 from lmerbridge.likelihood.crossproducts import CrossProducts, Factor, by_factor, diagonal_blocks
 from lmerbridge.likelihood.small import inverses
@@ -34,7 +35,8 @@ __all__ = ["Elimination", "Rest", "Stage", "eliminate"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Stage:
     """A factor eliminated level by level; arrays (levels, width, width), and C, ``None`` for the
     last.
@@ -47,7 +49,8 @@ class Stage:
     C: Coupling | None
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Root:
     """Lambda of several factors, block-diagonal: ``blocks`` by factor, or its diagonal alone."""
 
@@ -82,7 +85,8 @@ class _Root:
         return self.times(self.times(matrix, transposed).T, transposed)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Rest:
     """The factors that are one dense matrix (q, q): F, and the lower Cholesky factor of M."""
 
@@ -143,7 +147,8 @@ class Rest:
         return self.Lambda.times(solved), half.T @ half
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Elimination:
     """All factors eliminated at one value of theta.
 

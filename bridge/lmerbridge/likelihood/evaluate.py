@@ -23,6 +23,7 @@ import numpy as np
 from scipy import linalg
 
 from lmerbridge.design import templates, upper_triangle
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.elimination import Elimination, eliminate
 
@@ -42,7 +43,8 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Everything at one theta, in the user's units.
 
@@ -73,7 +75,8 @@ class Evaluation:
     rss: float
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Solution:
     """Generalized least squares at one theta.
 
@@ -283,7 +286,8 @@ def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
     return Derivatives(c, np.asarray(theta, dtype=np.float64), REML)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class FixedDerivatives:
     """(X'V^-1 X)^-1 (p, p), V relative to sigma^2, its derivatives over theta (m, p, p), and the
     residual sum of squares r^2.

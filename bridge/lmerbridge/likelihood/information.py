@@ -19,6 +19,7 @@ from scipy import linalg
 
 from lmerbridge.covariance import congruence
 from lmerbridge.design import templates
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 from lmerbridge.likelihood.whole import whole
 
@@ -49,7 +50,8 @@ def _inverse(information: Array, known: Array) -> Array:
     return np.asarray(inverse / np.outer(units, units))
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Information:
     """Relative to sigma^2; the first of the m parameters is the residual variance.
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame, upper_triangle
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.small import inverses
 
@@ -22,7 +23,8 @@ __all__ = ["Many", "Solutions", "derivatives_of_many", "many_responses", "soluti
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Many:
     """Cross-products of B responses with what they share.
 
@@ -98,7 +100,8 @@ def many_responses(frame: ModelFrame, c: CrossProducts, responses: Array) -> Man
     )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Solutions:
     """Criteria (B,) at the thetas, and what belongs to them; not finite where there is none."""
 
@@ -107,7 +110,8 @@ class Solutions:
     sigma: Array
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _State:
     blocks: list[Array]
     Sigma: Array

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.covariance import Structure, lower_triangle
+from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 
 __all__ = ["Search"]
@@ -25,7 +26,8 @@ __all__ = ["Search"]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Part:
     """One term: where its coordinates and its elements of theta are."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import templates
+from lmerbridge.equality import by_value
 from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts, by_factor
 from lmerbridge.likelihood.small import inverses
@@ -19,7 +20,8 @@ __all__ = ["Whole", "whole"]
 MOST = 8000  # random effects in one dense block: 512 MB a matrix
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Whole:
     """Z'Z = D and what follows from it at one theta, in B blocks of W columns; columns scaled.
 

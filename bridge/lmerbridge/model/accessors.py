@@ -12,6 +12,7 @@ import pandas as pd
 from lmerbridge.arguments import checked
 from lmerbridge.design.columns import Factor, Logical, Numeric
 from lmerbridge.design.matrix import model_matrix
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, as_number
 from lmerbridge.inference.hypotheses import fixed_terms
 from lmerbridge.model.base import ModelBase, Vector
@@ -34,7 +35,8 @@ class Family:
         return f"\nFamily: {self.family} \nLink function: {self.link} \n"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ModelTerms:
     """R's ``terms`` of the fixed part.
 

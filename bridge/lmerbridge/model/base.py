@@ -18,7 +18,7 @@ __all__ = ["ModelBase", "Vector"]
 Vector: TypeAlias = "pd.Series[float]"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModelBase:
     """
     Attributes

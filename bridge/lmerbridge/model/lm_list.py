@@ -15,6 +15,7 @@ from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.columns import as_factor, drop_unused_levels, take
 from lmerbridge.design.table import read_table
 from lmerbridge.display.regression import lm_list_summary_text, lm_list_text
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
 
@@ -22,7 +23,8 @@ __all__ = ["LmList", "lmList"]
 
 
 @checked
-@dataclass(frozen=True, repr=False)
+@by_value
+@dataclass(frozen=True, eq=False, repr=False)
 class LmList:
     """A regression in each group: R's ``lmList``."""
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.display.means import list_text
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ __all__ = ["MeansList"]
 
 
 @checked
-@dataclass(frozen=True, repr=False)
+@by_value
+@dataclass(frozen=True, eq=False, repr=False)
 class MeansList(Mapping[str, "MarginalMeans"]):
     """Several tables, as of ``emmeans("pairwise ~ a")``: the means and their contrasts, which are
     ``.emmeans`` and ``.contrasts``, ``["emmeans"]`` and ``["contrasts"]``, ``[0]`` and ``[1]``.

@@ -23,6 +23,7 @@ from lmerbridge.dialects import dialect_of
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import format_numbers, print_matrix, print_vector
 from lmerbridge.display.table import RTable
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitMessage
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.anova import chi_squared
@@ -40,7 +41,8 @@ REFITTED = "the larger model is fitted again by REML, which this test is for"
 REVERSED = "the larger model is the one given second: the two are taken in the other order"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Hypothesis:
     """What is asked of the larger model.
 

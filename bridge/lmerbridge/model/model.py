@@ -14,6 +14,7 @@ from lmerbridge import display, inference
 from lmerbridge.arguments import checked, frames
 from lmerbridge.design import theta_lower
 from lmerbridge.display.table import RTable
+from lmerbridge.equality import by_value
 from lmerbridge.errors import (
     ArgumentError,
     DataError,
@@ -42,7 +43,8 @@ __all__ = ["Model"]
 
 
 @checked
-@dataclass(frozen=True, repr=False)
+@by_value
+@dataclass(frozen=True, eq=False, repr=False)
 class Model(Prediction, Intervals, Averaging, Diagnosing, Accessing):
     """A fitted linear mixed model.
 

@@ -17,6 +17,7 @@ from lmerbridge.display.anova import table_of_tests
 from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.regression import lm_summary_text, lm_text
 from lmerbridge.display.table import RTable
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
 from lmerbridge.inference.axes import Reduce
@@ -41,7 +42,8 @@ INTERVALS = ("confidence", "prediction")
 
 
 @checked
-@dataclass(frozen=True, repr=False)
+@by_value
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearModel:
     """An ordinary regression, with R's methods and R's printed summary.
 

@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 
 class _OnDemand(Generic[T]):
+    computed_on_demand = True  # which by_value leaves out of hashes
+
     def __init__(self, default: T):
         self._default = default
 
@@ -38,7 +40,8 @@ def on_demand(default: T) -> T:
     """A dataclass field that may be given a function of no arguments in place of its value.
 
     The function is called when the value is first asked for: by its name, or by whatever looks at
-    all fields, such as JSON, comparison and ``dataclasses.replace``. What it raises, who asks gets.
-    Pickling takes the function along.
+    all fields, such as JSON, ``==`` and ``dataclasses.replace``. An exception in the function
+    reaches the caller who read the field; the next read tries again. Pickling takes the function
+    along.
     """
     return cast(T, _OnDemand(default))

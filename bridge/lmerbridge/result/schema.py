@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.result.on_demand import on_demand
 
 __all__ = [
@@ -27,7 +28,8 @@ SCHEMA = "lmerbridge/1"
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class CallInfo:
     """What was asked for.
 
@@ -65,7 +67,8 @@ class CallInfo:
     link: str = "identity"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class DataInfo:
     """What the model saw of the data.
 
@@ -99,7 +102,8 @@ class DataInfo:
     fingerprint: str
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class RandomEffects:
     """One random-effects term, estimated.
 
@@ -169,7 +173,8 @@ class RandomEffects:
         )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Estimates:
     """The engine's own estimates.
 
@@ -220,7 +225,8 @@ class Estimates:
         return self.theta if self.par is None else self.par
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Criterion:
     """The criterion at the estimates.
 
@@ -297,7 +303,8 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Provenance:
     """Who computed this, with what, where.
 
@@ -319,7 +326,8 @@ class Provenance:
         return self.engine.partition("@")[0]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class FitResult:
     """A fitted linear mixed model.
 

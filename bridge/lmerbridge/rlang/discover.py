@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.rlang.command import RCommand, command_of, rscript_name
 from lmerbridge.rlang.environment import for_another_r
@@ -38,7 +39,8 @@ _PROBE = (
 )
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class RInstallation:
     """An R that runs: its home, version, and the versions of the packages of interest."""
 

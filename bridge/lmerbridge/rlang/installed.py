@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import EngineUnavailableError, FitFailedError, LmerBridgeError
 from lmerbridge.rlang.command import RCommand
 from lmerbridge.rlang.discover import (
@@ -22,7 +23,8 @@ from lmerbridge.rlang.transports import chosen, r_session, remembered
 __all__ = ["PackageState", "package_fix", "package_state", "r_versions"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class PackageState:
     """Whether a package of R's can be used, and what mends it if not."""
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from lmerbridge.equality import by_value
 from lmerbridge.errors import UnsupportedModelError
 
 __all__ = [
@@ -37,7 +38,8 @@ NA_INTEGER = -(2**31)
 NA_REAL = 0x7FF00000000007A2  # the NaN whose payload is 1954
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class RFactor:
     """An R factor: 0-based ``codes`` (-1 for NA) into ``levels``."""
 
@@ -46,7 +48,8 @@ class RFactor:
     ordered: bool = False
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class RLogical:
     """An R logical vector that may hold NA: 1, 0, and -1 for NA."""
 

@@ -11,6 +11,7 @@ from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.engines.assemble import SINGULAR
 from lmerbridge.engines.native.engine import SETTINGS, Objective
 from lmerbridge.engines.optimum import STARTS, minimize
+from lmerbridge.equality import by_value
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation, Search
@@ -23,7 +24,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 ROOM = 4_000_000
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Refits:
     """One model fitted to B responses.
 

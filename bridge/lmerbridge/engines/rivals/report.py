@@ -22,6 +22,7 @@ from lmerbridge.engines.protocol import (
     package_version,
 )
 from lmerbridge.engines.scaling import triangular
+from lmerbridge.equality import by_value
 from lmerbridge.result import Criterion, Estimates, Evidence, FitResult, Provenance, RandomEffects
 
 __all__ = ["Said", "as_result", "by_level", "installed", "raw_table"]
@@ -29,7 +30,8 @@ __all__ = ["Said", "as_result", "by_level", "installed", "raw_table"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Said:
     """A package's own numbers.
 

@@ -23,6 +23,7 @@ from lmerbridge.engines.statsmodels.problem import (
     is_crossed,
     make_problem,
 )
+from lmerbridge.equality import by_value
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import Estimates, FitResult, RandomEffects
 
@@ -46,7 +47,8 @@ FLOOR = 3e-5
 SETTINGS = Settings(tolerance=1e-6, floor=FLOOR, at_floor=10 * FLOOR, hessian_step=1e-3)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Fitted:
     """MixedLM at the optimum, in scaled units."""
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame, RandomBlock, column_map, nested_in
+from lmerbridge.equality import by_value
 
 __all__ = ["Problem", "ScaledTerm", "is_crossed", "make_problem"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class ScaledTerm:
     """A random-effects term in scaled units.
 
@@ -34,7 +36,8 @@ class ScaledTerm:
     back: np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Problem:
     """The scaled model.
 
