@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import lmerbridge as lb
 from lmerbridge.errors import DataError
-from lmerbridge.result import from_json, json_schema, stored_schema, to_json
+from lmerbridge.result import SCHEMA, from_json, json_schema, stored_schema, to_json
 from lmerbridge.result.on_demand import on_demand
+from lmerbridge.result.upgrades import upgraded
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_other_documents_are_refused(text):
         from_json(text)
 
 
-@pytest.mark.parametrize("change", [{"extra": 1}, {"criterion": None}, {"evidence": 3}])
+@pytest.mark.parametrize("change", [{"data": {}}, {"criterion": None}, {"evidence": 3}])
 def test_damaged_documents_are_refused(model, change):
     with pytest.raises(DataError, match="result"):
         from_json(json.dumps({**json.loads(model.to_json()), **change}))
@@ -184,3 +185,44 @@ class TestOnDemand:
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 _ = holder.value
+
+
+def test_what_a_newer_version_wrote_is_kept(model):
+    document = json.loads(model.to_json())
+    document["draws"] = {"chain": [1, 2]}
+    document["call"]["nAGQ"] = 7
+    document["estimates"]["random"][0]["prior"] = "flat"
+    found = from_json(json.dumps(document))
+    assert json.loads(to_json(found)) == document
+    assert found != model.result
+    assert replace(found, others={}) == model.result
+
+
+def test_what_an_older_version_did_not_write_has_its_default(model):
+    document = json.loads(model.to_json())
+    del document["call"]["link"], document["estimates"]["par"], document["evidence"]["notes"]
+    found = from_json(json.dumps(document))
+    assert (found.call.link, found.estimates.par, found.evidence.notes) == ("identity", None, ())
+    del document["criterion"]["AIC"]
+    with pytest.raises(DataError, match=r"result\.criterion\.AIC is missing"):
+        from_json(json.dumps(document))
+
+
+def test_earlier_schemas_are_brought_to_todays_step_by_step():
+    steps = {
+        "lmerbridge/-1": lambda d: {"b": d["a"], "schema": "lmerbridge/0"},
+        "lmerbridge/0": lambda d: {**d, "c": d["b"] + 1, "schema": SCHEMA},
+    }
+    found = upgraded({"schema": "lmerbridge/-1", "a": 1}, steps)
+    assert found == {"schema": SCHEMA, "b": 1, "c": 2}
+    with pytest.raises(DataError, match=r"lmerbridge/9.*a newer lmerbridge may have written it"):
+        upgraded({"schema": "lmerbridge/9"}, steps)
+
+
+def test_positions_of_rows_are_arrays():
+    d = lb.datasets.load("sleepstudy")
+    d.loc[[3, 7], "Reaction"] = np.nan
+    data = lb.lmer("Reaction ~ Days + (1 | Subject)", d, engine="native").result.data
+    assert data.dropped.tolist() == [3, 7]
+    assert data.kept.tolist() == [i for i in range(180) if i not in (3, 7)]
+    assert data.kept.dtype == data.dropped.dtype == np.int64

@@ -17,6 +17,7 @@ from scipy import sparse
 
 import every_method
 import lmerbridge as lb
+from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value, same
 
 SOME = ("weights", "singular", "empty cells", "exclude", "transformed", "no fixed effects")
@@ -177,3 +178,53 @@ def test_no_frozen_dataclass_compares_what_it_cannot():
         and any(word in str(f.type) for f in dataclasses.fields(cls) for word in HOLDING)
     ]
     assert not found, found
+
+
+def test_a_table_that_was_changed_prints_what_it_holds():
+    m = lb.lmer("Reaction ~ Days + (1 | Subject)", lb.datasets.load("sleepstudy"), engine="native")
+    as_r = str(m.anova())
+    assert as_r.startswith("Type III Analysis of Variance Table")
+
+    def changed(change):
+        table = m.anova()
+        change(table)
+        return table
+
+    def new_column(t):
+        t["x"] = 1
+
+    def new_label(t):
+        t.index = ["other"]
+
+    def new_value(t):
+        t.loc["Days", "F value"] = 7.25
+
+    for change, shown in [
+        (new_column, "  x"),
+        (lambda t: t.pop("F value"), "Pr(>F)"),
+        (new_value, "7.25"),
+        (new_label, "other"),
+    ]:
+        table = changed(change)
+        assert shown in str(table)
+        assert shown in repr(table)
+        assert "Analysis of Variance" not in str(table)
+        assert str(table) == str(pd.DataFrame(table))
+    untouched = changed(lambda t: t.sum())
+    assert str(untouched) == as_r
+    assert str(pickle.loads(pickle.dumps(untouched))) == as_r
+
+
+def test_a_table_does_not_follow_what_it_was_made_of():
+    source = pd.DataFrame({"a": [1.0, 2.0]})
+    table = RTable.of(source, "R's text")
+    source.loc[0, "a"] = 9.0
+    assert (str(table), table["a"].tolist()) == ("R's text", [1.0, 2.0])
+
+
+def test_each_optimizer_has_its_own_time():
+    d = lb.datasets.load("sleepstudy")
+    table = lb.lmer("Reaction ~ Days + (Days | Subject)", d, engine="native").allFit()
+    table = table[table["engine"] == "native"]
+    assert len(set(table["seconds"])) == len(table)
+    assert (table["seconds"] > 0).all()

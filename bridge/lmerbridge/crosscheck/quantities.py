@@ -141,7 +141,8 @@ def of_result(result: FitResult) -> Quantities:
         estimates.vcov,
     )
     absent = {_MISSING[k]: v for k, v in result.missing.items() if k in _MISSING}
-    return replace(built, absent=absent, rows=result.data.kept)
+    kept = result.data.kept
+    return replace(built, absent=absent, rows=None if kept is None else tuple(kept.tolist()))
 
 
 def _unique_terms(labels: list[str], levels: list[str]) -> list[str]:

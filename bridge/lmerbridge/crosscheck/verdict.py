@@ -118,7 +118,8 @@ def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict 
     if result.data.nobs != frame.nobs:
         gone = frame.nobs - result.data.nobs
         facts.append(Fact(f"rows used: {result.data.nobs}, the model frame has {frame.nobs}"))
-        kept = set(result.data.kept or range(result.data.total_rows))
+        own = result.data.kept
+        kept = set(range(result.data.total_rows) if own is None else own.tolist())
         if gone > 0 and result.data.total_rows == frame.total_rows:
             positions = [int(i) + 1 for i in frame.kept if int(i) not in kept]
             if positions:

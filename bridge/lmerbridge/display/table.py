@@ -1,4 +1,4 @@
-"""A DataFrame that prints as R prints the table it holds."""
+"""A DataFrame that prints as R prints the table it holds, as long as it holds that."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ __all__ = ["RTable"]
 
 
 class RTable(pd.DataFrame):
-    """All digits as a DataFrame; ``print()`` shows R's text. What is made of it is a DataFrame.
+    """All digits as a DataFrame; ``print()`` shows R's text. What is made of it is a DataFrame, and
+    so does a table print that was changed in place.
 
     Attributes
     ----------
     text : str
+        R's text; of a changed table that of a DataFrame.
     notes : tuple of str
         What R would say in messages.
     """
 
-    _metadata: ClassVar[list[str]] = ["_text", "_notes"]
+    _metadata: ClassVar[list[str]] = ["_text", "_notes", "_made"]
 
     @classmethod
     def of(cls, table: pd.DataFrame, text: str, notes: tuple[str, ...] = ()) -> RTable:
         made = cls(table)
         made._text = text  # type: ignore[attr-defined]
         made._notes = notes  # type: ignore[attr-defined]
+        made._made = pd.DataFrame(table, copy=True)  # type: ignore[attr-defined]
         return made
 
     @property
@@ -34,6 +37,9 @@ class RTable(pd.DataFrame):
 
     @property
     def text(self) -> str:
+        made = getattr(self, "_made", None)
+        if made is None or not pd.DataFrame(self).equals(made):
+            return super().__repr__()
         return str(getattr(self, "_text", ""))
 
     @property

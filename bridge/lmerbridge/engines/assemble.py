@@ -93,7 +93,7 @@ def counted(
     frame: ModelFrame, REML: bool, value: float, components: Mapping[str, float] | None = None
 ) -> Criterion:
     """A criterion with AIC, BIC and degrees of freedom as lme4 counts them."""
-    n = frame.nobs
+    n, value = frame.nobs, float(value)
     parameters = frame.X.shape[1] + frame.covariance_parameters + 1
     return Criterion(
         kind="REML" if REML else "ML",

@@ -6,6 +6,7 @@ likelihood is not defined there, a number so small that an optimum there may be 
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -356,6 +357,7 @@ class Attempt:
     x: Vector
     value: float
     evaluations: int
+    seconds: float
 
 
 @_quiet()
@@ -369,6 +371,7 @@ def attempts(
     """Every optimizer by itself; Fisher scoring, which only comes near, with Newton's steps."""
     found = {}
     for name in _optimizers(_Objective(value, gradient, settings), diagonal, information):
+        began = time.perf_counter()
         objective = _Objective(value, gradient, settings)
         x = _optimizers(objective, diagonal, information)[name](np.where(diagonal, 1.0, 0.0))
         title = name
@@ -376,7 +379,7 @@ def attempts(
             x, _, _ = _newton(objective, x, diagonal)
             title = "scoring, Newton"
         count = objective.evaluations
-        found[title] = Attempt(x, objective.value(x), count)
+        found[title] = Attempt(x, objective.value(x), count, time.perf_counter() - began)
     return found
 
 

@@ -172,8 +172,8 @@ def data_info(frame: ModelFrame) -> DataInfo:
     return DataInfo(
         nobs=frame.nobs,
         total_rows=frame.total_rows,
-        dropped=tuple(frame.dropped.tolist()),
-        kept=None if every_row else tuple(frame.kept.tolist()),
+        dropped=frame.dropped.astype(np.int64),
+        kept=None if every_row else frame.kept.astype(np.int64),
         row_labels=labels,
         groups=frame.groups,
         columns_dropped=frame.x_dropped,

@@ -61,8 +61,8 @@ class ModelBase:
         keep their places.
         """
         data = self.result.data
-        kept = np.arange(data.nobs) if data.kept is None else np.array(data.kept)
-        if self.result.call.na_action != "exclude" or not data.dropped:
+        kept = np.arange(data.nobs) if data.kept is None else data.kept
+        if self.result.call.na_action != "exclude" or not len(data.dropped):
             if self._frame is not None and self._frame.index is not None:
                 return self._frame.index, None
             return pd.Index(kept if data.row_labels is None else list(data.row_labels)), None
@@ -88,7 +88,7 @@ class ModelBase:
         """The rows used and dropped: their positions in the data, the places of those used among
         them, their labels.
         """
-        rows = np.sort(np.concatenate([kept, np.array(self.result.data.dropped)]))
+        rows = np.sort(np.concatenate([kept, self.result.data.dropped]))
         native = None if self.inputs is None else self.inputs.get("data")
         labels = native.index[rows] if isinstance(native, pd.DataFrame) else pd.Index(rows)
         return rows, np.searchsorted(rows, kept), labels

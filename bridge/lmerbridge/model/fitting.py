@@ -182,7 +182,7 @@ def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
         return None
     kept = result.data.kept
     values = np.full(max(rows, len(stored)), np.nan)
-    values[list(kept) if kept is not None else slice(len(stored))] = stored
+    values[kept if kept is not None else slice(len(stored))] = stored
     return pd.Series(values[:rows], name=result.call.weights)
 
 

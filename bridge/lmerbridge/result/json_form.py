@@ -1,7 +1,9 @@
 """``FitResult`` to JSON and back without loss, and its JSON Schema.
 
 Everything follows the dataclasses' annotations. Arrays are ``{"shape": [...], "data": [...]}``
-in C order; numbers that JSON lacks are the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+in C order; numbers that JSON lacks are the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``. A
+field with a default may be missing; what is not known here is kept in ``FitResult.others`` and
+written again in its place.
 """
 
 from __future__ import annotations
@@ -13,18 +15,29 @@ import math
 import types
 import typing
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from lmerbridge.errors import DataError
-from lmerbridge.result.schema import SCHEMA, FitResult
+from lmerbridge.result.schema import SCHEMA, FitResult, IntArray
+from lmerbridge.result.upgrades import upgraded
 
 __all__ = ["from_json", "json_schema", "stored_schema", "to_json"]
 
+OTHERS = "others"  # of FitResult: no field of the document
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-# Fields that documents written before them lack; they then have their defaults.
-LATER = frozenset({"par", "structure", "hom"})
+Path: TypeAlias = "tuple[str | int, ...]"
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a document must have the field; one computed on demand has always been written."""
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def _shown(where: Path) -> str:
+    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in where]
+    return "result" + "".join(parts)
 
 
 def _number(value: float) -> float | str:
@@ -35,7 +48,13 @@ def _number(value: float) -> float | str:
 
 def _encode(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: _encode(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if f.name != OTHERS
+        }
+    if isinstance(value, np.ndarray) and value.dtype.kind == "i":  # positions, in one dimension
+        return value.tolist()
     if isinstance(value, np.ndarray):
         return {"shape": list(value.shape), "data": [_number(v) for v in value.ravel().tolist()]}
     if isinstance(value, collections.abc.Mapping):
@@ -49,7 +68,14 @@ def _encode(value: Any) -> Any:
 
 def to_json(result: FitResult, indent: int | None = None) -> str:
     """The result as JSON text."""
-    return json.dumps(_encode(result), indent=indent, ensure_ascii=False, allow_nan=False)
+    document = _encode(result)
+    for path, value in result.others.items():
+        *way, name = json.loads(path)
+        place = document
+        for step in way:
+            place = place[step]
+        place[name] = value
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _optional(kind: Any) -> tuple[Any, bool]:
@@ -59,42 +85,57 @@ def _optional(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
+def _is_positions(kind: Any) -> bool:
+    return bool(kind == IntArray)
+
+
 def _is_array(kind: Any) -> bool:
     return typing.get_origin(kind) is np.ndarray or kind is np.ndarray
 
 
-def _decode(value: Any, kind: Any, where: str) -> Any:
+def _decode(value: Any, kind: Any, where: Path, others: dict[str, Any]) -> Any:
+    """The value of this type; what is not known of it is added to ``others`` by its path."""
     kind, optional = _optional(kind)
     if value is None:
         if optional:
             return None
-        raise DataError(f"not a {SCHEMA} document: {where} is null")
+        raise DataError(f"not a {SCHEMA} document: {_shown(where)} is null")
     try:
         if dataclasses.is_dataclass(kind):
             hints = typing.get_type_hints(kind)
-            names = [f.name for f in dataclasses.fields(kind)]
-            unknown = set(value) - set(names)
-            if unknown:
-                raise DataError(f"not a {SCHEMA} document: unknown {where}.{sorted(unknown)[0]}")
+            fields = {f.name: f for f in dataclasses.fields(kind) if f.name != OTHERS}
+            for name, field in fields.items():
+                if name not in value and _required(field):
+                    raise DataError(f"not a {SCHEMA} document: {_shown((*where, name))} is missing")
+            others.update({json.dumps([*where, n]): value[n] for n in value if n not in fields})
             make: Any = kind
-            given = [n for n in names if n in value or n not in LATER]
-            return make(**{n: _decode(value[n], hints[n], f"{where}.{n}") for n in given})
+            return make(
+                **{
+                    n: _decode(value[n], hints[n], (*where, n), others)
+                    for n in fields
+                    if n in value
+                }
+            )
+        if _is_positions(kind):
+            if not all(type(v) is int for v in value):
+                raise TypeError("positions are whole numbers")
+            return np.array(value, dtype=np.int64)
         if _is_array(kind):
             data = [_SPECIAL[v] if isinstance(v, str) else float(v) for v in value["data"]]
             return np.array(data, dtype=np.float64).reshape(value["shape"])
         origin, args = typing.get_origin(kind), typing.get_args(kind)
         if origin is tuple:
-            return tuple(_decode(v, args[0], f"{where}[{i}]") for i, v in enumerate(value))
+            return tuple(_decode(v, args[0], (*where, i), others) for i, v in enumerate(value))
         if origin is collections.abc.Mapping:
-            return {k: _decode(v, args[1], f"{where}.{k}") for k, v in value.items()}
+            return {k: _decode(v, args[1], (*where, k), others) for k, v in value.items()}
         if kind is float:
             return _SPECIAL[value] if isinstance(value, str) else float(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"not a {SCHEMA} document: {where}: {error!r}") from error
+        raise DataError(f"not a {SCHEMA} document: {_shown(where)}: {error!r}") from error
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise DataError(f"not a {SCHEMA} document: {where} should be {kind.__name__}")
+        raise DataError(f"not a {SCHEMA} document: {_shown(where)} should be {kind.__name__}")
     return value
 
 
@@ -104,18 +145,16 @@ def from_json(text: str) -> FitResult:
     Raises
     ------
     DataError
-        The text is not a document of this schema.
+        The text is not a document of this schema or an earlier one.
     """
     try:
         document = json.loads(text)
     except ValueError as error:
         raise DataError(f"not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else None
-        raise DataError(f"not a {SCHEMA} document (schema: {found!r})")
-    result = _decode(document, FitResult, "result")
+    others: dict[str, Any] = {}
+    result = _decode(upgraded(document), FitResult, (), others)
     assert isinstance(result, FitResult)
-    return result
+    return dataclasses.replace(result, others=others) if others else result
 
 
 def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -125,15 +164,16 @@ def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         if name not in definitions:
             definitions[name] = {}
             hints = typing.get_type_hints(kind)
-            names = [f.name for f in dataclasses.fields(kind)]
+            fields = [f for f in dataclasses.fields(kind) if f.name != OTHERS]
             definitions[name] = {
                 "type": "object",
                 "description": (kind.__doc__ or "").strip().splitlines()[0],
-                "properties": {n: _schema_of(hints[n], definitions) for n in names},
-                "required": [n for n in names if n not in LATER],
-                "additionalProperties": False,
+                "properties": {f.name: _schema_of(hints[f.name], definitions) for f in fields},
+                "required": [f.name for f in fields if _required(f)],
             }
         schema: dict[str, Any] = {"$ref": f"#/$defs/{name}"}
+    elif _is_positions(kind):
+        schema = {"type": "array", "items": {"type": "integer"}}
     elif _is_array(kind):
         schema = {"$ref": "#/$defs/array"}
     elif typing.get_origin(kind) is tuple:

@@ -26,6 +26,7 @@ __all__ = [
 
 SCHEMA = "lmerbridge/1"
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+IntArray: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @by_value
@@ -78,9 +79,9 @@ class DataInfo:
         Rows used.
     total_rows : int
         Rows given.
-    dropped : tuple of int
+    dropped : array of int
         Positions (0-based) of the rows dropped because a value was missing.
-    kept : tuple of int, optional
+    kept : array of int, optional
         Positions of the rows used; ``None`` if all were.
     row_labels : tuple of str, optional
         Labels of the rows used; ``None`` for positions.
@@ -94,8 +95,8 @@ class DataInfo:
 
     nobs: int
     total_rows: int
-    dropped: tuple[int, ...]
-    kept: tuple[int, ...] | None
+    dropped: IntArray
+    kept: IntArray | None
     row_labels: tuple[str, ...] | None
     groups: Mapping[str, tuple[str, ...]]
     columns_dropped: tuple[str, ...]
@@ -332,7 +333,8 @@ class FitResult:
     """A fitted linear mixed model.
 
     ``missing`` gives, by the name of a quantity, the reason why this engine does not have it; for
-    one that is computed on demand, once it was asked for.
+    one that is computed on demand, once it was asked for. ``others`` has what a JSON document holds
+    that this version does not know, by its path.
     """
 
     call: CallInfo
@@ -343,6 +345,7 @@ class FitResult:
     provenance: Provenance
     missing: Mapping[str, str] = field(default_factory=dict)
     schema: str = SCHEMA
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part in (self.estimates, *self.estimates.random):

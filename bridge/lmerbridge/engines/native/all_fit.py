@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,9 +42,7 @@ def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
     search = Search(c)
     diagonal = search.bounded
     objective = Objective(search, REML)
-    began = time.perf_counter()
     tried = attempts(objective.value, objective.gradient, diagonal, SETTINGS, objective.information)
-    seconds = (time.perf_counter() - began) / len(tried)
     fits = []
     for name, attempt in tried.items():
         x = np.where(diagonal & (attempt.x <= SETTINGS.at_floor), 0.0, attempt.x)
@@ -60,7 +57,7 @@ def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
                 bool(slope.max(initial=0.0) < STEEP),
                 bool(np.any(found.theta[lower] < SINGULAR)),
                 attempt.evaluations,
-                seconds,
+                attempt.seconds,
             )
         )
     return fits
