@@ -9,11 +9,14 @@ import pytest
 import lmerbridge as lb
 from lmerbridge.design import build_frame, lmerControl
 from lmerbridge.engines import (
+    LINEAR_MIXED,
+    Engine,
     Feature,
     FitSpec,
     Status,
     engine_names,
     features_of,
+    fit,
     load_engine,
     refusal,
     registry,
@@ -24,15 +27,18 @@ from r_here import lme4_version
 
 FORMULA = "Reaction ~ Days + (1 | Subject)"
 
+LINEAR = sorted(LINEAR_MIXED, key=lambda feature: feature.name)
 
-class Fake:
+
+class Fake(Engine):
     """Answers with statsmodels' numbers under its own name."""
 
     name = "fake"
     summary = "for tests"
 
-    def __init__(self, available=True, unsupported=None, limit=None):
-        self.available, self.unsupported, self.limit = available, unsupported or {}, limit
+    def __init__(self, available=True, why_not=None, limit=None):
+        self.available, self.why_not, self.limit = available, why_not or {}, limit
+        self.supports = LINEAR_MIXED - self.why_not.keys()
         self.fits = 0
 
     def status(self):
@@ -94,9 +100,7 @@ def test_the_environment_sets_the_default(engine_slot, sleepstudy, monkeypatch):
 
 
 def test_auto_takes_the_first_that_can_and_says_why_not_the_others(only_fakes, sleepstudy):
-    only_fakes(
-        one=Fake(available=False), two=Fake(unsupported={Feature.REML: "cannot"}), three=Fake()
-    )
+    only_fakes(one=Fake(available=False), two=Fake(why_not={Feature.REML: "cannot"}), three=Fake())
     m = lb.lmer(FORMULA, sleepstudy)
     skipped = {s.engine: s.reason for s in m.result.provenance.skipped}
     assert skipped == {
@@ -182,7 +186,7 @@ def test_auto_with_nothing_that_can(only_fakes, sleepstudy):
 
 
 def test_a_refusal_says_what_who_why_and_what_else(engine_slot, sleepstudy):
-    lb.register_engine(engine_slot, lambda: Fake(unsupported={Feature.REML: "ML only"}))
+    lb.register_engine(engine_slot, lambda: Fake(why_not={Feature.REML: "ML only"}))
     with pytest.raises(UnsupportedModelError) as caught:
         lb.lmer(FORMULA, sleepstudy, engine="fake")
     text = str(caught.value)
@@ -222,10 +226,10 @@ EXAMPLES = {
 
 
 def test_every_feature_has_an_example():
-    assert set(EXAMPLES) == set(Feature)
+    assert set(EXAMPLES) == LINEAR_MIXED
 
 
-@pytest.mark.parametrize("feature", list(Feature))
+@pytest.mark.parametrize("feature", LINEAR)
 def test_features_are_recognized(feature, simulated):
     formula, arguments = EXAMPLES[feature]
     spec = FitSpec(
@@ -244,21 +248,47 @@ def test_features_are_recognized(feature, simulated):
 
 
 @pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
-@pytest.mark.parametrize("feature", list(Feature))
+@pytest.mark.parametrize("feature", LINEAR)
 @pytest.mark.parametrize(
     "name", ["statsmodels", "native", pytest.param("lme4", marks=pytest.mark.r)]
 )
 def test_engines_do_what_they_declare(name, feature, simulated):
-    """Each engine fits what it does not declare unsupported, and refuses the rest."""
+    """Each engine fits what it declares, and refuses the rest."""
     formula, arguments = EXAMPLES[feature]
     old = feature is Feature.STRUCTURED and name == "lme4" and lme4_version() < (2,)
-    if old or feature in load_engine(name).unsupported:
+    if old or feature not in load_engine(name).supports:
         with pytest.raises(UnsupportedModelError, match="does not fit"):
             lb.lmer(formula, simulated, engine=name, **arguments)
     else:
         m = lb.lmer(formula, simulated, engine=name, **arguments)
         assert np.isfinite(m.result.criterion.value)
         assert refusal(load_engine(name), m.frame, FitSpec(REML=m.result.call.REML)) is None
+
+
+def test_what_is_asked_of_a_linear_mixed_model_is_all_but_families():
+    assert frozenset(Feature) - LINEAR_MIXED == {Feature.FAMILY}
+
+
+@pytest.mark.parametrize("name", engine_names())
+@pytest.mark.parametrize(("family", "link"), [("binomial", "logit"), ("gaussian", "log")])
+def test_no_engine_fits_a_family_that_it_does_not_declare(name, family, link, simulated):
+    """It would be a gaussian fit under another name."""
+    frame = build_frame("y ~ x + (1 | g)", simulated)
+    spec = FitSpec(family=family, link=link)
+    assert "another family than gaussian" in refusal(load_engine(name), frame, spec)
+    with pytest.raises(UnsupportedModelError, match="another family than gaussian"):
+        fit(frame, spec, name)
+
+
+def test_an_engine_that_declares_nothing_is_given_nothing(engine_slot, sleepstudy):
+    class Silent(Fake):
+        def __init__(self):
+            super().__init__()
+            self.supports = frozenset()
+
+    lb.register_engine(engine_slot, Silent)
+    with pytest.raises(UnsupportedModelError, match="this engine does not do that"):
+        lb.lmer(FORMULA, sleepstudy, engine="fake")
 
 
 def test_nested_factors_are_not_crossed(simulated):

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import platform
 from dataclasses import replace
-from types import MappingProxyType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,7 +19,7 @@ from lmerbridge.crosscheck.parallel import _end_workers
 from lmerbridge.crosscheck.published import check_published, load_published, published_text
 from lmerbridge.crosscheck.record import from_plain, to_plain
 from lmerbridge.crosscheck.scorecard import scorecard, scorecard_text
-from lmerbridge.engines import Status, load_engine, register_engine
+from lmerbridge.engines import LINEAR_MIXED, Engine, Status, load_engine, register_engine
 from lmerbridge.engines.protocol import package_version
 from lmerbridge.errors import DataError
 
@@ -33,12 +32,12 @@ def cases(*names):
     return [c for c in load_cases() if c.name in (names or NAMES)]
 
 
-class One:
+class One(Engine):
     """An engine for tests, which does what it is told."""
 
     name = "one"
     summary = "for tests"
-    unsupported = MappingProxyType({})
+    supports = LINEAR_MIXED
 
     def __init__(self, do):
         self.do = do
@@ -201,13 +200,13 @@ KILLER = """
 import os
 import signal
 
-from lmerbridge.engines import Status, load_engine
+from lmerbridge.engines import LINEAR_MIXED, Engine, Status, load_engine
 
 
-class Killer:
+class Killer(Engine):
     name = "killer"
     summary = "kills its own process on one data set"
-    unsupported = {}
+    supports = LINEAR_MIXED
 
     def status(self):
         return Status(True, "1")

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import MappingProxyType
 from xml.etree import ElementTree
 
 import pytest
@@ -18,18 +17,18 @@ from lmerbridge.crosscheck.requirements import (
     listed,
     missing,
 )
-from lmerbridge.engines import Status, load_engine, register_engine
+from lmerbridge.engines import LINEAR_MIXED, Engine, Status, load_engine, register_engine
 from lmerbridge.errors import DataError
 
 pytest_plugins = ["pytester"]
 
 
-class Absent:
+class Absent(Engine):
     """lme4 on a machine without R."""
 
     name = "lme4"
     summary = "for tests"
-    unsupported = MappingProxyType({})
+    supports = LINEAR_MIXED
 
     def status(self):
         return Status(False, None, "R was not found", "apt-get install r-base")
@@ -282,10 +281,10 @@ def test_unavailable_is_no_verdict_that_an_engine_that_works_must_get():
 
 
 CONFTEST = """
-from lmerbridge.engines import Status, register_engine
+from lmerbridge.engines import Engine, Status, register_engine
 
-class Absent:
-    name, summary, unsupported = "lme4", "for tests", {}
+class Absent(Engine):
+    name, summary, supports = "lme4", "for tests", frozenset()
 
     def status(self):
         return Status(False, None, "R was not found")

@@ -6,9 +6,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from lmerbridge.crosscheck.memory import open_memory
 from lmerbridge.crosscheck.record import to_plain
 from lmerbridge.design import build_frame
 from lmerbridge.digest import digest
-from lmerbridge.engines import Feature, Status, load_engine, register_engine
+from lmerbridge.engines import LINEAR_MIXED, Engine, Feature, Status, load_engine, register_engine
 from lmerbridge.engines.lme4 import Lme4Engine
 from lmerbridge.engines.native import NativeEngine
 from lmerbridge.errors import DataError
@@ -293,9 +291,9 @@ class TestEngines:
         assert {r.outcomes[0].verdict.kind for r in found} == {"unavailable"}
 
     def test_an_engine_of_the_program_s_own_is_never_remembered(self, folder):
-        class Own:
+        class Own(Engine):
             name, summary = "own", "for tests"
-            unsupported: Mapping[Feature, str] = MappingProxyType({})
+            supports = LINEAR_MIXED
             fitted = 0
 
             def status(self):

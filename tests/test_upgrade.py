@@ -5,7 +5,6 @@ import shutil
 import stat
 import sys
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from lmerbridge.crosscheck.upgrade import _concerns, between, drifted, engines_o
 from lmerbridge.crosscheck.verdict import Verdict
 from lmerbridge.crosscheck.versions import Change
 from lmerbridge.design import build_frame
-from lmerbridge.engines import FitSpec, load_engine
+from lmerbridge.engines import LINEAR_MIXED, Engine, FitSpec, load_engine
 from lmerbridge.engines.lme4 import Lme4Engine
 from lmerbridge.errors import ArgumentError, DataError, FitFailedError
 from lmerbridge.rlang import restart
@@ -71,12 +70,12 @@ def moving(monkeypatch, name):
     monkeypatch.setattr(Lme4Engine, "fit", other)
 
 
-class Moved:
+class Moved(Engine):
     """The native engine, stopped beside the optimum; or at once."""
 
     name = "fake"
     summary = "for tests"
-    unsupported = MappingProxyType({})
+    supports = LINEAR_MIXED
 
     def __init__(self, far=0.0, problem=None):
         self.far, self.problem = far, problem

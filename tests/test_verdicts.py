@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,15 @@ from lmerbridge.crosscheck.report import explanations
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.verdict import Verdict
 from lmerbridge.design import build_frame
-from lmerbridge.engines import FitSpec, Status, load_engine, register_engine, status_of
+from lmerbridge.engines import (
+    LINEAR_MIXED,
+    Engine,
+    FitSpec,
+    Status,
+    load_engine,
+    register_engine,
+    status_of,
+)
 from lmerbridge.errors import FitFailedError
 from lmerbridge.files import data_folder
 from lmerbridge.likelihood import joint_vcov
@@ -23,12 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
 FORMULA = "y ~ x + f + (x | g)"
 
 
-class Tampered:
+class Tampered(Engine):
     """The native engine with something done to the frame, the call or the result."""
 
     name = "tampered"
     summary = "for tests"
-    unsupported = MappingProxyType({})
+    supports = LINEAR_MIXED
 
     def __init__(self, before=None, after=None, call=None):
         self.before, self.after, self.call = before, after, call

@@ -121,7 +121,7 @@ def engines() -> None:
         except LmerBridgeError:
             continue
         typer.echo(f"  {engine.summary}")
-        for feature, reason in engine.unsupported.items():
+        for feature, reason in engine.why_not.items():
             typer.echo(f"  not {feature.value}: {reason}")
     typer.echo(installations_text())
 

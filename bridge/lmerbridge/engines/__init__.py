@@ -2,7 +2,14 @@
 
 from lmerbridge.engines.asked import Seconds, fit_spec, start_values, timeout_seconds
 from lmerbridge.engines.located import EngineName, engine_name, package_of
-from lmerbridge.engines.protocol import Engine, Feature, FitSpec, Status, features_of
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    features_of,
+)
 from lmerbridge.engines.registry import (
     AUTO_ORDER,
     engine_names,
@@ -19,6 +26,7 @@ from lmerbridge.engines.registry import (
 
 __all__ = [
     "AUTO_ORDER",
+    "LINEAR_MIXED",
     "Engine",
     "EngineName",
     "Feature",

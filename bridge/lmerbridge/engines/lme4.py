@@ -14,7 +14,7 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import EXACT_MAX, Column, Factor, Logical, Numeric, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.design.control import r_name
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, call_info, data_info
+from lmerbridge.engines.protocol import LINEAR_MIXED, Engine, FitSpec, Status, call_info, data_info
 from lmerbridge.engines.r_names import aliases, with_names
 from lmerbridge.engines.r_status import named, package_status, with_deaths
 from lmerbridge.errors import DataError, EngineUnavailableError, FitFailedError
@@ -122,7 +122,7 @@ def _matrix(value: Any, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(value, dtype=np.float64).reshape(size, size).copy()
 
 
-class Lme4Engine:
+class Lme4Engine(Engine):
     """Fits with ``lme4::lmer`` in R.
 
     Parameters
@@ -134,7 +134,7 @@ class Lme4Engine:
     """
 
     summary = "lme4 in R: the reference; every linear mixed model of the formula language"
-    unsupported: Mapping[Feature, str] = {}
+    supports = LINEAR_MIXED
 
     def __init__(self, r: RCommand | None = None, name: str = "lme4"):
         self.r, self.name = r, name

@@ -7,6 +7,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +18,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
+    "LINEAR_MIXED",
     "Costed",
     "Engine",
     "Feature",
@@ -47,6 +49,29 @@ class Feature(Enum):
     START = "start="
     SETTINGS = "an optimizer's settings in control="
     TIMEOUT = "timeout="
+    FAMILY = "another family than gaussian, or another link than the identity"
+
+
+# What linear mixed models ask of an engine. A feature that is added later is in no engine's
+# ``supports`` until the engine says so.
+LINEAR_MIXED = frozenset(
+    {
+        Feature.ML,
+        Feature.REML,
+        Feature.WEIGHTS,
+        Feature.OFFSET,
+        Feature.NO_FIXED,
+        Feature.SEVERAL_FACTORS,
+        Feature.CROSSED,
+        Feature.CORRELATED,
+        Feature.CORRELATED_INNER,
+        Feature.SEVERAL_CORRELATED,
+        Feature.STRUCTURED,
+        Feature.START,
+        Feature.SETTINGS,
+        Feature.TIMEOUT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -84,20 +109,48 @@ class Status:
 class Engine(Protocol):
     """An engine fits a :class:`ModelFrame` and reports its own numbers.
 
-    ``unsupported`` is the one declaration of what it does not do, each with the reason; the
-    refusal, ``lmerbridge engines`` and the tests all read it. ``limits`` may refuse a
-    supported kind of model for its size. ``status`` never raises.
+    A class that inherits from this one has the defaults below; one that does not declares all.
+
+    Attributes
+    ----------
+    name, summary : str
+        How it is asked for, and one line for ``lmerbridge engines``.
+    supports : frozenset of Feature
+        What it does: the one declaration that the refusal, ``lmerbridge engines`` and the tests
+        read. What is not in it is refused. For most it is a part of :data:`LINEAR_MIXED`.
+    why_not : mapping of Feature to str
+        The reason for what it does not do, where there is one to tell.
+    rival : bool
+        Whether it is another package that takes part only where it is named or a scorecard is asked
+        for.
     """
 
     name: str
     summary: str
-    unsupported: Mapping[Feature, str]
+    supports: frozenset[Feature]
+    why_not: Mapping[Feature, str] = MappingProxyType({})
+    rival: bool = False
 
-    def status(self) -> Status: ...
+    def begin(self) -> None:
+        """Start in the background what a fit will need, while the model frame is made."""
+        return
 
-    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None: ...
+    def status(self) -> Status:
+        """Say whether it works here; never raises."""
+        ...
 
-    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult: ...
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        """Say why a model that it supports is refused, for its size or the like; or ``None``."""
+        return None
+
+    def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
+        """Fit.
+
+        Raises
+        ------
+        EngineUnavailableError, FitFailedError
+        """
+        ...
 
 
 @runtime_checkable
@@ -124,6 +177,8 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.TIMEOUT)
     if not frame.plain:
         found.add(Feature.STRUCTURED)
+    if (spec.family, spec.link) != ("gaussian", "identity"):
+        found.add(Feature.FAMILY)
     outermost = frame.random[-1]
     if len(frame.groups) > 1:
         found.add(Feature.SEVERAL_FACTORS)

@@ -103,7 +103,7 @@ def is_rival(name: str) -> bool:
     """Whether an engine is another package that takes part only where it is named or a scorecard
     is asked for.
     """
-    return bool(getattr(load_engine(name), "rival", False))
+    return load_engine(name).rival
 
 
 def load_engine(name: str) -> Engine:
@@ -141,8 +141,9 @@ def status_of(name: str) -> Status:
 def refusal(engine: Engine, frame: ModelFrame, spec: FitSpec) -> str | None:
     """Why ``engine`` does not fit this model, or ``None``."""
     for feature in sorted(features_of(frame, spec), key=lambda f: f.name):
-        if feature in engine.unsupported:
-            return f"{feature.value}: {engine.unsupported[feature]}"
+        if feature not in engine.supports:
+            why = engine.why_not.get(feature, "this engine does not do that")
+            return f"{feature.value}: {why}"
     return engine.limits(frame, spec)
 
 
@@ -184,9 +185,7 @@ def prepare(engine: EngineName) -> None:
     wanted = _wanted(engine)
     name = AUTO_ORDER[0] if wanted == "auto" else wanted
     if package_of(name) in _BUILT_IN and not is_registered(name):
-        begin = getattr(load_engine(name), "begin", None)
-        if begin is not None:
-            begin()
+        load_engine(name).begin()
 
 
 def _too_slow(name: str, others: Sequence[str], frame: ModelFrame, spec: FitSpec) -> str | None:

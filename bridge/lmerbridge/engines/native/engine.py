@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,14 @@ import numpy as np
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.assemble import assembled, at_floor, estimates_at
 from lmerbridge.engines.optimum import Settings
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
@@ -28,14 +36,17 @@ SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5
 NOTHING = 1e-5  # of the ordinary regression's residuals: what is left is rounding
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """Penalized least squares with the profiled criterion (Bates et al. 2015)."""
 
     name = "native"
     summary = "our own, on numpy and scipy: every linear mixed model of the formula language"
-    unsupported: Mapping[Feature, str] = {
-        Feature.SETTINGS: "this engine chooses its own optimizers",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.SETTINGS: "this engine chooses its own optimizers",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def status(self) -> Status:
         """Always available: it is part of this package."""

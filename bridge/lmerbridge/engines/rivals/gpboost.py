@@ -5,12 +5,20 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.engines.rivals.report import Said, as_result, installed
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
@@ -18,23 +26,26 @@ from lmerbridge.result import FitResult
 __all__ = ["GPBoostEngine"]
 
 
-class GPBoostEngine:
+class GPBoostEngine(Engine):
     """``GPModel(group_data).fit(y, X)``, with exact (Cholesky) arithmetic."""
 
     name = "gpboost"
     summary = "gpboost's GPModel: random intercepts, maximum likelihood"
     rival = True
-    unsupported: Mapping[Feature, str] = {
-        Feature.REML: "gpboost maximizes the likelihood only",
-        Feature.NO_FIXED: "not supported here",
-        Feature.WEIGHTS: "not passed on",
-        Feature.OFFSET: "not passed on",
-        Feature.CORRELATED: "gpboost has independent random effects",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.REML: "gpboost maximizes the likelihood only",
+            Feature.NO_FIXED: "not supported here",
+            Feature.WEIGHTS: "not passed on",
+            Feature.OFFSET: "not passed on",
+            Feature.CORRELATED: "gpboost has independent random effects",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def status(self) -> Status:
         return installed("gpboost")

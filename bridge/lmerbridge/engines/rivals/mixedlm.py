@@ -6,12 +6,20 @@ import importlib
 import time
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.engines.rivals.report import Said, as_result, by_level, installed, raw_table
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
@@ -19,18 +27,21 @@ from lmerbridge.result import FitResult
 __all__ = ["MixedlmEngine"]
 
 
-class MixedlmEngine:
+class MixedlmEngine(Engine):
     """``mixedlm.lmer(formula, data)``."""
 
     name = "mixedlm"
     summary = "mixedlm from PyPI, with its own defaults"
     rival = True
-    unsupported: Mapping[Feature, str] = {
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def status(self) -> Status:
         return installed("mixedlm")

@@ -6,13 +6,21 @@ import importlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.engines.rivals.report import Array, Said, as_result, installed, raw_table
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
@@ -95,7 +103,7 @@ def _of_level(effects: Mapping[str, Array], level: str, turned: bool, empty: Arr
     return empty
 
 
-class _Package:
+class _Package(Engine):
     """What the engines of this module share."""
 
     package = ""
@@ -114,13 +122,16 @@ class GlmmEngine(_Package):
     name = "glmm"
     summary = "glmm from PyPI, with its own defaults"
     package = "glmm"
-    unsupported: Mapping[Feature, str] = {
-        Feature.OFFSET: "not passed on",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.OFFSET: "not passed on",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("glmm")
@@ -173,14 +184,17 @@ class LmePythonEngine(_Package):
     name = "lme-python"
     summary = "lme_python from PyPI, with its own defaults"
     package = "lme-python"
-    unsupported: Mapping[Feature, str] = {
-        Feature.OFFSET: "not passed on",
-        Feature.WEIGHTS: "not passed on",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.OFFSET: "not passed on",
+            Feature.WEIGHTS: "not passed on",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("lme_python")
@@ -237,15 +251,18 @@ class InterlaceEngine(_Package):
     name = "interlace"
     summary = "interlace-lme from PyPI, with its own defaults"
     package = "interlace-lme"
-    unsupported: Mapping[Feature, str] = {
-        Feature.NO_FIXED: "not supported",
-        Feature.OFFSET: "not passed on",
-        Feature.WEIGHTS: "not passed on",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.NO_FIXED: "not supported",
+            Feature.OFFSET: "not passed on",
+            Feature.WEIGHTS: "not passed on",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("interlace")

@@ -5,34 +5,45 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.engines.rivals.report import Said, as_result, installed
 from lmerbridge.result import FitResult
 
 __all__ = ["PlainStatsmodelsEngine"]
 
 
-class PlainStatsmodelsEngine:
+class PlainStatsmodelsEngine(Engine):
     """``MixedLM(y, X, groups, exog_re).fit(reml=...)``."""
 
     name = "statsmodels-plain"
     summary = "statsmodels' MixedLM with its own defaults: one term on one factor"
     rival = True
-    unsupported: Mapping[Feature, str] = {
-        Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
-        Feature.SEVERAL_FACTORS: "MixedLM has one grouping factor",
-        Feature.WEIGHTS: "MixedLM has no weights",
-        Feature.OFFSET: "MixedLM has no offset",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
+            Feature.SEVERAL_FACTORS: "MixedLM has one grouping factor",
+            Feature.WEIGHTS: "MixedLM has no weights",
+            Feature.OFFSET: "MixedLM has no offset",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def status(self) -> Status:
         return installed("statsmodels")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
 from lmerbridge.design import ModelFrame, nested_in
-from lmerbridge.engines.protocol import Feature, FitSpec, Status
+from lmerbridge.engines.protocol import LINEAR_MIXED, Engine, Feature, FitSpec, Status
 from lmerbridge.engines.r_status import named, package_status, with_deaths
 from lmerbridge.engines.rivals.report import Said, as_result
 from lmerbridge.errors import FitFailedError
@@ -90,7 +91,7 @@ def _fit(
     return with_deaths(named(result, name), reply)
 
 
-class _RPackage:
+class _RPackage(Engine):
     """An engine that is a package of R's; ``r`` is an R of its own, if not the one in use."""
 
     package = ""
@@ -112,13 +113,16 @@ class NlmeEngine(_RPackage):
     package = "nlme"
     summary = "nlme's lme in R: nested factors, one term on each"
     rival = True
-    unsupported: Mapping[Feature, str] = {
-        Feature.NO_FIXED: "lme needs a fixed effect",
-        Feature.CROSSED: "lme is for nested factors",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.NO_FIXED: "lme needs a fixed effect",
+            Feature.CROSSED: "lme is for nested factors",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         blocks = frame.random
@@ -145,12 +149,15 @@ class GlmmTMBEngine(_RPackage):
     package = "glmmTMB"
     summary = "glmmTMB in R: any terms, by automatic differentiation"
     rival = True
-    unsupported: Mapping[Feature, str] = {
-        Feature.NO_FIXED: "its REML needs a fixed effect",
-        Feature.STRUCTURED: "not passed on",
-        Feature.START: "not passed on",
-        Feature.SETTINGS: "not passed on",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.NO_FIXED: "its REML needs a fixed effect",
+            Feature.STRUCTURED: "not passed on",
+            Feature.START: "not passed on",
+            Feature.SETTINGS: "not passed on",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None

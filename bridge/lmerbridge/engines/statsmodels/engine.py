@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,14 @@ import numpy as np
 from lmerbridge.design import ModelFrame, templates
 from lmerbridge.engines.assemble import assembled, at_floor, fitted_values
 from lmerbridge.engines.optimum import Settings
-from lmerbridge.engines.protocol import Feature, FitSpec, Status, package_version
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    package_version,
+)
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.engines.statsmodels.cost import predicted_seconds
 from lmerbridge.engines.statsmodels.problem import (
@@ -61,7 +69,7 @@ class _Fitted:
     covariances: Mapping[int, np.ndarray[Any, np.dtype[np.float64]]] | None
 
 
-class StatsmodelsEngine:
+class StatsmodelsEngine(Engine):
     """Fits with ``statsmodels.regression.mixed_linear_model.MixedLM``."""
 
     name = "statsmodels"
@@ -70,15 +78,18 @@ class StatsmodelsEngine:
         "effects; crossed factors up to "
         f"{MOST_CROSSED_EFFECTS} random effects"
     )
-    unsupported: Mapping[Feature, str] = {
-        Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
-        Feature.CORRELATED_INNER: "MixedLM has correlated effects on its groups only",
-        Feature.SEVERAL_CORRELATED: "MixedLM has one term of correlated effects",
-        Feature.STRUCTURED: "MixedLM has no structures; lme4 from 2.0 on and native have them",
-        Feature.START: "this engine chooses its own starting values",
-        Feature.SETTINGS: "this engine chooses its own optimizers",
-        Feature.TIMEOUT: "its fit cannot be ended from here",
-    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {
+            Feature.NO_FIXED: "MixedLM needs at least one fixed effect",
+            Feature.CORRELATED_INNER: "MixedLM has correlated effects on its groups only",
+            Feature.SEVERAL_CORRELATED: "MixedLM has one term of correlated effects",
+            Feature.STRUCTURED: "MixedLM has no structures; lme4 from 2.0 on and native have them",
+            Feature.START: "this engine chooses its own starting values",
+            Feature.SETTINGS: "this engine chooses its own optimizers",
+            Feature.TIMEOUT: "its fit cannot be ended from here",
+        }
+    )
+    supports = LINEAR_MIXED - why_not.keys()
 
     def status(self) -> Status:
         """Whether statsmodels is installed; it is not imported."""
