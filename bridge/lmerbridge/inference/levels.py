@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["percent_labels"]
+__all__ = ["LEVEL", "percent_labels"]
+
+LEVEL = 0.95  # of intervals by default
 
 DIGITS = 3
 

@@ -13,6 +13,7 @@ from lmerbridge.errors import DataError, FitMessage
 from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.degrees import Denominator, ddf_name
 from lmerbridge.inference.emm_options import LIMIT, get_emm_options
+from lmerbridge.inference.levels import LEVEL
 from lmerbridge.inference.means import (
     averaged_combinations,
     marginal_means,
@@ -94,13 +95,15 @@ class RefGrid:
     ) -> Any:
         """Marginal means of it, as :meth:`lmerbridge.Model.emmeans`."""
         belongs("bias_adjust=True", sigma=sigma is not None and not bias_adjust)
+        shown = self.type if type is None else type
+        belongs("type='response'", bias_adjust=bias_adjust and not scale_of(shown))
         return means_of(
             self.reference,
             specs,
             by,
             weights,
             level,
-            self.type if type is None else type,
+            shown,
             bias_adjust,
             self.sigma if sigma is None else sigma,
             self.reference.notes,
@@ -224,6 +227,7 @@ def means_of(
     grid = on_scale(grid, type, bias_adjust, sigma)
     _say([note for note in grid.notes if note not in said], 4)
     shown = {name: value for name, value in (options or {}).items() if value is not None}
+    belongs("specs that name no contrasts", contr=contr is not None and asked.method is not None)
     method = contr if asked.method is None else asked.method
     means = MarginalMeans(grid)
     if method is None:
@@ -338,7 +342,10 @@ class Averaging(Testing):
             Names, levels or words that there are not.
         """
         belongs("bias_adjust=True", sigma=sigma is not None and not bias_adjust)
-        scale_of(type)
+        belongs(
+            "type='response' and regrid=",
+            bias_adjust=bias_adjust and not scale_of(type) and regrid is None,
+        )
         reference = self._reference(
             ddf,
             pbkrtest_limit,
@@ -378,7 +385,7 @@ class Averaging(Testing):
         by: Any = None,
         at: Mapping[str, Any] | None = None,
         ddf: str | None = None,
-        level: float = 0.95,
+        level: float = LEVEL,
         *,
         weights: Any = "equal",
         cov_keep: Any = None,
@@ -414,6 +421,13 @@ class Averaging(Testing):
         """
         if var is None:
             raise DataError("emtrends() needs var, the covariate along which slopes are taken")
+        if specs is None:
+            belongs(
+                "specs=",
+                by=by is not None,
+                level=level != LEVEL,
+                weights=not (isinstance(weights, str) and weights == "equal"),
+            )
         covariate = var
         reference = self._reference(
             ddf,
@@ -483,6 +497,7 @@ class Averaging(Testing):
             ``model term``, the columns of ``by``, ``df1``, ``df2``, ``F.ratio``, ``p.value``, and
             ``note`` where ``df1`` has been reduced.
         """
+        belongs("means and contrasts", type="type" in options)
         grid = self.ref_grid(at, ddf=ddf, cov_reduce=cov_reduce, **options)
         return joint_tests_of(grid.reference, by, weights, show0df, showconf)
 
@@ -561,6 +576,16 @@ class Averaging(Testing):
         self, ddf: str | None, kr_limit: int | None, sat_limit: int | None
     ) -> tuple[Denominator, tuple[str, ...]]:
         method, notes = ddf_name(_option(ddf, "lmer_df"), of_means=True), []
+        if method == "lme4":
+            belongs(
+                "ddf='kenward-roger' and 'satterthwaite'",
+                pbkrtest_limit=kr_limit is not None,
+                lmerTest_limit=sat_limit is not None,
+            )
+        belongs(
+            "ddf='kenward-roger'",
+            pbkrtest_limit=kr_limit is not None and method != "Kenward-Roger",
+        )
         rows = self.result.data.nobs
         limits = (
             ("Kenward-Roger", "pbkrtest_limit", kr_limit, "Satterthwaite"),

@@ -167,6 +167,10 @@ class Intervals(ModelBase):
         boot_type = matched(boot_type, INTERVALS, "boot_type")
         if method == "boot":
             belongs("method='profile'", prof_scale=scale != "sdcor")
+            belongs(
+                "intervals of the parameters, without FUN",
+                oldNames=FUN is not None and not oldNames,
+            )
             boot = self.bootMer(FUN, nsim, seed, jobs=jobs, resume=resume, progress=progress)
             return self._boot_table(boot, level, boot_type, parm, oldNames)
         belongs(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, frames, one_of_ours
+from lmerbridge.arguments import belongs, checked, frames, one_of_ours
 from lmerbridge.display.means import grid_text, joint_text, letters_text
 from lmerbridge.display.table import RTable
 from lmerbridge.errors import DataError, FitMessage
@@ -165,11 +165,21 @@ class MarginalMeans:
             "wts": wts,
             "max_degree": max_degree,
         }
+        chosen = interaction is not False and interaction is not None
+        belongs(
+            "contrasts without interaction=",
+            name=chosen and name != "contrast",
+            scale=chosen and scale is not None,
+            offset=chosen and offset is not None,
+            enhance_levels=chosen and enhance_levels is not True,
+        )
+        belongs("contrasts without simple=", by=simple is not None and by is not KEEP)
+        belongs("simple=", combine=combine and simple is None)
         named = (enhance_levels,) if isinstance(enhance_levels, str) else enhance_levels
         labels = Labels(named if isinstance(named, bool) else tuple(named), parens)
 
         def of(columns: Any, adjusted: str | None) -> MarginalMeans:
-            if interaction is not False and interaction is not None:
+            if chosen:
                 found = interaction_grid(
                     self.grid,
                     interaction,
@@ -219,6 +229,9 @@ class MarginalMeans:
         """Pairwise differences; ``reverse``: later minus earlier. Options as of
         :meth:`contrasts`.
         """
+        asked = options.get("interaction")
+        own = asked is not None and not isinstance(asked, bool)  # each factor has its own method
+        belongs("interaction=True, or contrasts without it", reverse=reverse and own)
         return self.contrasts("revpairwise" if reverse else "pairwise", adjust, by, **options)
 
     # -- how they are shown
@@ -393,6 +406,7 @@ class MarginalMeans:
         RTable
             The means with a column ``.group`` (``.equiv.set``, ``.signif.set``).
         """
+        belongs("sort=True", reversed=reversed and not sort)
         grid = self.grid if by is KEEP else with_by(self.grid, by)
         made = letters(grid, alpha, Letters or SYMBOLS, sort, reversed, adjust, delta, signif_sets)
         table = made.grid.table().assign(**{made.header: made.groups})

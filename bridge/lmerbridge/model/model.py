@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge import display, inference
-from lmerbridge.arguments import checked, frames
+from lmerbridge.arguments import belongs, checked, frames
 from lmerbridge.design import theta_lower
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
@@ -25,6 +25,7 @@ from lmerbridge.errors import (
     near_match,
 )
 from lmerbridge.inference.containment import every_column
+from lmerbridge.inference.levels import LEVEL
 from lmerbridge.model import tidy as broom
 from lmerbridge.model.accessors import Accessing
 from lmerbridge.model.averaging import Averaging
@@ -336,7 +337,7 @@ class Model(Prediction, Intervals, Averaging, Diagnosing, Accessing):
         self,
         effects: str | Sequence[str] = ("ran_pars", "fixed"),
         conf_int: bool = False,
-        conf_level: float = 0.95,
+        conf_level: float = LEVEL,
         ddf: str | None = None,
         scales: str | Sequence[str | None] | None = None,
         conf_method: str = "Wald",
@@ -358,11 +359,21 @@ class Model(Prediction, Intervals, Averaging, Diagnosing, Accessing):
             Wald has intervals for ``fixed`` and ``ran_vals`` alone: those of variance parameters
             are missing, as in R.
         """
+        request = broom.Request.of(effects, conf_int, conf_level, scales, conf_method)
+        belongs(
+            "conf_int=True",
+            conf_level=conf_level != LEVEL and not conf_int,
+            conf_method=request.method != "Wald" and not conf_int,
+        )
+        belongs("effects='fixed'", ddf=ddf is not None and "fixed" not in request.effects)
+        belongs(
+            "effects='fixed' and 'ran_pars'",
+            conf_method=request.method != "Wald" and not {"fixed", "ran_pars"} & {*request.effects},
+        )
         tests = None
         if ddf is not None:
             shown = self.summary(ddf=ddf)
             tests = None if shown.tests is None else shown.tests.table
-        request = broom.Request.of(effects, conf_int, conf_level, scales, conf_method)
         bounds = None
         if conf_int and request.method != "Wald":
             bounds = self.confint(request.method, conf_level)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, frames
+from lmerbridge.arguments import belongs, checked, frames
 from lmerbridge.design.newdata import NewRows, new_rows
 from lmerbridge.errors import DataError, FitWarning, near_match
 from lmerbridge.inference.effects import NA, chosen_effects, every_effect, is_na
+from lmerbridge.inference.levels import LEVEL
 from lmerbridge.inference.newparams import with_parameters
 from lmerbridge.inference.predict import (
     as_rows,
@@ -40,6 +41,12 @@ def _na_action(value: Any) -> str:
             f"{near_match(str(value), NA_ACTIONS)}"
         )
     return str(name)
+
+
+def _of_new_rows(newdata: Any, allow_new_levels: bool, action: str) -> None:
+    """Refuse what says how new rows are read where there are none."""
+    if newdata is None:
+        belongs("newdata=", allow_new_levels=allow_new_levels, na_action=action != "pass")
 
 
 @checked
@@ -94,7 +101,7 @@ class Prediction(ModelBase):
         allow_new_levels: bool = False,
         se_fit: bool = False,
         interval: str | None = None,
-        level: float = 0.95,
+        level: float = LEVEL,
         *,
         random_only: bool = False,
         newparams: Any = None,
@@ -140,7 +147,9 @@ class Prediction(ModelBase):
             raise DataError(f"level must be between 0 and 1, not {level}")
         if random_only and interval == "prediction":
             raise DataError("random_only=True has no prediction interval: nobody observes it")
+        belongs("interval=", level=level != LEVEL and interval is None)
         action = _na_action(na_action)
+        _of_new_rows(newdata, allow_new_levels, action)
         frame, result = self.frame, self._at(newparams)
         chosen = chosen_effects(frame, re_form)
         rows = self._new_rows(newdata, chosen)
@@ -212,6 +221,7 @@ class Prediction(ModelBase):
         if use_u and not is_na(re_form):
             raise DataError("should specify only one of 'use_u' and 're_form'")
         action = _na_action(na_action)
+        _of_new_rows(newdata, allow_new_levels, action)
         frame, result = self.frame, self._at(newparams)
         rng = generator(seed)
         chosen = chosen_effects(frame, None if use_u else re_form)

@@ -22,7 +22,7 @@ from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matc
 from lmerbridge.formula import Formula
 from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.containment import every_column
-from lmerbridge.inference.levels import percent_labels
+from lmerbridge.inference.levels import LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, select
 from lmerbridge.inference.predict import as_rows, not_estimable
 from lmerbridge.inference.reference_grid import AUTO
@@ -220,7 +220,7 @@ class LinearModel:
         newdata: Any = None,
         se_fit: bool = False,
         interval: str | None = None,
-        level: float = 0.95,
+        level: float = LEVEL,
     ) -> pd.Series[float] | pd.DataFrame:
         """Fitted values, or predictions for new rows.
 
@@ -248,6 +248,7 @@ class LinearModel:
             responses, and new rows of a weighted fit count once.
         """
         quantile = self._quantile(level)
+        belongs("interval=", level=level != LEVEL and interval is None)
         kind = None if interval is None else matched(interval, INTERVALS, "interval")
         rows = as_rows(self.frame) if newdata is None else new_rows(self.frame, newdata)
         found = rows.X @ self.fit.beta + (0.0 if rows.offset is None else rows.offset)
@@ -381,6 +382,7 @@ class LinearModel:
         **options: Any,
     ) -> RTable:
         """Test each term by contrasts among its means, as :meth:`lmerbridge.Model.joint_tests`."""
+        belongs("means and contrasts", type="type" in options)
         grid = self.ref_grid(at, cov_reduce=cov_reduce, **options)
         found: RTable = joint_tests_of(grid.reference, by, weights, show0df, showconf)
         return found

@@ -21,6 +21,7 @@ from lmerbridge.inference import anova as tables
 from lmerbridge.inference import contest as contests
 from lmerbridge.inference import degrees
 from lmerbridge.inference.hypotheses import term_hypotheses, type_name
+from lmerbridge.inference.levels import LEVEL
 from lmerbridge.model.base import ModelBase
 from lmerbridge.model.names import caller_name
 
@@ -109,6 +110,8 @@ class Testing(ModelBase):
             return compared
         belongs("comparisons of models", refit=not refit, model_names=model_names is not None)
         if name == "lme4":
+            # lme4's table is sequential, which is type I
+            belongs("ddf='Satterthwaite' and 'Kenward-Roger'", type=kind == "II")
             return table_of_tests(tables.anova_sequential(self.frame, self.result))
         found = tables.anova_of_terms(self.frame, self.result, self.denominator(ddf), type)
         for note in found.notes:
@@ -180,7 +183,7 @@ class Testing(ModelBase):
         *,
         collect: bool = True,
         confint: bool = True,
-        level: float = 0.95,
+        level: float = LEVEL,
     ) -> Any:
         """Tests of L beta = rhs: an F test of all rows, or with ``joint=False`` a t test of each.
 
@@ -207,6 +210,11 @@ class Testing(ModelBase):
             Rows of ``L`` follow from others while ``rhs`` is not 0: what ``rhs`` says of them may
             contradict what it says of the others.
         """
+        if joint:
+            belongs("joint=False", confint=not confint, level=level != LEVEL)
+        elif not confint:
+            belongs("confint=True", level=level != LEVEL)
+        belongs("a mapping of hypotheses", collect=not collect and not isinstance(L, Mapping))
         denominator = self.denominator(ddf)
         if isinstance(L, Mapping):
             found = {
@@ -235,7 +243,7 @@ class Testing(ModelBase):
         rhs: float = 0.0,
         ddf: str = "Satterthwaite",
         confint: bool = False,
-        level: float = 0.95,
+        level: float = LEVEL,
     ) -> pd.DataFrame:
         """A t test of one linear function of the fixed effects: L (p,) beta = rhs."""
         found: pd.DataFrame = self.contest(L, False, ddf, rhs, confint=confint, level=level)
