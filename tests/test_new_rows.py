@@ -116,3 +116,68 @@ def test_truth_values_stand_for_numbers(two_factors, simulated):
     )
     with pytest.raises(DataError, match="fitted as numbers"):
         two_factors.predict(new.assign(x=list("abcd")))
+
+
+# R 4.2.2 with lme4 1.1-31 (and R 4.6.2 with lme4 2.1-0 the same) prints of
+# predict(m, newdata, random.only = TRUE), allow.new.levels = TRUE, at digits = 10
+@pytest.mark.parametrize(
+    ("formula", "more", "new", "asked", "expected"),
+    [
+        ("Days + (1 | Subject)", {}, {}, {}, [40.78370984, -77.84955382]),
+        ("Days + (1 | Subject)", {}, {"Days": [np.nan, 1]}, {}, [40.78370984, -77.84955382]),
+        ("Days + (Days | Subject)", {}, {"Days": [2, np.nan]}, {}, [20.65650248, np.nan]),
+        (
+            "Days + (Days | Subject)",
+            {},
+            {},
+            {"re_form": "~ (1 | Subject)"},
+            [2.25855095, -40.39873808],
+        ),
+        (
+            "factor(Days) + offset(Days) + (1 | Subject)",
+            {},
+            {},
+            {},
+            [40.70341981, -77.69629305],
+        ),
+        (
+            "factor(Days) + offset(Days) + (1 | Subject)",
+            {},
+            {"Days": [77, 77]},  # no level of the fit
+            {},
+            [40.70341981, -77.69629305],
+        ),
+        (
+            "Days + (1 | Subject)",
+            {"weights": "w", "offset": "w / 100"},
+            {"Subject": ["308", "new"]},
+            {"allow_new_levels": True},
+            [29.78979647, 0],
+        ),
+        ("Days + (1 | Subject)", {}, {}, {"re_form": "NA"}, [0, 0]),
+    ],
+)
+def test_random_effects_alone_need_nothing_of_the_fixed_part(formula, more, new, asked, expected):
+    d = lb.datasets.load("sleepstudy").assign(w=range(1, 181))
+    m = lb.lmer(f"Reaction ~ {formula}", d, engine="native", **more)
+    rows = pd.DataFrame({"Subject": ["308", "309"], **new})
+    found = m.predict(rows, random_only=True, **asked)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # the fixed part of whole rows does not matter either
+    whole = rows.assign(Days=rows.get("Days", 3), w=1)
+    if "new" not in rows.Subject.tolist() and "factor" not in formula:
+        np.testing.assert_array_equal(m.predict(whole, random_only=True, **asked), found)
+
+
+@pytest.mark.parametrize("interval", [None, "confidence"])
+def test_their_standard_errors_need_no_more(two_factors, simulated, interval):
+    new = simulated.head(7)
+    asked = {"random_only": True, "se_fit": True, "interval": interval}
+    for re_form, needs in (("~ (1 | h)", ["h"]), (None, ["z", "g", "h"])):
+        pd.testing.assert_frame_equal(
+            two_factors.predict(new[needs], re_form=re_form, **asked),
+            two_factors.predict(new, re_form=re_form, **asked),
+        )
+    for column in ("z", "g", "h"):
+        with pytest.raises(DataError, match=f"newdata has no column '{column}'"):
+            two_factors.predict(new.drop(columns=column), **asked)

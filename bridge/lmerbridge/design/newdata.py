@@ -277,7 +277,9 @@ def _variables(
     return complete, variables
 
 
-def new_rows(frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True) -> NewRows:
+def new_rows(
+    frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True, fixed: bool = True
+) -> NewRows:
     """The matrices of the model of ``frame`` on ``data``.
 
     Factor levels, contrasts and what ``poly``, ``scale``, ``bs``, ``ns`` and ``cut`` learned are
@@ -291,6 +293,9 @@ def new_rows(frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True) 
         what is wanted is made of: the variables and grouping factors of other terms may be
         absent or missing, and the columns that are not wanted are 0. ``False``: ``random`` of
         the result is empty.
+    fixed : bool
+        Whether the fixed part is wanted, the offset with it. Else ``data`` needs nothing of it,
+        ``X`` is 0 and ``offset`` ``None``.
 
     Raises
     ------
@@ -301,8 +306,10 @@ def new_rows(frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True) 
     lookup = _NewData(frame, table)
     n = table.rows
     terms = frame.formula.terms(frame.dot_columns)
-    nodes: dict[str, Node] = {deparse(v): v for v in (*terms.variables, *terms.offsets)}
-    given_offset = _offset_node(frame, lookup)
+    nodes: dict[str, Node] = {}
+    if fixed:
+        nodes = {deparse(v): v for v in (*terms.variables, *terms.offsets)}
+    given_offset = _offset_node(frame, lookup) if fixed else None
     if given_offset is not None:
         nodes[deparse(given_offset)] = given_offset
     wanted = _wanted_terms(frame, random)
@@ -320,10 +327,12 @@ def new_rows(frame: ModelFrame, data: Any, random: bool | Sequence[Any] = True) 
     p = len(frame.x_names)
     X, offset = np.empty((0, p)), None
     beyond = np.empty((0, len(frame.x_dropped)))
-    has_offset = bool(terms.offsets) or given_offset is not None
-    if rows:
-        fixed = {deparse(v): variables[deparse(v)] for v in terms.variables}
-        full = model_matrix(terms, fixed, rows, frame.contrasts)
+    has_offset = fixed and (bool(terms.offsets) or given_offset is not None)
+    if not fixed:
+        X, beyond = np.zeros((rows, p)), np.zeros((rows, 0))
+    elif rows:
+        own_columns = {deparse(v): variables[deparse(v)] for v in terms.variables}
+        full = model_matrix(terms, own_columns, rows, frame.contrasts)
         dropped = set(frame.x_dropped)
         beyond = full.values @ _undetermined(frame)
         X = full.values[:, [j for j, name in enumerate(full.names) if name not in dropped]]

@@ -53,11 +53,11 @@ def _of_new_rows(newdata: Any, allow_new_levels: bool, action: str) -> None:
 class Prediction(ModelBase):
     """Methods that predict and simulate."""
 
-    def _new_rows(self, newdata: Any, chosen: Sequence[Any]) -> NewRows:
+    def _new_rows(self, newdata: Any, chosen: Sequence[Any], fixed: bool = True) -> NewRows:
         frame = self.frame
         if newdata is None:
             return as_rows(frame)
-        return new_rows(frame, newdata, random=chosen)
+        return new_rows(frame, newdata, random=chosen, fixed=fixed)
 
     def _at(self, newparams: Any) -> FitResult:
         return (
@@ -125,7 +125,7 @@ class Prediction(ModelBase):
         interval : {"confidence", "prediction"}, optional
             Add ``lwr`` and ``upr``: of the fit, or of a new observation.
         random_only : bool
-            The random effects' part alone.
+            The random effects' part alone, for which newdata needs nothing of the fixed part.
         newparams : mapping, optional
             Other parameters than the estimates: some of ``beta``, ``theta`` and ``sigma``. The
             spherical random effects stay as they are, as in lme4.
@@ -152,7 +152,7 @@ class Prediction(ModelBase):
         _of_new_rows(newdata, allow_new_levels, action)
         frame, result = self.frame, self._at(newparams)
         chosen = chosen_effects(frame, re_form)
-        rows = self._new_rows(newdata, chosen)
+        rows = self._new_rows(newdata, chosen, not random_only)
         check_levels(frame, rows, chosen, allow_new_levels)
         if random_only:
             rows = random_part(rows)
