@@ -7,16 +7,19 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from lmerbridge.design.columns import Numeric
 from lmerbridge.design.contrasts import Contrast, contrast_matrix
 from lmerbridge.design.evaluate import Evaluator
 from lmerbridge.design.functions import FUNCTIONS
 from lmerbridge.design.matrix import model_matrix
 from lmerbridge.design.table import Table
-from lmerbridge.errors import DataError
+from lmerbridge.design.values import is_integer
+from lmerbridge.errors import DataError, FormulaError
 from lmerbridge.formula.functions import SIGNATURES
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Unary, deparse
 from lmerbridge.formula.terms import expand_terms
+from lmerbridge.inference.containment import _makes_matrix
 from lmerbridge.likelihood import cross_products, evaluate
 
 STORED = Path(__file__).parent / "stored"
@@ -193,3 +196,70 @@ def test_learned_bases_are_obeyed_on_new_data():
 def test_what_cannot_be_evaluated_says_so(text, words):
     with pytest.raises(ValueError, match=words):
         built(text, design_data())
+
+
+# sprintf("%.15g", asin(x)) and so on in R 4.2.2; R 4.6.2 prints the same but for the 15th digit
+ELEMENTARY = {
+    "asin(x)": [-1.11976951499863, -0.252680255142079, 0, 0.523598775598299, 1.5707963267949],
+    "acos(x)": [2.69056584179353, 1.82347658193698, 1.5707963267949, 1.0471975511966, 0],
+    "sinh(x)": [-1.02651672570818, -0.252612316808168, 0, 0.521095305493747, 1.1752011936438],
+    "cosh(x)": [
+        *(1.43308638544877, 1.03141309987957, 1, 1.12762596520638, 1.54308063481524),
+    ],
+    "asinh(x)": [
+        *(-0.808866935652782, -0.247466461547263, 0, 0.481211825059603, 0.881373587019543),
+    ],
+    "atanh(x - 0.5 * (x == 1))": [
+        *(-1.47221948958322, -0.255412811882995, 0, 0.549306144334055, 0.549306144334055),
+    ],
+    "sinpi(x)": [-0.309016994374948, -0.707106781186547, 0, 1, 0],
+    "cospi(x)": [-0.951056516295154, 0.707106781186548, 1, 0, -1],
+    "tanpi(x)": [0.324919696232906, -1, 0, np.nan, 0],
+    "atan2(x, z)": [
+        *(-2.79603707300808, -2.99969559898563, 0, 0.165148677414627, 2.76108627647743),
+    ],
+    "atan2(1, x)": [
+        *(2.3036114285814, 1.81577498992176, 1.5707963267949, 1.10714871779409, 0.785398163397448),
+    ],
+    "acosh(v)": [0.962423650119207, 1.31695789692482, 3.01803681167283, 0.962423650119207, 0],
+    "logb(w, 2)": [3.0] * 5,
+    "logb(w)": [2.07944154167984] * 5,
+    "logb(w, base = 3)": [1.89278926071437] * 5,
+    "signif(u, 2)": [120.0, 0.0012, 15, 25, 0.15],
+    "signif(u, 1)": [100.0, 0.001, 20, 20, 0.2],
+    "signif(u)": [123.456, 0.00123457, 15, 25, 0.15],
+    "signif(u, 0)": [100.0, 0.001, 20, 20, 0.2],
+    "signif(u, 2.5)": [123.0, 0.00123, 15, 25, 0.15],
+}
+
+
+@pytest.mark.parametrize("call", ELEMENTARY)
+def test_elementary_functions_are_r_s(call):
+    d = pd.DataFrame(
+        {
+            "x": [-0.9, -0.25, 0, 0.5, 1],
+            "z": [-2.5, -1.75, 0.25, 3, -2.5],
+            "v": [1.5, 2, 10.25, 1.5, 1],
+            "w": [8.0] * 5,
+            "u": [123.456, 0.00123456789, 15, 25, 0.15],
+        }
+    )
+    evaluator = Evaluator(lambda name: Numeric(d[name].to_numpy()), len(d), d.columns)
+    found = evaluator.column(parse_expression(call))
+    np.testing.assert_allclose(found.values, ELEMENTARY[call], rtol=1e-13, atol=1e-300)
+    # whole numbers are numbers like others
+    assert not is_integer(found)
+
+
+def test_elementary_functions_are_terms():
+    """Of a matrix they are a matrix, so that types II and III count it with the factors."""
+    d = pd.DataFrame({"g": list("abcdef") * 5, "x": np.arange(30) % 7 / 10.0})
+    d["y"] = np.sin(np.arange(30.0))
+    m = lb.lmer("y ~ asinh(x) + acosh(x + 1) + atan2(x, 2) + (1 | g)", d, engine="native")
+    assert list(m.fixef().index[1:]) == ["asinh(x)", "acosh(x + 1)", "atan2(x, 2)"]
+    np.testing.assert_allclose(m.predict(d), m.fitted(), rtol=1e-9)
+    assert _makes_matrix(parse_expression("asin(scale(x) / 9)"))
+    assert _makes_matrix(parse_expression("atan2(1, poly(x, 2))"))
+    assert not _makes_matrix(parse_expression("asin(x)"))
+    with pytest.raises(FormulaError, match="did you mean 'asin'"):
+        lb.lmer("y ~ arcsin(x) + (1 | g)", d, engine="native")

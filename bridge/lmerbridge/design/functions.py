@@ -6,6 +6,7 @@ returns a column, a number, a string, a list or a :class:`Contrast`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -24,13 +25,44 @@ from lmerbridge.design.values import (
     time_in,
 )
 from lmerbridge.errors import DataError
-from lmerbridge.rmath import round_r
+from lmerbridge.rmath import cospi, round_r, signif_r, sinpi, tanpi
 
 __all__ = ["FUNCTIONS"]
 
 # these keep integers integers, and the others dates dates
 _WHOLE = frozenset({"abs", "round", "sign"})
 _OF_TIMES = frozenset({"abs", "sign", "round", "floor", "ceiling", "trunc"})
+
+
+# NumPy's by R's names
+_OF_ONE: dict[str, Callable[[Array], Array]] = {
+    "abs": np.abs,
+    "sign": np.sign,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+    "trunc": np.trunc,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
+    "cos": np.cos,
+    "sin": np.sin,
+    "tan": np.tan,
+    "acos": np.arccos,
+    "asin": np.arcsin,
+    "atan": np.arctan,
+    "cosh": np.cosh,
+    "sinh": np.sinh,
+    "tanh": np.tanh,
+    "acosh": np.arccosh,
+    "asinh": np.arcsinh,
+    "atanh": np.arctanh,
+    "cospi": cospi,
+    "sinpi": sinpi,
+    "tanpi": tanpi,
+}
 
 
 def _elementwise(function: Callable[[Array], Array]) -> Callable[[Arguments], Value]:
@@ -64,6 +96,29 @@ def _log(args: Arguments) -> Value:
 def _round(args: Arguments) -> Value:
     digits = args.number("digits", 0.0) or 0.0
     return _elementwise(lambda x: round_r(x, digits))(args)
+
+
+def _signif(args: Arguments) -> Value:
+    digits = args.number("digits", 6.0)
+    # R rounds the number of digits, halves up, and takes no fewer than one
+    wanted = max(math.floor((6.0 if digits is None else digits) + 0.5), 1)
+    return _elementwise(lambda x: signif_r(x, wanted))(args)
+
+
+def _angle(args: Arguments) -> Value:
+    """The angle of the point (x, y), between -pi and pi."""
+    values = [args.first("y"), args.first("x")]
+    for value in values:
+        no_time(value, "atan2")
+    plain = [float(v) for v in values if isinstance(v, (int, float))]
+    if len(plain) == 2:
+        return math.atan2(*plain)
+    columns = [column_of(v, args.rows, "atan2") for v in values]
+    y, x = (numbers_of(c, "atan2") for c in columns)
+    if y.ndim != x.ndim:
+        y, x = (v.reshape(args.rows, -1) for v in (y, x))
+    names = next((c.names for c in columns if isinstance(c, Numeric) and c.names), None)
+    return Numeric(np.arctan2(y, x), names)
 
 
 def _identity(args: Arguments) -> Value:
@@ -136,29 +191,12 @@ def _offset(args: Arguments) -> Value:
 
 
 FUNCTIONS: dict[str, Callable[[Arguments], Value]] = {
-    **{
-        name: _elementwise(getattr(np, name))
-        for name in (
-            "sqrt",
-            "log2",
-            "log10",
-            "log1p",
-            "exp",
-            "expm1",
-            "abs",
-            "sin",
-            "cos",
-            "tan",
-            "tanh",
-            "sign",
-            "floor",
-            "trunc",
-        )
-    },
-    "atan": _elementwise(np.arctan),
-    "ceiling": _elementwise(np.ceil),
+    **{name: _elementwise(function) for name, function in _OF_ONE.items()},
     "log": _log,
+    "logb": _log,
     "round": _round,
+    "signif": _signif,
+    "atan2": _angle,
     "is.na": _missing,
     "I": _identity,
     "offset": _offset,

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 from lmerbridge.covariance import KINDS
 
-__all__ = ["CONTRAST_NAMES", "INSTEAD", "PACKAGES", "SIGNATURES", "STRUCTURES"]
+__all__ = ["CONTRAST_NAMES", "ELEMENTWISE", "INSTEAD", "PACKAGES", "SIGNATURES", "STRUCTURES"]
+
+# R's functions of a number, value by value.
+ELEMENTWISE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("abs", "sign", "sqrt", "floor", "ceiling", "trunc"), ("x",)),
+    **dict.fromkeys(("exp", "expm1", "log1p", "log2", "log10"), ("x",)),
+    **dict.fromkeys(("cos", "sin", "tan", "acos", "asin", "atan"), ("x",)),
+    **dict.fromkeys(("cosh", "sinh", "tanh", "acosh", "asinh", "atanh"), ("x",)),
+    **dict.fromkeys(("cospi", "sinpi", "tanpi"), ("x",)),
+    **dict.fromkeys(("log", "logb"), ("x", "base")),
+    **dict.fromkeys(("round", "signif"), ("x", "digits")),
+    "atan2": ("y", "x"),
+}
 
 # "..." takes any number of unnamed arguments.
 SIGNATURES: dict[str, tuple[str, ...]] = {
-    "sqrt": ("x",),
-    "log": ("x", "base"),
-    "log2": ("x",),
-    "log10": ("x",),
-    "log1p": ("x",),
-    "exp": ("x",),
-    "expm1": ("x",),
-    "abs": ("x",),
-    "sin": ("x",),
-    "cos": ("x",),
-    "tan": ("x",),
-    "tanh": ("x",),
-    "atan": ("x",),
-    "sign": ("x",),
-    "floor": ("x",),
-    "ceiling": ("x",),
-    "trunc": ("x",),
-    "round": ("x", "digits"),
+    **ELEMENTWISE,
     "is.na": ("x",),
     "I": ("x",),
     "offset": ("object",),

@@ -15,16 +15,14 @@ import numpy as np
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import Column, Numeric, take
 from lmerbridge.design.matrix import model_matrix
+from lmerbridge.formula.functions import ELEMENTWISE
 from lmerbridge.formula.syntax import Binary, Call, Node, Paren, Unary, deparse
 from lmerbridge.formula.terms import Terms
 
 __all__ = ["containing", "every_column", "fixed_terms", "term_columns"]
 
 _MATRICES = ("scale", "poly", "bs", "ns", "cbind")
-_ELEMENTWISE = (
-    *("I", "abs", "ceiling", "floor", "round", "sign", "sqrt", "trunc", "exp", "expm1"),
-    *("log", "log10", "log1p", "log2", "atan", "cos", "sin", "tan", "tanh"),
-)
+_KEEPING = ("I", *ELEMENTWISE)  # what gives a matrix of a matrix
 _ARITHMETIC = ("+", "-", "*", "/", "^", "%%", "%/%")
 
 
@@ -60,7 +58,7 @@ def _makes_matrix(node: Node) -> bool:
             function = node.function.rpartition("::")[2]
             if function in _MATRICES:
                 return True
-            return function in _ELEMENTWISE and any(_makes_matrix(a.value) for a in node.arguments)
+            return function in _KEEPING and any(_makes_matrix(a.value) for a in node.arguments)
         case Binary():
             return node.operator in _ARITHMETIC and (
                 _makes_matrix(node.left) or _makes_matrix(node.right)

@@ -3,8 +3,8 @@
 What is recognized, and how the scale is called, is what emmeans does with the left-hand side of a
 formula (``emmeans``, vignette "Transformations and link functions"): a function of the response,
 ``log(y)``; of the response and a constant, ``log(y + 1)``; a multiple of a function, ``2*sqrt(y)``;
-``asin(sqrt(y))``; ``scale(y)``. What stands inside the function is what comes back: ``log(2 * y)``
-comes back as ``2 * y``.
+``asin(sqrt(y))`` and ``asinh(sqrt(y))``; ``scale(y)``. What stands inside the function is what
+comes back: ``log(2 * y)`` comes back as ``2 * y``.
 """
 
 from __future__ import annotations
@@ -104,14 +104,41 @@ def _squared_sine(order: int, eta: Array) -> Array:
     return np.asarray(np.sin(eta) ** 2 if order == 0 else waves[order])
 
 
-_QUARTER = math.pi / 2
-_ARCSINE = Link(
-    "asin(sqrt(mu))",
-    partial(_within, 0.0, _QUARTER, partial(_squared_sine, 0)),
-    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 1)),
-    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 2)),
-    partial(_only_within, 0.0, _QUARTER, partial(_squared_sine, 3)),
-    still="asin.sqrt",
+def _squared_sinh(order: int, eta: Array) -> Array:
+    """The derivative of this order of ``sinh(eta)**2``."""
+    waves = {1: np.sinh(2 * eta), 2: 2 * np.cosh(2 * eta), 3: 4 * np.sinh(2 * eta)}
+    return np.asarray(np.sinh(eta) ** 2 if order == 0 else waves[order])
+
+
+def _tanh_derivative(order: int, eta: Array) -> Array:
+    t, u = np.tanh(eta), 1 / np.cosh(eta) ** 2
+    return np.asarray({1: u, 2: -2 * t * u, 3: (4 * t**2 - 2 * u) * u}[order])
+
+
+def _of_root(name: str, high: float, derivative: Callable[[int, Array], Array]) -> Link:
+    """The function ``name`` of the root of the response; ``derivative`` of the way back."""
+    inside = [partial(_only_within, 0.0, high, partial(derivative, order)) for order in (1, 2, 3)]
+    return Link(
+        f"{name}(sqrt(mu))",
+        partial(_within, 0.0, high, partial(derivative, 0)),
+        inside[0],
+        inside[1],
+        inside[2],
+        still=f"{name}.sqrt",
+    )
+
+
+_OF_ROOTS = {
+    "asin": _of_root("asin", math.pi / 2, _squared_sine),
+    "asinh": _of_root("asinh", math.inf, _squared_sinh),
+}
+_ATANH = Link(
+    "atanh(mu)",
+    np.tanh,
+    partial(_tanh_derivative, 1),
+    partial(_tanh_derivative, 2),
+    partial(_tanh_derivative, 3),
+    still="atanh",
 )
 
 LINKS: dict[str, Link] = {
@@ -132,6 +159,7 @@ LINKS: dict[str, Link] = {
         partial(_log_derivative, 2),
         partial(_log_derivative, 3),
     ),
+    "atanh": _ATANH,
     "I": Link("identity", np.asarray, np.ones_like),
 }
 
@@ -166,7 +194,7 @@ def _shifted(link: Link, shift: float) -> Link:
         link,
         name=f"{link.name}(mu + {format_number(shift, 7)})",
         inverse=partial(_less, link.inverse, shift),
-        still=f"{link.name}(mu + {format_number(shift, 7)})",
+        still=f"{link.still or link.name}(mu + {format_number(shift, 7)})",
     )
 
 
@@ -178,6 +206,7 @@ def _stretched(link: Link, times: float) -> Link:
     return replace(
         link,
         name=f"{format_number(times, 7)}*{link.name}",
+        still=f"{format_number(times, 7)}*{link.still}" if link.still else "",
         inverse=partial(_of_multiple, link.inverse, times, 0),
         slope=partial(_of_multiple, link.slope, times, 1),
         curvature=partial(_of_multiple, link.curvature, times, 2),
@@ -222,8 +251,8 @@ def _link_of_call(frame: ModelFrame, node: Node) -> Link | None:
         return None
     name, argument = called
     inside = _function(_inner(argument))
-    if name == "asin" and inside is not None and inside[0] == "sqrt":
-        return _ARCSINE
+    if name in _OF_ROOTS and inside is not None and inside[0] == "sqrt":
+        return _OF_ROOTS[name]
     link = LINKS.get(name)
     if link is None:
         return None
