@@ -270,6 +270,41 @@ class TestShared:
             ["*b.json has no model 'test_models.py::test_one', so that nothing can be compared*"]
         )
 
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (None, "there is no baseline *b.json; "),
+            ("{}", "*b.json is no baseline: it lacks format = *; "),
+            ("notes", "*b.json is no baseline: Expecting value*; "),
+        ],
+    )
+    def test_a_baseline_that_there_is_not_says_how_to_record_one(
+        self, pytester, pytest_run, text, words
+    ):
+        pytester.makepyfile(test_models=SHARED)
+        if text is not None:
+            (pytester.path / "b.json").write_text(text)
+        found = pytest_run("-k", "Days")
+        found.assert_outcomes(failed=1, deselected=3)
+        command = "pytest --lmer-record 'test_models.py::test_each?Days?'"
+        found.stdout.fnmatch_lines([f"{words}record one by: {command}"])
+        found.stdout.no_fnmatch_line("*Error*")
+        recorded = pytest_run("--lmer-record", "test_models.py::test_each[Days]")
+        if text is None:
+            recorded.assert_outcomes(passed=1)
+            pytest_run("-k", "Days").assert_outcomes(passed=1, deselected=3)
+        else:
+            recorded.assert_outcomes(failed=1)
+            recorded.stdout.fnmatch_lines(["*it stays as it is: remove it, or name another file"])
+
+    def test_what_cannot_be_fitted_is_of_the_test_alone(self, pytester, pytest_run):
+        pytester.makepyfile(test_models=SHARED.replace("~ Days", "~ Dayz"))
+        found = pytest_run("-k", "Days")
+        found.assert_outcomes(failed=1, deselected=3)
+        found.stdout.fnmatch_lines(["*no column 'Dayz' (did you mean 'Days'?)*"])
+        assert len(found.stdout.lines) < 40
+        found.stdout.no_fnmatch_line("*frame.py*")
+
     def test_engines_that_were_not_recorded_fail(self, pytester, pytest_run):
         pytester.makepyfile(test_models=SHARED)
         pytest_run("--lmer-record", "-k", "marker")

@@ -265,7 +265,12 @@ def test_check_in_parallel_and_scored(run, models):
     ("arguments", "words"),
     [
         (("--json", "/no/such/folder/x.json"), "there is no folder"),
-        (("--baseline", "/no/such/file"), "is no baseline"),
+        (
+            ("--engine", "native", "--baseline", "/no/such/file"),
+            "models.toml --engine native --record /no/such/file",
+        ),
+        (("--baseline", "/no/such/file"), "there is no baseline /no/such/file; record one by: "),
+        (("--baseline", "/"), "/ cannot be read as a baseline: Is a directory"),
         (("--jobs", "0"), "--jobs"),
         (("--engine", "nothing"), "there is no engine 'nothing'"),
     ],

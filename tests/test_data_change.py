@@ -419,7 +419,7 @@ class TestBaseline:
         assert {o.verdict.kind for o in report.outcomes} == {"other data"}
         assert report.change == (
             "data: it changed, and this baseline does not hold its columns, so that it cannot say "
-            "where (72 rows used then); make it again by --record"
+            "where (72 rows used then); record it again"
         )
 
     def test_another_frame_of_the_same_columns(self, suite):

@@ -255,3 +255,11 @@ def test_what_does_not_fit_the_model_is_said_with_its_line(tmp_path, line, words
 def test_the_reference_suite_allows_either_verdict_of_plain_statsmodels():
     case = next(c for c in load_cases() if c.name == "bounce-document-slope")
     assert case.expect == {"statsmodels-plain": ("other optimum", "not converged")}
+
+
+def test_a_file_that_is_not_there_is_said(run, tmp_path):
+    path = tmp_path / "models.toml"
+    status, _, err = run("check", str(path))
+    assert status == 2
+    assert f"the models of {path} cannot be read: No such file or directory" in err
+    assert "Errno" not in err

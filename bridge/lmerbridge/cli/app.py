@@ -6,6 +6,7 @@ standard error.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -253,7 +254,7 @@ def check(
     if baseline is not None:
         from lmerbridge.crosscheck.baseline import load_baseline
 
-        kept = load_baseline(baseline)
+        kept = load_baseline(baseline, _recording(suite, engine, baseline))
     chosen = engine or available_engines(rivals=scorecard)
     reports: list[CaseReport] = []
     interrupted = False
@@ -298,6 +299,14 @@ def check(
     well = published_well and all(report.well for report in reports)
     if absent or not (well or scorecard):
         raise typer.Exit(1)
+
+
+def _recording(suite: Path | None, engines: list[str], baseline: Path) -> str:
+    """The command that records what this one would have compared with."""
+    words = ["lmerbridge", "check", *([] if suite is None else [str(suite)])]
+    for name in engines:
+        words += ["--engine", name]
+    return shlex.join([*words, "--record", str(baseline)])
 
 
 def _refuse_with_r(others: dict[str, Any]) -> None:

@@ -140,31 +140,44 @@ def _others(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"there is no baseline {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise DataError(f"{path} cannot be read as a baseline: {what}") from error
+    try:
+        record: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no baseline: {error}") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise DataError(
-            f"{path} is no baseline: it lacks format = {FORMAT!r}; make one by --record"
-        )
+        raise DataError(f"{path} is no baseline: it lacks format = {FORMAT!r}")
     return record
 
 
-def load_baseline(path: Path) -> dict[str, Any]:
+def load_baseline(path: Path, by: str = "lmerbridge check --record") -> dict[str, Any]:
     """A recorded baseline.
+
+    Parameters
+    ----------
+    by : str
+        The command that records one, for messages.
 
     Raises
     ------
     DataError
         There is none, or it is not one.
     """
-    record = _read(path)
+    try:
+        record = _read(path)
+    except DataError as error:
+        raise DataError(f"{error}; record one by: {by}") from error
     try:
         _see_that_it_is_whole(record)
     except _NOT_WHOLE as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{path} is no baseline that can be used: {what}; record it again by --record"
+            f"{path} is no baseline that can be used: {what}; record it again by: {by}"
         ) from error
     return record
 
@@ -260,7 +273,7 @@ def _located(
         rows = {int(f["quantities"]["values"]["nobs"]["nobs"]) for f in kept["engines"].values()}
         return (
             "data: it changed, and this baseline does not hold its columns, so that it cannot say "
-            f"where ({', '.join(map(str, sorted(rows)))} rows used then); make it again by --record"
+            f"where ({', '.join(map(str, sorted(rows)))} rows used then); record it again"
         )
     try:
         now = of_data(read_data(report.case)) if frame is None else of_frame(frame)

@@ -19,12 +19,15 @@ environment variable ``LMERBRIDGE_REQUIRE_R=1`` fail the test where the engine d
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+
+from lmerbridge.errors import DataError, LmerBridgeError
 
 __all__ = ["lmer_agrees", "lmer_comparison"]
 
@@ -81,14 +84,22 @@ def _record(found: Any, path: Path, call: _Call, config: pytest.Config) -> None:
             "give each a name=, or none, and they have their tests'",
             pytrace=False,
         )
-    record_baseline([found.report], path, {name: found.frame}, add=True)
+    try:
+        record_baseline([found.report], path, {name: found.frame}, add=True)
+    except DataError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
-def _compared(found: Any, path: Path) -> Any:
+def _compared(found: Any, path: Path, test: str) -> Any:
     """The Comparison against the baseline, which must have something of this model."""
     from lmerbridge.crosscheck.baseline import against_baseline, load_baseline
 
-    kept, name = load_baseline(path), found.report.case.name
+    by = shlex.join(["pytest", "--lmer-record", test])
+    try:
+        kept = load_baseline(path, by)
+    except DataError as error:
+        pytest.fail(str(error), pytrace=False)
+    name = found.report.case.name
     report = against_baseline([found.report], kept, {name: found.frame})[0]
     if name not in kept["fits"]:
         lacks = f"model {name!r}"
@@ -97,8 +108,7 @@ def _compared(found: Any, path: Path) -> Any:
     else:
         return replace(found, report=report)
     pytest.fail(
-        f"{path} has no {lacks}, so that nothing can be compared; record it by pytest "
-        "--lmer-record",
+        f"{path} has no {lacks}, so that nothing can be compared; record it by: {by}",
         pytrace=False,
     )
 
@@ -115,6 +125,7 @@ def _checked(
     """Compare the engines, and then with the baseline. ``named`` are the models of baselines that
     the test has named so far.
     """
+    __tracebackhide__ = True
     from lmerbridge import datasets
     from lmerbridge.crosscheck.check import check
     from lmerbridge.crosscheck.requirements import listed, missing
@@ -130,11 +141,14 @@ def _checked(
     if path is not None:
         arguments.setdefault("name", _name(request, path, named))
         named.append((path, arguments["name"]))
-    found = check(formula, data, engines, require=required, **arguments)
+    try:
+        found = check(formula, data, engines, require=required, **arguments)
+    except LmerBridgeError as error:
+        raise error.with_traceback(None) from None  # of what the test wrote, not of how it was read
     if path is not None and option("--lmer-record"):
         _record(found, path, (request.node.nodeid, len(named)), request.config)
     elif path is not None:
-        found = _compared(found, path)
+        found = _compared(found, path, request.node.nodeid)
     if not found.well:
         absent = "; ".join(missing([found.report]).values())
         why = absent or f"the engines disagree on {formula}"

@@ -195,7 +195,9 @@ def load_cases(path: Path | None = None) -> list[Case]:
     try:
         text = path.read_text("utf-8")
         table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise DataError(f"the models of {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: {error}") from error
     source = _Source(path, text)
     entries = _entries(table, path)
