@@ -209,6 +209,33 @@ def test_an_adjustment_that_is_not_made_is_said():
         machines().pairs().test(side=">")
 
 
+# how often R 4.2.2 with emmeans 1.8.4 says so when it prints the like
+@pytest.mark.parametrize(
+    ("call", "times"),
+    [
+        (lambda e: e.contrasts("eff", adjust="tukey"), 1),
+        (lambda e: e.contrasts("eff", adjust="tukey", infer=("both")), 1),
+        (lambda e: e.contrasts("eff", adjust="tukey")[0:2], 1),
+        (lambda e: e.contrasts("eff", adjust="tukey", simple="each"), 1),
+        (lambda e: e.contrasts("eff", adjust="tukey", simple="each", combine=True), 1),
+        (lambda e: e.contrasts(interaction="eff", adjust="tukey"), 1),
+        (lambda e: e.pairs()[0:2], 1),
+        (lambda e: e.pairs().subset("contrast != 'A - B'"), 1),
+        (lambda e: e.rbind(e, adjust="tukey"), 1),
+        (lambda e: e.pairs().rbind(e.contrasts("consec"), adjust="tukey"), 1),
+        (lambda e: e.pairs() + e.contrasts("consec"), 0),
+        (lambda e: e.pairs(adjust="tukey"), 0),
+        (lambda e: e.confint(adjust="tukey")[[0, 1]], 1),
+    ],
+)
+def test_an_adjustment_that_is_not_made_is_said_once(call, times):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        str(call(machines()))
+    assert len([w for w in caught if '"tukey" was changed' in str(w.message)]) == times
+    assert {w.filename for w in caught} <= {__file__}  # the line that asked
+
+
 def test_letters_as_text():
     shown = machines().cld()
     assert list(shown.columns)[-1] == ".group"

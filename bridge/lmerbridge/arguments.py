@@ -26,6 +26,7 @@ __all__ = [
     "belongs",
     "checked",
     "frames",
+    "from_outside",
     "listed_names",
     "numbers_of",
     "of_kind",
@@ -345,6 +346,21 @@ def frames(depth: int) -> int:
         real += 1
         counted += frame.f_globals.get("__name__") != __name__
     return real
+
+
+def from_outside() -> int:
+    """The ``stacklevel`` of the line that called this package, however many of its own lines are
+    between.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+def _is_ours(module: object) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def checked(cls: Checked) -> Checked:

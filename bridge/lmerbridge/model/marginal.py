@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, checked, frames, one_of_ours
+from lmerbridge.arguments import belongs, checked, from_outside, one_of_ours
 from lmerbridge.display.means import grid_text, joint_text, letters_text
 from lmerbridge.display.table import RTable
 from lmerbridge.errors import DataError, FitMessage
@@ -206,10 +206,10 @@ class MarginalMeans:
             return MarginalMeans(found).summary(**options)
 
         if simple is None:
-            return of(by, adjust)._said()
+            return of(by, adjust)
         sets = simple_sets(self.grid, simple)
         if isinstance(sets, tuple):
-            return of(sets, adjust)._said()
+            return of(sets, adjust)
         parts = {heading: of(columns, None if combine else adjust) for heading, columns in sets}
         if combine:
             first, *others = parts.values()
@@ -416,7 +416,7 @@ class MarginalMeans:
 
     def __getitem__(self, rows: Any) -> MarginalMeans:
         """Some rows as one family: positions from 0, a slice, or truth values."""
-        return MarginalMeans(part_of(self.grid, rows))
+        return MarginalMeans(part_of(self.grid, rows))._said(self.grid.changes())
 
     def __len__(self) -> int:
         return len(self.grid.L)
@@ -447,16 +447,19 @@ class MarginalMeans:
             If they are of different models, or no marginal means.
         """
         found = [one_of_ours(o, MarginalMeans, "what is bound") for o in others]
-        return MarginalMeans(stacked([self.grid, *(o.grid for o in found)], adjust))
+        known = [note for part in (self, *found) for note in part.grid.changes()]
+        return MarginalMeans(stacked([self.grid, *(o.grid for o in found)], adjust))._said(known)
 
     def __add__(self, other: MarginalMeans) -> MarginalMeans:
         return self.rbind(other)
 
     # -- text
 
-    def _said(self) -> MarginalMeans:
+    def _said(self, before: Sequence[str] = ()) -> MarginalMeans:
+        """Itself, its notes given as messages but for those that were ``before``."""
         for note in self.grid.changes():
-            warnings.warn(note, FitMessage, stacklevel=frames(3))
+            if note not in before:
+                warnings.warn(note, FitMessage, stacklevel=from_outside())
         return self
 
     def __str__(self) -> str:
