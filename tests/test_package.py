@@ -237,3 +237,19 @@ def test_warnings_can_be_told_apart():
         warnings.simplefilter("error", lb.FitWarning)
         with pytest.raises(lb.FitWarning):
             lb.lmer("Yield ~ 1 + (1 | Batch)", lb.datasets.load("Dyestuff2"), engine="statsmodels")
+
+
+def test_a_pytest_run_that_does_not_use_the_plugin_imports_nothing_for_it():
+    """It is loaded in every pytest run of an environment that has this package."""
+    code = (
+        "import sys; import pytest; before = set(sys.modules); import lmerbridge.pytest_plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"lmerbridge", "lmerbridge.pytest_plugin"} <= set(done.stdout.split())
+    assert len(done.stdout.split()) <= 5, done.stdout
+
+
+def test_the_plugin_is_named_where_pytest_looks():
+    points = importlib.metadata.entry_points(group="pytest11")
+    assert points["lmerbridge"].value == "lmerbridge.pytest_plugin"
