@@ -318,6 +318,52 @@ def test_names_of_contrasts_in_a_formula(simulated):
         assert found == [f'C(b, "contr.SAS"){level}' for level in levels[:2]]
 
 
+STILL = {
+    OLD: "Note: contrasts are still on the {} scale \n",
+    NEW: "Note: contrasts are still on the {} scale. Consider using\n"
+    "      regrid() if you want contrasts of back-transformed estimates. \n",
+}
+STILL[MIDDLE] = STILL[NEW]
+
+
+@pytest.mark.parametrize("dialect", [OLD, MIDDLE, NEW])
+def test_contrasts_on_the_scale_of_a_transformation(dialect):
+    d = lb.datasets.load("sleepstudy")
+    d = d.assign(f=[str("abc"[int(x) % 3]) for x in d.Days], g=["uv"[int(x > 4)] for x in d.Days])
+    lb.options(dialect=dialect)
+    root, logarithm = (
+        lb.lmer(f"{y} ~ f * g + (1 | Subject)", d, engine="native").emmeans(
+            "f * g", ddf="asymptotic"
+        )
+        for y in ("sqrt(Reaction)", "log(Reaction)")
+    )
+    for table in (
+        root.pairs(),
+        root.summary(type="response").pairs(),
+        root.contrasts("eff", infer="both"),
+        root.contrasts("identity"),
+        root.pairs(simple="f"),
+        root.pairs()[0:2],
+        root.contrasts(interaction="pairwise", by="g"),
+    ):
+        assert STILL[dialect].format("sqrt") in f"{table}\n"
+    for table in (
+        logarithm.contrasts("identity"),
+        logarithm.summary(type="response").pairs(ratios=False),
+    ):
+        assert STILL[dialect].format("log") in f"{table}\n"
+    for table in (
+        root,
+        logarithm.pairs(),
+        logarithm.summary(type="response").pairs(),
+        root.pairs().pairs(),
+        root.contrasts(interaction="pairwise"),
+    ):
+        assert "contrasts are still" not in str(table)
+    bound = root.pairs(simple="f").rbind(root.pairs(simple="g"))
+    assert ("contrasts are still" in str(bound)) == (dialect == OLD)
+
+
 EMMEANS_1_8_4 = {
     "unknown_p": "NaN",
     "least_p": "<.0001",
@@ -328,6 +374,8 @@ EMMEANS_1_8_4 = {
     "unequal_groups_apart": False,
     "groups_counted": False,
     "offset_terms_in_grid": False,
+    "scale_of_contrasts": " ",
+    "scale_of_bound": True,
     "prior_weights_count": False,
 }
 

@@ -63,6 +63,10 @@ class Dialect:
         Whether emmeans leaves an adjustment across groups out where these are of different sizes.
     groups_counted : bool
         Whether emmeans says how many groups it adjusts for, and "varying rank" for "rank (varies)".
+    scale_of_contrasts : str
+        How emmeans ends its note that contrasts are still on the scale of a transformation.
+    scale_of_bound : bool
+        Whether emmeans gives that note of tables that ``rbind()`` put together.
     prior_weights_count : bool
         Whether emmeans' weights that are those of the data count prior weights, or rows.
     offset_terms_in_grid : bool
@@ -95,6 +99,10 @@ class Dialect:
     families_of_estimable: bool = True
     unequal_groups_apart: bool = True
     groups_counted: bool = True
+    scale_of_contrasts: str = (
+        ". Consider using\n      regrid() if you want contrasts of back-transformed estimates. "
+    )
+    scale_of_bound: bool = False
     prior_weights_count: bool = True
     offset_terms_in_grid: bool = True
     regression_offset_apart: bool = True
@@ -141,6 +149,9 @@ FORMS = (
     Form("emmeans", "1.8.7", "1.1-33", "offset_terms_in_grid", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
+    # its NEWS says nothing of these two: 1.8.4 prints the one form, 1.10.7 the other
+    Form("emmeans", "1.10.7", "1.1-36", "scale_of_contrasts", " "),
+    Form("emmeans", "1.10.7", "1.1-36", "scale_of_bound", True),
     Form("emmeans", "1.11.2-8", "2.0-0", "groups_counted", False),
     Form("emmeans", "2.0.1", "2.0-0", "unknown_p", "NaN"),
     Form("emmeans", "2.0.1", "2.0-0", "least_p", "<.0001"),

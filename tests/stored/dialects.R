@@ -36,3 +36,12 @@ print(pairs(e, simple = "f", adjust = "scheffe"))
 for (method in c("bonferroni", "sidak"))
   print(summary(pairs(e, simple = "f", adjust = "none"), cross.adjust = method))
 print(unname(abbreviate(c("Größenordnung", "Ünïcödé", "länge (cm)", "hâtivement", "дальность", "Straßenbahn"), 6)))
+d <- transform(sleepstudy, f = factor(c("a", "b", "c")[Days %% 3 + 1]), g = factor(ifelse(Days < 5, "u", "v")))
+s <- emmeans(lmer(sqrt(Reaction) ~ f * g + (1 | Subject), d), ~ f * g, lmer.df = "asymptotic")
+l <- emmeans(lmer(log(Reaction) ~ f * g + (1 | Subject), d), ~ f * g, lmer.df = "asymptotic")
+for (x in list(
+  pairs(s), pairs(update(s, type = "response")), contrast(s, "eff", infer = c(TRUE, TRUE)),
+  contrast(s, "identity"), pairs(s, simple = "f"), pairs(s)[1:2], contrast(s, interaction = "pairwise", by = "g"),
+  contrast(l, "identity"), pairs(l, ratios = FALSE), s, pairs(l), pairs(l, type = "response"), pairs(pairs(s)),
+  contrast(s, interaction = "pairwise"), rbind(pairs(s, simple = "f"), pairs(s, simple = "g"))
+)) print(x)

@@ -126,7 +126,8 @@ def _annotations(grid: Grid) -> list[str]:
         some = "some or all of " if grid.partly else ""
         lines.append(f"Results are averaged over {some}the levels of: {', '.join(grid.averaged)} ")
     if grid.still:
-        lines.append(f"Note: contrasts are still on the {grid.still} scale ")
+        ending = grid.dialect.scale_of_contrasts
+        lines.append(f"Note: contrasts are still on the {grid.still} scale{ending}")
     lines += grid.remarks
     if grid.df is not None or grid.denominator.name != "residual":  # which there is no other of
         lines.append(f"Degrees-of-freedom method: {_method(grid)} ")

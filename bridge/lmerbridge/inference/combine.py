@@ -67,6 +67,7 @@ def stacked(grids: Sequence[Grid], adjust: str = "bonferroni") -> Grid:
         beyond=np.concatenate(beyond),
         by=(),
         adjust=adjustment_name(adjust),
+        still=first.still if first.dialect.scale_of_bound else "",
         family=count,
         averaged=averaged,
         partly=True,
