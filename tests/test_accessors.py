@@ -116,6 +116,24 @@ def test_words_may_be_begun(m):
     np.testing.assert_array_equal(m.residuals("w"), m.residuals("working"))
     np.testing.assert_array_equal(m.residuals(scaled=True), m.residuals("scaled"))
     assert m.getME("devc").keys() == m.getME("devcomp").keys()
+    d = m.getData().head(3)
+    for word, whole in (("conf", "confidence"), ("p", "prediction")):
+        pd.testing.assert_frame_equal(
+            m.predict(d, interval=word, level=0.9), m.predict(d, interval=whole, level=0.9)
+        )
+    with pytest.raises(DataError, match="has no prediction interval"):
+        m.predict(d, random_only=True, interval="pred")
+    with pytest.raises(DataError, match=r"interval must be one of.*did you mean 'confidence'"):
+        m.predict(d, interval="confidense")
+    boot = m.bootMer(nsim=20, seed=1, use_u=True, type="semi")
+    assert boot.kind == "semiparametric"
+    assert boot.interval(0.5, "ba").equals(boot.interval(0.5, "basic"))
+    with pytest.raises(DataError, match="may be basic or bca"):
+        boot.interval(0.5, "b")
+    grid = m.ref_grid()
+    assert grid.regrid("resp").table.equals(grid.regrid("response").table)
+    with pytest.raises(DataError, match="transform must be one of"):
+        grid.regrid("root")
     with pytest.raises(DataError, match="type must be one of"):
         m.residuals("partial")
     with pytest.raises(DataError, match="may be"):

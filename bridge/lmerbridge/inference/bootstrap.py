@@ -31,6 +31,7 @@ from lmerbridge.errors import (
     FitWarning,
     LmerBridgeError,
     UnsupportedModelError,
+    matched,
 )
 from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.influence import influence
@@ -77,6 +78,7 @@ Statistic: TypeAlias = Callable[[Array], Replications]
 
 # how one refit can fail, which must not end the others
 FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
+KINDS = ("parametric", "semiparametric")
 INTERVALS = ("perc", "basic", "norm", "bca")
 CHUNK = 100
 
@@ -146,8 +148,7 @@ class Bootstrap:
         FitFailedError
             No replication gave a number.
         """
-        if type not in INTERVALS:
-            raise DataError(f"boot_type must be one of {', '.join(INTERVALS)}, not {type!r}")
+        kind = matched(type, INTERVALS, "type")
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
         if self.failed == len(self.t):
@@ -155,7 +156,7 @@ class Bootstrap:
             raise FitFailedError(f"*all* bootstrap runs failed!{f' ({said})' if said else ''}")
         rows = []
         cuts = (0.5 - level / 2, 0.5 + level / 2)
-        jackknife = self.jackknife() if type == "bca" else None
+        jackknife = self.jackknife() if kind == "bca" else None
         extreme = False
         for j, t0 in enumerate(self.t0):
             t = self.t[:, j]
@@ -163,9 +164,9 @@ class Bootstrap:
             if len(t) < 2:
                 rows.append([math.nan, math.nan])
                 continue
-            extreme |= type in ("perc", "basic") and not (len(t) + 1) * cuts[0] > 1
+            extreme |= kind in ("perc", "basic") and not (len(t) + 1) * cuts[0] > 1
             rows.append(
-                _interval(t, float(t0), cuts, type, None if jackknife is None else jackknife[:, j])
+                _interval(t, float(t0), cuts, kind, None if jackknife is None else jackknife[:, j])
             )
         if extreme:
             warnings.warn(
@@ -369,9 +370,8 @@ def bootstrap(
     ------
     DataError, UnsupportedModelError
     """
-    if type not in ("parametric", "semiparametric"):
-        raise DataError(f"type must be 'parametric' or 'semiparametric', not {type!r}")
-    if type == "semiparametric" and not use_u:
+    kind = matched(type, KINDS, "type")
+    if kind == "semiparametric" and not use_u:
         raise UnsupportedModelError(
             "a semiparametric bootstrap draws residuals around the fitted values: use_u=True"
         )
@@ -386,7 +386,7 @@ def bootstrap(
         "nsim": int(nsim),
         "names": list(names),
         "use_u": use_u,
-        "type": type,
+        "type": kind,
         # a statistic is known by its value at the fit; what is drawn, by the fit itself
         "of": digest(result.call.REML, estimates.beta, estimates.sigma, estimates.fitted, t0),
         "lmerbridge": own_code(),
@@ -398,7 +398,7 @@ def bootstrap(
     def chunk(number: int) -> Replications:
         # spawned by number, so that each chunk is the same whatever came before it
         rng = np.random.default_rng(np.random.SeedSequence([int(seed), number]))
-        return statistic(responses(frame, result, rng, sizes[number], use_u, type))
+        return statistic(responses(frame, result, rng, sizes[number], use_u, kind))
 
     waiting = [i for i in range(len(sizes)) if i not in done]
     finished = sum(sizes[i] for i in done)
@@ -436,7 +436,7 @@ def bootstrap(
         t0,
         t,
         int(seed),
-        type,
+        kind,
         jackknife or _no_jackknife,
         _total(made.errors for made in done.values()),
         _total(made.warnings for made in done.values()),

@@ -20,6 +20,7 @@ from lmerbridge.errors import DataError
 from lmerbridge.result import FitResult
 
 __all__ = [
+    "INTERVALS",
     "as_rows",
     "check_levels",
     "not_estimable",
@@ -31,6 +32,7 @@ __all__ = [
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+INTERVALS = ("confidence", "prediction")
 NOTHING = 1e-6  # of a row's part in a direction that the data do not determine
 BAND = 20_000_000  # numbers of a dense part of the rows at a time
 
@@ -178,14 +180,12 @@ def relative_variances(
 def with_interval(
     fit: Array, error: Array, interval: str | None, sigma: Array | float, level: float
 ) -> pd.DataFrame:
-    """Columns fit, se_fit and, with an ``interval``, lwr and upr."""
+    """Columns fit, se_fit and, with an ``interval`` (of :data:`INTERVALS`), lwr and upr."""
     from scipy.special import ndtri
 
     table = pd.DataFrame({"fit": fit, "se_fit": error})
     if interval is None:
         return table
-    if interval not in ("confidence", "prediction"):
-        raise DataError(f"interval must be 'confidence' or 'prediction', not {interval!r}")
     spread = error if interval == "confidence" else np.sqrt(error**2 + np.square(sigma))
     half = float(ndtri(0.5 + level / 2)) * spread
     table["lwr"], table["upr"] = fit - half, fit + half

@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError
+from lmerbridge.errors import DataError, matched
 from lmerbridge.inference.degrees import FTest
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.links import LINKS, Link, bias_adjusted
 from lmerbridge.inference.reference_grid import ReferenceGrid
 
 __all__ = ["Inherited", "regridded", "regridded_reference"]
+
+TRANSFORMS = ("response", "mu", "unlink", "log")
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -59,8 +61,7 @@ class Inherited:
 def _inherited(
     grid: Grid, transform: str, bias_adjust: bool, sigma: float | None
 ) -> tuple[Inherited, Link | None]:
-    if transform not in ("response", "mu", "unlink", "log"):
-        raise DataError(f"transform must be 'response' or 'log', not {transform!r}")
+    transform = matched(transform, TRANSFORMS, "transform")
     estimates, _, df = grid.numbers
     estimates = np.where(grid.estimable, estimates, 0.0)
     values, slope = estimates, np.ones(len(estimates))

@@ -11,11 +11,12 @@ import pandas as pd
 
 from lmerbridge.arguments import belongs, checked, frames
 from lmerbridge.design.newdata import NewRows, new_rows
-from lmerbridge.errors import DataError, FitWarning, near_match
+from lmerbridge.errors import DataError, FitWarning, matched, near_match
 from lmerbridge.inference.effects import NA, chosen_effects, every_effect, is_na
 from lmerbridge.inference.levels import LEVEL
 from lmerbridge.inference.newparams import with_parameters
 from lmerbridge.inference.predict import (
+    INTERVALS,
     as_rows,
     check_levels,
     not_estimable,
@@ -145,9 +146,10 @@ class Prediction(ModelBase):
         """
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
-        if random_only and interval == "prediction":
+        kind = None if interval is None else matched(interval, INTERVALS, "interval")
+        if random_only and kind == "prediction":
             raise DataError("random_only=True has no prediction interval: nobody observes it")
-        belongs("interval=", level=level != LEVEL and interval is None)
+        belongs("interval=", level=level != LEVEL and kind is None)
         action = _na_action(na_action)
         _of_new_rows(newdata, allow_new_levels, action)
         frame, result = self.frame, self._at(newparams)
@@ -157,19 +159,19 @@ class Prediction(ModelBase):
         if random_only:
             rows = random_part(rows)
         fit = predictions(result, rows, chosen)
-        if not se_fit and interval is None:
+        if not se_fit and kind is None:
             return self._shown(pd.DataFrame({"predict": fit}), rows, newdata, action)["predict"]
         sigma = result.estimates.sigma
         error = sigma * np.sqrt(relative_variances(frame, result, rows, chosen))
         spread: Any = sigma
-        if interval == "prediction" and frame.weights is not None:
+        if kind == "prediction" and frame.weights is not None:
             if rows.weights is None:
                 raise DataError(
                     "a prediction interval needs the new rows' weights: give newdata a column "
                     f"{frame.weights_name!r}"
                 )
             spread = sigma / np.sqrt(rows.weights)
-        table = with_interval(fit, error, interval, spread, level)
+        table = with_interval(fit, error, kind, spread, level)
         return self._shown(table, rows, newdata, action)
 
     def simulate(

@@ -24,7 +24,7 @@ from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.containment import every_column
 from lmerbridge.inference.levels import LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, select
-from lmerbridge.inference.predict import as_rows, not_estimable
+from lmerbridge.inference.predict import INTERVALS, as_rows, not_estimable
 from lmerbridge.inference.reference_grid import AUTO
 from lmerbridge.inference.regression import (
     Regression,
@@ -37,8 +37,6 @@ from lmerbridge.inference.regression_tests import TESTS, compare_regressions, se
 from lmerbridge.model.joint_testing import joint_tests_of, meanint
 
 __all__ = ["LinearModel", "lm"]
-
-INTERVALS = ("confidence", "prediction")
 
 
 @checked
