@@ -236,6 +236,31 @@ def test_an_adjustment_that_is_not_made_is_said_once(call, times):
     assert {w.filename for w in caught} <= {__file__}  # the line that asked
 
 
+# confint(contrast(e, list(zero = c(0, 0, 0)))) of R 4.2.2 with emmeans 1.8.4,
+# for lmer.df = "satterthwaite"
+NOTHING = [
+    " contrast estimate SE  df asymp.LCL asymp.UCL",
+    " zero            0  0 NaN         0         0",
+    "",
+    "Degrees-of-freedom method: satterthwaite",
+    "Confidence level used: 0.95",
+]
+
+
+def lines_of(shown):
+    return [line.rstrip() for line in str(shown).splitlines()]
+
+
+def test_functions_of_no_effect_are_0():
+    """Where all coefficients are 0, and where a model has no effects: R stops at the latter."""
+    assert lines_of(machines().contrasts({"zero": [0, 0, 0]}).confint()) == NOTHING
+    m = lb.lmer("Reaction ~ 0 + (1 | Subject)", lb.datasets.load("sleepstudy"), engine="native")
+    header, numbers, *below = lines_of(m.emmeans("~ 1", ddf="satterthwaite"))
+    assert header.split()[2:] == NOTHING[0].split()[2:]  # after "1 emmean", "contrast estimate"
+    assert numbers.split()[1:] == NOTHING[1].split()[1:]
+    assert below == NOTHING[2:]
+
+
 def test_letters_as_text():
     shown = machines().cld()
     assert list(shown.columns)[-1] == ".group"
