@@ -23,8 +23,8 @@ def same(a: Any, b: Any) -> bool:
     """
     if a is b:
         return True
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return _same_arrays(a, b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and _same_arrays(a, b)
     if hasattr(a, "equals"):  # tables, columns and indices of pandas
         return type(a) is type(b) and bool(a.equals(b))
     if hasattr(a, "tocoo"):  # sparse matrices
