@@ -131,7 +131,7 @@ def test_check(run, tmp_path):
     shutil.copy(data_folder("reference") / "golden" / "Dyestuff.json", tmp_path / "golden")
     status, out, _ = run("check", str(path), "--engine", "statsmodels")
     assert status == 0
-    assert "1 case: 1 agree; all well." in out
+    assert "1 model, 1 fit: 1 agree; all well." in out
 
 
 def test_check_fails_on_a_disagreement(run, tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ def test_an_interrupted_check_shows_what_is_done(run, monkeypatch):
     monkeypatch.setattr(parallel, "run_case", interrupted)
     status, out, err = run("check", "--engine", "statsmodels")
     assert status == 130
-    assert "2 cases: 2 agree; all well." in out
+    assert "2 models, 2 fits: 2 agree; all well." in out
     assert f"interrupted after 2 of {len(cli_cases())} cases" in err
 
 
@@ -200,7 +200,7 @@ def test_check_writes_reports(run, models, tmp_path):
     options = [str(v) for n, p in names.items() for v in (f"--{n}", p)]
     status, out, _ = run("check", str(models), "--engine", "native", *options)
     assert status == 0
-    assert "2 cases: 2 reference; all well." in out
+    assert "2 models, 2 fits: 2 reference; all well." in out
     assert json.loads(names["json"].read_text())["well"]
     assert names["junit"].read_text().count("<testcase") == 2
     assert "| a " in names["markdown"].read_text()
@@ -228,7 +228,7 @@ def test_check_goes_on_where_it_stopped(run, models, tmp_path):
     status, out, _ = run("check", str(models), "--engine", "native", "--resume", str(done))
     assert status == 0
     assert len(done.read_text().splitlines()) == 2
-    assert "2 cases: 2 reference" in out
+    assert "2 models, 2 fits: 2 reference" in out
     done.write_text("nonsense\n" + done.read_text())
     status, _, err = run("check", str(models), "--engine", "native", "--resume", str(done))
     assert status == 2
@@ -250,7 +250,7 @@ def test_a_model_that_cannot_be_fitted_is_named_with_its_line(run, tmp_path, dat
     assert status == 1
     assert f"{path}:" in " ".join(out.split())
     assert words in out
-    assert "\n1 case: 1 failed" in out
+    assert "\n1 model, 1 fit: 1 failed" in out
 
 
 def test_check_in_parallel_and_scored(run, models):

@@ -179,7 +179,7 @@ def test_a_suite_runs_and_reports():
     assert all(r.well for r in reports)
     text = suite_text(reports)
     assert "agrees with golden" in text
-    assert "2 cases: 1 agree, 1 error as expected; all well." in text
+    assert "2 models, 2 fits: 1 agree, 1 error as expected; all well." in text
 
 
 def test_a_disagreement_is_seen(monkeypatch):

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import platform
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import numpy as np
@@ -86,6 +87,13 @@ class TestFormats:
         suite = root.find("testsuite")
         assert suite.get("tests") == "7"
         assert suite.get("failures") == "0"
+        times = [float(test.get("time")) for test in suite.iter("testcase")]
+        assert float(suite.get("time")) == pytest.approx(sum(times), abs=1e-3 * len(times))
+        age = datetime.now(UTC) - datetime.fromisoformat(suite.get("timestamp"))
+        assert timedelta(0) <= age < timedelta(minutes=10)
+        versions = {p.get("name"): p.get("value") for p in suite.iter("property")}
+        assert versions["lmerbridge"] == lb.__version__
+        assert {"platform", "numpy", "scipy"} <= set(versions)
 
     def test_junit_of_a_failure(self, one):
         one(moved)
@@ -96,7 +104,7 @@ class TestFormats:
 
     def test_markdown(self, reports):
         text = markdown_text(reports)
-        assert "4 cases:" in text
+        assert "4 models, 7 fits:" in text
         assert "| Dyestuff" in text
         assert "agrees with golden" in text
 

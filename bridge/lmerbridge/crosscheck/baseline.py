@@ -114,7 +114,7 @@ def record_baseline(
     record = {"format": FORMAT, **stamp, "fits": fits}
     new = path.with_name(path.name + ".new")  # what is there stays until this is whole
     try:
-        new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
         new.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 from tabulate import tabulate
@@ -35,9 +37,29 @@ def _legal(text: str) -> str:
     return "".join(c for c in text if c in "\t\n" or c >= " ")
 
 
+def _versions(reports: Sequence[CaseReport]) -> dict[str, str]:
+    """Of this package, the platform, and what the engines' numbers depend on."""
+    found = {"lmerbridge": lmerbridge.__version__, "platform": platform.platform()}
+    for report in reports:
+        for outcome in report.outcomes:
+            for name, version in outcome.versions.items():
+                found.setdefault(name, version)
+    return found
+
+
 def junit_text(reports: Sequence[CaseReport]) -> str:
     """A test per case and engine, as CI servers read it."""
-    suite = ElementTree.Element("testsuite", name="lmerbridge check")
+    seconds = [o.seconds for r in reports for o in r.outcomes if o.seconds == o.seconds]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="lmerbridge check",
+        time=f"{sum(seconds):.4f}",
+        timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
+        hostname=platform.node(),
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, version in _versions(reports).items():
+        ElementTree.SubElement(properties, "property", name=name, value=_legal(version))
     tests = failures = skips = 0
     for report in reports:
         if report.skipped:
@@ -47,10 +69,17 @@ def junit_text(reports: Sequence[CaseReport]) -> str:
         lines = explanations(report)
         for o in report.outcomes:
             tests += 1
-            seconds = "0" if o.seconds != o.seconds else f"{o.seconds:.4f}"
             test = ElementTree.SubElement(
-                suite, "testcase", classname=_legal(report.case.name), name=o.engine, time=seconds
+                suite,
+                "testcase",
+                classname=_legal(report.case.name),
+                name=o.engine,
+                time="0" if o.seconds != o.seconds else f"{o.seconds:.4f}",
             )
+            file, _, line = report.case.where("").rpartition(":")
+            if file and line.isdecimal():
+                test.set("file", _legal(file))
+                test.set("line", line)
             if o.verdict.kind in ("refused", "unavailable") and o.well:
                 skips += 1
                 ElementTree.SubElement(

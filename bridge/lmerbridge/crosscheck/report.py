@@ -115,7 +115,7 @@ def suite_rows(reports: Sequence[CaseReport]) -> tuple[list[str], list[list[str]
 
 
 def totals(reports: Sequence[CaseReport]) -> str:
-    """The last line: how many fits by verdict, and the cases that could not run."""
+    """The last line: how many models and fits, these by verdict, and models that could not run."""
     outcomes = [o for r in reports for o in r.outcomes]
     counts = Counter(o.verdict.kind for o in outcomes)
     parts = [f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind]]
@@ -123,8 +123,10 @@ def totals(reports: Sequence[CaseReport]) -> str:
     if skipped:
         parts.append(f"{skipped} skipped")
     wrong = sum(not o.well for o in outcomes)
-    cases = "1 case" if len(reports) == 1 else f"{len(reports)} cases"
-    return f"{cases}: {', '.join(parts)}; " + ("all well." if not wrong else f"{wrong} not well.")
+    models = "1 model" if len(reports) == 1 else f"{len(reports)} models"
+    fits = "1 fit" if len(outcomes) == 1 else f"{len(outcomes)} fits"
+    ending = "all well." if not wrong else f"{wrong} not well."
+    return f"{models}, {fits}: {', '.join(parts)}; {ending}"
 
 
 def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:
