@@ -4,18 +4,16 @@ import functools
 import itertools
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import live
 import lmerbridge as lb
 from after import assert_same_text
-from lmerbridge.engines.assemble import counted, estimates_at
 from lmerbridge.inference.links import _OF_ROOTS, LINKS, bias_adjusted
-from lmerbridge.likelihood import cross_products, evaluate
 
 FOLDER = Path(__file__).parent / "stored"
 MODELS = {
@@ -50,13 +48,7 @@ def at_r(key):
         offset=stored.get("offset"),
         REML=stored["REML"],
     )
-    found = evaluate(cross_products(m.frame), np.array(stored["theta"], float), stored["REML"])
-    result = replace(
-        m.result,
-        estimates=estimates_at(m.frame, found),
-        criterion=counted(m.frame, stored["REML"], found.criterion),
-    )
-    return type(m)(result, m.frame, m.inputs)
+    return live.at_theta(m, stored["theta"])
 
 
 @pytest.mark.parametrize(

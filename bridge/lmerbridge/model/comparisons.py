@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmerbridge.design import build_frame
+from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, RandomTerm, nobars, update_formula
@@ -27,15 +27,10 @@ def same_rows(model: Any) -> dict[str, Any]:
     return {"subset": frame.kept}
 
 
-def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
-    """Refuse what R refuses: a model without a variable that is missing in some rows is of more
-    rows, and its likelihood is of other data.
-    """
-    frame = model.frame
-    if not len(frame.dropped):
-        return
+def _frame_of(model: Any, text: str, mixed: bool = True) -> ModelFrame:
+    """The frame of another formula on the model's data, with its other arguments."""
     inputs = model._inputs()
-    other = build_frame(
+    return build_frame(
         text,
         inputs["data"],
         weights=inputs["weights"],
@@ -45,6 +40,16 @@ def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
         control=inputs["control"],
         mixed=mixed,
     )
+
+
+def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
+    """Refuse what R refuses: a model without a variable that is missing in some rows is of more
+    rows, and its likelihood is of other data.
+    """
+    frame = model.frame
+    if not len(frame.dropped):
+        return
+    other = _frame_of(model, text, mixed)
     if other.nobs != frame.nobs:
         raise DataError(
             f"number of rows in use has changed, from {frame.nobs} to {other.nobs} in {text}: "
@@ -186,15 +191,5 @@ def _fit_without(model: Any, bars: list[str]) -> tuple[int, float]:
         criterion = smaller.result.criterion
         return criterion.parameters, criterion.logLik
     _keeps_rows(model, text, mixed=False)
-    inputs = model._inputs()
-    plain = build_frame(
-        text,
-        inputs["data"],
-        weights=inputs["weights"],
-        offset=inputs["offset"],
-        subset=inputs["subset"],
-        contrasts=inputs["contrasts"],
-        control=inputs["control"],
-        mixed=False,
-    )
+    plain = _frame_of(model, text, mixed=False)
     return len(plain.x_names) + 1, regress(plain).logLik(REML)
