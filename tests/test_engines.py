@@ -38,7 +38,7 @@ class Fake(Engine):
 
     def __init__(self, available=True, why_not=None, limit=None):
         self.available, self.why_not, self.limit = available, why_not or {}, limit
-        self.supports = LINEAR_MIXED - self.why_not.keys()
+        self.supports = LINEAR_MIXED.difference(self.why_not)
         self.fits = 0
 
     def status(self):

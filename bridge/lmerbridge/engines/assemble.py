@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from lmerbridge.engines.optimum import Optimum, Settings
     from lmerbridge.likelihood import Evaluation
 
-__all__ = ["SINGULAR", "assembled", "at_floor", "counted", "estimates_at", "fitted_values"]
+__all__ = [
+    "SINGULAR",
+    "assembled",
+    "at_floor",
+    "counted",
+    "estimates_at",
+    "fitted_values",
+    "result_of",
+]
 
 SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
 
@@ -112,6 +121,92 @@ def at_floor(optimum: Optimum, diagonal: Any, settings: Settings) -> Any:
     return diagonal & (optimum.x <= settings.at_floor)
 
 
+def result_of(
+    frame: ModelFrame,
+    spec: FitSpec,
+    estimates: Estimates,
+    criterion: float,
+    *,
+    converged: bool,
+    engine: str,
+    packages: tuple[str, ...],
+    seconds: float,
+    optimizer: str = "",
+    message: str = "",
+    doubt: str = "",
+    evaluations: int | None = None,
+    gradient_norm: float | None = None,
+    components: Mapping[str, float] | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> FitResult:
+    """Build the result of a fit, with lme4's counts and words.
+
+    Parameters
+    ----------
+    frame, spec : ModelFrame, FitSpec
+        What the engine was given.
+    estimates : Estimates
+        Its estimates, in the frame's units and order (:func:`estimates_at` makes them of a theta).
+    criterion : float
+        The REML criterion or the deviance at these estimates, as lme4 defines it: with all
+        constants, so that it is -2 times the log-likelihood.
+    converged : bool
+        Whether the engine vouches for the optimum.
+    engine : str
+        The engine's name.
+    packages : tuple of str
+        Installed distributions whose versions the numbers depend on, the engine's own first.
+    seconds : float
+        How long the fit took.
+    optimizer, message : str
+        What found the optimum, and what it said.
+    doubt : str
+        Why the engine does not vouch for it.
+    evaluations : int, optional
+        How often the criterion was computed.
+    gradient_norm : float, optional
+        The largest absolute component of the criterion's gradient over theta.
+    components, missing : mapping, optional
+        As in :class:`lmerbridge.result.Criterion` and :class:`lmerbridge.result.FitResult`.
+
+    Raises
+    ------
+    importlib.metadata.PackageNotFoundError
+        A package is not installed.
+    """
+    diagonal = theta_lower([len(block.names) for block in frame.random]) == 0
+    singular = bool(np.any(estimates.theta[diagonal] < SINGULAR))
+    messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
+    if not converged:
+        messages.append("Model failed to converge" + (f": {doubt}" if doubt else ""))
+    return FitResult(
+        call=call_info(frame, spec),
+        data=data_info(frame),
+        estimates=replace(estimates, sigma=float(estimates.sigma)),  # no number of numpy's
+        criterion=counted(frame, spec.REML, criterion, components),
+        evidence=Evidence(
+            converged=bool(converged),
+            singular=singular,
+            gradient_norm=gradient_norm,
+            optimizer=optimizer,
+            code=0 if converged else 1,
+            message=message,
+            evaluations=evaluations,
+            messages=tuple(messages),
+            notes=tuple(note.text for note in frame.notes),
+        ),
+        provenance=Provenance(
+            engine=engine,
+            engine_version=package_version(packages[0]),
+            versions={name: package_version(name) for name in packages},
+            platform=platform.platform(),
+            blas=blas_name(),
+            seconds=float(seconds),
+        ),
+        missing=missing or {},
+    )
+
+
 def assembled(
     frame: ModelFrame,
     spec: FitSpec,
@@ -140,34 +235,20 @@ def assembled(
     origin : str
         Where the search started, if not at the engine's usual place.
     """
-    diagonal = theta_lower([len(block.names) for block in frame.random]) == 0
-    singular = bool(np.any(estimates.theta[diagonal] < SINGULAR))
-    messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
-    if not optimum.certified:
-        messages.append(f"Model failed to converge: {optimum.doubt}")
-    return FitResult(
-        call=call_info(frame, spec),
-        data=data_info(frame),
-        estimates=estimates,
-        criterion=counted(frame, spec.REML, criterion, components),
-        evidence=Evidence(
-            converged=optimum.certified,
-            singular=singular,
-            gradient_norm=float(np.abs(optimum.gradient[free]).max(initial=0.0)),
-            optimizer=optimum.optimizer,
-            code=0 if optimum.certified else 1,
-            message=f"tried {', '.join(optimum.tried)}" + (f", {origin}" if origin else ""),
-            evaluations=optimum.evaluations,
-            messages=tuple(messages),
-            notes=tuple(note.text for note in frame.notes),
-        ),
-        provenance=Provenance(
-            engine=engine,
-            engine_version=package_version(packages[0]),
-            versions={name: package_version(name) for name in packages},
-            platform=platform.platform(),
-            blas=blas_name(),
-            seconds=seconds,
-        ),
-        missing=missing or {},
+    return result_of(
+        frame,
+        spec,
+        estimates,
+        criterion,
+        converged=optimum.certified,
+        engine=engine,
+        packages=packages,
+        seconds=seconds,
+        optimizer=optimum.optimizer,
+        message=f"tried {', '.join(optimum.tried)}" + (f", {origin}" if origin else ""),
+        doubt=optimum.doubt,
+        evaluations=optimum.evaluations,
+        gradient_norm=float(np.abs(optimum.gradient[free]).max(initial=0.0)),
+        components=components,
+        missing=missing,
     )

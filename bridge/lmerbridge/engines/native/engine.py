@@ -46,7 +46,7 @@ class NativeEngine(Engine):
             Feature.SETTINGS: "this engine chooses its own optimizers",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def status(self) -> Status:
         """Always available: it is part of this package."""

@@ -19,7 +19,7 @@ from lmerbridge.engines.protocol import (
     Status,
     package_version,
 )
-from lmerbridge.engines.rivals.report import Said, as_result, installed
+from lmerbridge.engines.report import Said, as_result, installed
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
@@ -45,7 +45,7 @@ class GPBoostEngine(Engine):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def status(self) -> Status:
         return installed("gpboost")

@@ -20,7 +20,7 @@ from lmerbridge.engines.protocol import (
     Status,
     package_version,
 )
-from lmerbridge.engines.rivals.report import Said, as_result, by_level, installed, raw_table
+from lmerbridge.engines.report import Said, as_result, by_level, installed, raw_table
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
@@ -41,7 +41,7 @@ class MixedlmEngine(Engine):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def status(self) -> Status:
         return installed("mixedlm")

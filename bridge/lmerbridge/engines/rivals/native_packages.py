@@ -21,7 +21,7 @@ from lmerbridge.engines.protocol import (
     Status,
     package_version,
 )
-from lmerbridge.engines.rivals.report import Array, Said, as_result, installed, raw_table
+from lmerbridge.engines.report import Array, Said, as_result, installed, raw_table
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
@@ -131,7 +131,7 @@ class GlmmEngine(_Package):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("glmm")
@@ -194,7 +194,7 @@ class LmePythonEngine(_Package):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("lme_python")
@@ -262,7 +262,7 @@ class InterlaceEngine(_Package):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("interlace")

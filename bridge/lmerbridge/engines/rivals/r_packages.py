@@ -12,7 +12,7 @@ import numpy as np
 from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.engines.protocol import LINEAR_MIXED, Engine, Feature, FitSpec, Status
 from lmerbridge.engines.r_status import named, package_status, with_deaths
-from lmerbridge.engines.rivals.report import Said, as_result
+from lmerbridge.engines.report import Said, as_result
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 from lmerbridge.rlang import RCommand, r_session
@@ -122,7 +122,7 @@ class NlmeEngine(_RPackage):
             Feature.SETTINGS: "not passed on",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         blocks = frame.random
@@ -157,7 +157,7 @@ class GlmmTMBEngine(_RPackage):
             Feature.SETTINGS: "not passed on",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None

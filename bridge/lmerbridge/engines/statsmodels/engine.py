@@ -89,7 +89,7 @@ class StatsmodelsEngine(Engine):
             Feature.TIMEOUT: "its fit cannot be ended from here",
         }
     )
-    supports = LINEAR_MIXED - why_not.keys()
+    supports = LINEAR_MIXED.difference(why_not)
 
     def status(self) -> Status:
         """Whether statsmodels is installed; it is not imported."""

@@ -1,0 +1,5 @@
+from lmerbridge.testing import EngineContract
+
+
+class TestOneFactor(EngineContract):
+    engine = "one-factor"
