@@ -86,6 +86,7 @@ def test_criterion_of_the_other_kind(sleepstudy):
 
 def test_start_and_refit(sleepstudy):
     formula = "Reaction ~ Days + (Days | Subject)"
+    sleepstudy = sleepstudy[4:]  # not balanced: a balanced one has an optimum in closed form
     m = fit(formula, sleepstudy)
     again = fit(formula, sleepstudy, start=m.getME("theta"))
     assert again.REMLcrit() == pytest.approx(m.REMLcrit(), abs=1e-9)

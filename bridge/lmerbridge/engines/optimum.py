@@ -87,8 +87,9 @@ class _Objective:
         value: Callable[[Vector], float],
         gradient: Callable[[Vector], Vector],
         settings: Settings,
+        hessian: Callable[[Vector], Vector] | None = None,
     ):
-        self._value, self._gradient = value, gradient
+        self._value, self._gradient, self._hessian = value, gradient, hessian
         self.settings = settings
         self.evaluations = 0
 
@@ -107,7 +108,9 @@ class _Objective:
             return np.zeros_like(x)
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
-        """Differences of the gradient over the free parameters."""
+        """Of the free parameters: exact, or by differences of the gradient."""
+        if self._hessian is not None:
+            return np.asarray(self._hessian(x)[free][:, free])
         indices = np.flatnonzero(free)
         matrix = np.empty((len(indices), len(indices)))
         here = self.gradient(x)
@@ -392,6 +395,7 @@ def minimize(
     start: Vector | None = None,
     information: Callable[[Vector], Vector] | None = None,
     further: tuple[Vector, ...] = (),
+    hessian: Callable[[Vector], Vector] | None = None,
 ) -> Optimum:
     """The minimum of a criterion over theta.
 
@@ -412,8 +416,10 @@ def minimize(
         A non-negative approximation of the Hessian; with it, Fisher scoring is tried first.
     further : tuple of array, optional
         Starts that are tried as well, whatever the first ends at.
+    hessian : callable, optional
+        The Hessian itself, where it is cheaper than differences of the gradient.
     """
-    objective = _Objective(value, gradient, settings)
+    objective = _Objective(value, gradient, settings, hessian)
     best: tuple[float, Vector, float, bool, str, str] | None = None
     tried: list[str] = []
     for count, (name, reached) in enumerate(

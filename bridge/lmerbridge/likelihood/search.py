@@ -19,6 +19,7 @@ import numpy as np
 
 from lmerbridge.covariance import Structure, lower_triangle
 from lmerbridge.equality import by_value
+from lmerbridge.likelihood.compact import Compact, compact
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 
 __all__ = ["Search"]
@@ -64,6 +65,11 @@ class Search:
     def products(self) -> CrossProducts:
         """The cross-products, for theta as :meth:`theta` gives it."""
         return self._c.in_own_units()
+
+    @cached_property
+    def compact(self) -> Compact | None:
+        """The cross-products in the form that is fastest for one small factor, if that suits."""
+        return compact(self.products) if self.plain else None
 
     @cached_property
     def _parts(self) -> list[_Part]:

@@ -26,6 +26,7 @@ from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import Derivatives, Search
+    from lmerbridge.likelihood.compact import CompactSolution
 
 __all__ = ["NativeEngine"]
 
@@ -74,6 +75,8 @@ class NativeEngine(Engine):
         objective = Objective(search, spec.REML, end)
         if start is None and len(products.factors) > 1:
             start = _start(search, spec.REML, end)
+        elif start is None and search.compact is not None:
+            start = search.compact.start(spec.REML)
         optimum = minimize(
             objective.value,
             objective.gradient,
@@ -82,6 +85,7 @@ class NativeEngine(Engine):
             start,
             objective.information,
             tuple(search.starts()),
+            objective.hessian,
         )
         zero = at_floor(optimum, search.bounded, SETTINGS)
         found, x = None, search.settled(np.where(zero, 0.0, optimum.x))
@@ -120,33 +124,53 @@ class Objective:
     def __init__(self, search: Search, REML: bool, end: float = math.inf):
         """``end``: when to give up, on the clock of ``time.perf_counter``."""
         self._search, self._REML, self._end = search, REML, end
+        self._compact = search.compact
         self._key = b""
-        self._last: Derivatives | None = None
+        self._last: Derivatives | CompactSolution | None = None
+        self.hessian = self._hessian if self._compact is not None else None
 
-    def _at(self, x: Any) -> Derivatives:
+    def _at(self, x: Any) -> Derivatives | CompactSolution | None:
         from lmerbridge.likelihood import derivatives
 
         key = x.tobytes()
-        if self._last is None or key != self._key:
+        if key != self._key:
             if time.perf_counter() > self._end:
                 raise FitFailedError("the fit took longer than timeout= allows")
             search = self._search
-            self._key, self._last = key, derivatives(search.products, search.theta(x), self._REML)
+            self._key, self._last = (
+                key,
+                derivatives(search.products, search.theta(x), self._REML)
+                if self._compact is None
+                else self._compact.at(x, self._REML),
+            )
         return self._last
 
     def value(self, x: Any) -> float:
-        return self._at(x).criterion
+        at = self._at(x)
+        return math.inf if at is None else at.criterion
 
     def gradient(self, x: Any) -> Any:
-        over_theta = self._at(x).gradient
-        return over_theta if self._search.plain else self._search.slope(x).T @ over_theta
+        at = self._at(x)
+        if at is None:
+            return np.zeros(len(x))
+        return at.gradient if self._search.plain else self._search.slope(x).T @ at.gradient
 
     def information(self, x: Any) -> Any:
-        over_theta = self._at(x).information
+        at = self._at(x)
+        if at is None:
+            return np.zeros((len(x), len(x)))
         if self._search.plain:
-            return over_theta
+            return at.information
         slope = self._search.slope(x)
-        return slope.T @ over_theta @ slope
+        return slope.T @ at.information @ slope
+
+    def _hessian(self, x: Any) -> Any:
+        from lmerbridge.likelihood.compact import CompactSolution
+
+        at = self._at(x)
+        if isinstance(at, CompactSolution):
+            return at.hessian
+        return np.full((len(x), len(x)), np.nan)
 
 
 def _start(search: Search, REML: bool, end: float) -> Any:
