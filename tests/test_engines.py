@@ -1,5 +1,10 @@
 """Registry, choice and refusal, with a fake engine."""
 
+import importlib
+import importlib.metadata
+import pkgutil
+import sys
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +12,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from lmerbridge import engines
 from lmerbridge.design import build_frame, lmerControl
 from lmerbridge.engines import (
     LINEAR_MIXED,
@@ -68,8 +74,65 @@ def only_fakes(monkeypatch):
         lb.register_engine(name, None)
 
 
-def test_engines_are_found_by_entry_points():
-    assert engine_names()[:3] == ["lme4", "statsmodels", "native"]
+def test_our_engines_are_those_of_the_list():
+    """Each class in ``engines/`` that is one is named there, once, by its own name."""
+    classes = set()
+    for module in pkgutil.walk_packages(engines.__path__, "lmerbridge.engines."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, type) and Engine in value.__mro__[1:] and name[0] != "_":
+                classes.add(value)
+    listed = [importlib.metadata.EntryPoint(n, t, "") for n, t in registry.BUILT_IN.items()]
+    assert {p.load() for p in listed} == classes
+    assert [p.load()().name for p in listed] == list(registry.BUILT_IN)
+
+
+@pytest.fixture
+def entry_points(monkeypatch):
+    """Make other entry points than those that are installed."""
+
+    def make(**targets):
+        points = [importlib.metadata.EntryPoint(n, t, registry.GROUP) for n, t in targets.items()]
+        monkeypatch.setattr(
+            importlib.metadata,
+            "entry_points",
+            lambda group: [p for p in points if p.group == group],
+        )
+        registry._points.cache_clear()
+
+    yield make
+    monkeypatch.undo()
+    registry._points.cache_clear()
+
+
+def test_our_engines_need_no_entry_points(entry_points):
+    entry_points()
+    assert engine_names() == [
+        *("lme4", "statsmodels", "native"),
+        *("glmm", "glmmTMB", "gpboost", "interlace", "lme-python", "mixedlm", "nlme"),
+        "statsmodels-plain",
+    ]
+
+
+def test_engines_of_others_are_found_by_entry_points(entry_points, monkeypatch, sleepstudy):
+    module = types.ModuleType("another_package")
+    module.Another = Fake
+    monkeypatch.setitem(sys.modules, "another_package", module)
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    entry_points(another="another_package:Another", broken="no_such_package:Engine")
+    assert {"another", "broken"} <= set(engine_names())
+    assert lb.lmer(FORMULA, sleepstudy, engine="another").engine == "fake"
+    with pytest.raises(EngineUnavailableError, match="engine 'broken' does not load: No module"):
+        lb.lmer(FORMULA, sleepstudy, engine="broken")
+
+
+def test_no_entry_point_takes_the_name_of_one_of_ours(entry_points, monkeypatch, sleepstudy):
+    """Numbers under the name ``native`` are ours."""
+    module = types.ModuleType("another_package")
+    module.Another = Fake
+    monkeypatch.setitem(sys.modules, "another_package", module)
+    monkeypatch.setattr(registry, "_loaded", {})
+    entry_points(native="another_package:Another")
+    assert type(load_engine("native")).__name__ == "NativeEngine"
 
 
 def test_a_named_engine_fits(engine_slot, sleepstudy):

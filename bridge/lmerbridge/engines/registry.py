@@ -1,4 +1,4 @@
-"""Engines by name: found through entry points, loaded on first use, chosen for a model."""
+"""Engines by name: ours and those of entry points, loaded on first use, chosen for a model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lmerbridge.result import FitResult, Skipped
 
 __all__ = [
     "AUTO_ORDER",
+    "BUILT_IN",
     "engine_names",
     "fit",
     "is_engine",
@@ -26,12 +27,15 @@ __all__ = [
     "prepare",
     "refusal",
     "register_engine",
+    "status_of",
 ]
 
 GROUP = "lmerbridge.engines"
 AUTO_ORDER = ("lme4", "statsmodels", "native")
 QUICK = 2.0  # seconds that a fit may take before auto looks for a faster engine
-_BUILT_IN = {
+# The engines of this package. Those of other packages are entry points of theirs, and of none that
+# has a name of ours.
+BUILT_IN = {
     "lme4": "lmerbridge.engines.lme4:Lme4Engine",
     "native": "lmerbridge.engines.native:NativeEngine",
     "statsmodels": "lmerbridge.engines.statsmodels:StatsmodelsEngine",
@@ -79,11 +83,10 @@ def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
 
 @functools.cache
 def _points() -> dict[str, importlib.metadata.EntryPoint]:
-    """The entry points installed; looking for them takes milliseconds."""
+    """Our engines, and the entry points installed; looking for them takes milliseconds."""
     points = {p.name: p for p in importlib.metadata.entry_points(group=GROUP)}
-    for name, target in _BUILT_IN.items():  # also where the package runs uninstalled
-        points.setdefault(name, importlib.metadata.EntryPoint(name, target, GROUP))
-    return points
+    ours = {n: importlib.metadata.EntryPoint(n, t, GROUP) for n, t in BUILT_IN.items()}
+    return {**points, **ours}
 
 
 def _factories() -> dict[str, Callable[[], Engine]]:
@@ -184,7 +187,7 @@ def prepare(engine: EngineName) -> None:
     """Let the engine that will fit begin to start, while the model frame is made."""
     wanted = _wanted(engine)
     name = AUTO_ORDER[0] if wanted == "auto" else wanted
-    if package_of(name) in _BUILT_IN and not is_registered(name):
+    if package_of(name) in BUILT_IN and not is_registered(name):
         load_engine(name).begin()
 
 
