@@ -16,8 +16,8 @@ help: ## list the targets
 setup: ## what the others do first: .venv, R with lme4 (R=no leaves it out), the rpy2 that fits
 	@sh scripts/setup.sh
 
-reference: setup ## the main job: the reference suite on every engine, and the table of agreement
-	@$(BIN)/lmerbridge check
+reference: setup ## the main job: the reference suite on every engine, and what the documents print
+	@$(BIN)/python reference/published/check.py
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n auto $(ARGS)

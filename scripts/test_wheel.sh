@@ -20,6 +20,7 @@ for needed in ("lmerbridge/py.typed", "lmerbridge/rlang/lmerbridge.R",
                "lmerbridge/result/schema.json"):
     assert needed in names, needed
 assert not any(n.endswith(("bounce.csv", "dragons.csv")) for n in names)
+assert not any("published" in n for n in names)  # the proof of the project's own documents
 print(f"wheel: {len(names)} files, lmerbridge alone")
 PY
 python=$(readlink -f .venv/bin/python)

@@ -17,7 +17,6 @@ from lmerbridge.crosscheck.baseline import against_baseline, load_baseline, reco
 from lmerbridge.crosscheck.formats import json_text, junit_text, markdown_text
 from lmerbridge.crosscheck.html import html_text
 from lmerbridge.crosscheck.parallel import _end_workers
-from lmerbridge.crosscheck.published import check_published, load_published, published_text
 from lmerbridge.crosscheck.record import from_plain, to_plain
 from lmerbridge.crosscheck.scorecard import scorecard, scorecard_text
 from lmerbridge.engines import LINEAR_MIXED, Engine, Status, load_engine, register_engine
@@ -291,54 +290,6 @@ class TestParallel:
         report = run_cases([Case("x", "Dyestuff", "Yield ~ 1 + (1 | Nothing)")], ["native"])[0]
         assert report.outcomes[0].verdict.kind == "failed"
         assert "no column 'Nothing'" in report.outcomes[0].verdict.sentence
-
-
-class TestPublished:
-    def test_all_are_there_and_each_has_a_place(self):
-        values = load_published()
-        assert len(values) == 790
-        assert all(v.place and v.document in (1, 2, 3, 4) for v in values)
-        assert sum(v.line > 0 for v in values) > 700
-
-    def test_a_wrong_number_is_seen(self, monkeypatch):
-        from lmerbridge.crosscheck import published
-
-        found = run_cases(cases("sleepstudy"), ["native"])
-        values = load_published()
-        at = next(
-            i
-            for i, v in enumerate(values)
-            if v.source == "sleepstudy" and v.quantity == "fixed effects"
-        )
-        wrong = replace(values[at], printed=values[at].printed[:-1] + "9")
-        monkeypatch.setattr(published, "load_published", lambda: [wrong])
-        report = check_published(found)
-        assert not report.well
-        assert "1 DIFFER" in published_text(report)
-
-    def test_a_reason_that_is_not_needed_fails(self, monkeypatch):
-        from lmerbridge.crosscheck import published
-
-        values = [v for v in load_published() if v.source == "sleepstudy" and not v.reason]
-        monkeypatch.setattr(published, "load_published", lambda: [replace(values[0], reason="old")])
-        report = check_published(run_cases(cases("sleepstudy"), ["native"]))
-        assert not report.well
-        assert "reason not needed" in published_text(report)
-
-    def test_precision_is_the_printed_one(self):
-        value = replace(load_published()[0], printed="612.09")
-        assert value.half == 0.005
-        assert value.reproduced_by(612.0949)
-        assert not value.reproduced_by(612.0996)
-        assert replace(value, printed="< 2e-16").reproduced_by(1e-20)
-        assert not replace(value, printed="<2e-16").reproduced_by(1e-3)
-
-    def test_what_is_not_run_is_counted(self):
-        report = check_published([])
-        assert report.well
-        text = published_text(report)
-        assert "the case sleepstudy was not run" in text
-        assert "790 printed numbers" in text
 
 
 class TestCheck:

@@ -269,7 +269,7 @@ def check(
         reports = against_baseline(reports, kept)
     if r:
         reports = [drifted(report) for report in reports]
-    _print_reports(reports, own and not engine, scorecard)
+    _print_reports(reports, scorecard)
     if r:
         for sentence in between(reports):
             typer.echo(sentence)
@@ -293,10 +293,7 @@ def check(
         from lmerbridge.crosscheck.baseline import record_baseline
 
         typer.echo(f"{record}: {record_baseline(reports, record)} fits recorded")
-    published_well = True
-    if own and not engine and not scorecard and kept is None:
-        published_well = _print_published(reports)
-    well = published_well and all(report.well for report in reports)
+    well = all(report.well for report in reports)
     if absent or not (well or scorecard):
         raise typer.Exit(1)
 
@@ -364,7 +361,7 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda case, done: bar.update(task, description=case.name, completed=done)
 
 
-def _print_reports(reports: list[Any], own: bool, scorecard: bool) -> None:
+def _print_reports(reports: list[Any], scorecard: bool) -> None:
     from lmerbridge.crosscheck import suite_text
     from lmerbridge.crosscheck.scorecard import scorecard as scores
     from lmerbridge.crosscheck.scorecard import scorecard_text
@@ -382,15 +379,6 @@ def _print_reports(reports: list[Any], own: bool, scorecard: bool) -> None:
             text.highlight_regex(r"\b[A-Z]{4,}[A-Z, ]+\b|\S+!", "bold red")
             text.highlight_regex(r"agrees with [\w ]+?(?=  |$)", "green")
         console.print(text)
-
-
-def _print_published(reports: list[Any]) -> bool:
-    from lmerbridge.crosscheck.published import check_published, published_text
-
-    found = check_published(reports)
-    typer.echo("")
-    typer.echo(published_text(found))
-    return found.well
 
 
 def _write_reports(reports: list[Any], paths: dict[str, Path | None]) -> None:

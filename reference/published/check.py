@@ -1,9 +1,12 @@
-"""The numbers that the source documents print, checked to their printed precision.
+"""The proof of this project's own documents: ``make reference`` runs it.
 
-``reference/published/values.csv`` has a line for each: the document and the line it stands on, the
-case (or ordinary regression) and the quantity it is of, what is printed. A value that does not
-reproduce carries the reason, and what it should be (``expected``: lme4 1.1-31 or statsmodels); a
-reason that is no longer needed fails.
+It fits the reference suite and the zoo by every engine that works here, prints how they agree, and
+checks the numbers that the source documents print to their printed precision.
+
+``values.csv`` has a line for each number: the document and the line it stands on, the case (or ordinary
+regression) and the quantity it is of, what is printed. A value that does not reproduce carries the
+reason, and what it should be (``expected``: lme4 1.1-31 or statsmodels); a reason that is no longer
+needed fails. The exit status is 1 if anything is not well.
 """
 
 from __future__ import annotations
@@ -12,20 +15,26 @@ import csv
 import functools
 import math
 import re
+import sys
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from tabulate import tabulate
 
 from lmerbridge import datasets
+from lmerbridge.crosscheck import load_cases, run_cases
 from lmerbridge.crosscheck.cases import Case, golden
 from lmerbridge.crosscheck.quantities import Quantities, of_golden
-from lmerbridge.crosscheck.suite import CaseReport, read_data
+from lmerbridge.crosscheck.report import suite_text
+from lmerbridge.crosscheck.requirements import for_a_run, missing
+from lmerbridge.crosscheck.suite import CaseReport, available_engines, read_data
 from lmerbridge.design import build_frame
-from lmerbridge.files import data_folder
 
 __all__ = [
     "Published",
@@ -40,6 +49,8 @@ __all__ = [
     "of_regression",
     "published_text",
 ]
+
+HERE = Path(__file__).resolve().parent
 
 Key: TypeAlias = tuple[str, str]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -109,8 +120,7 @@ class PublishedValue:
 
 def load_published() -> list[PublishedValue]:
     """All printed numbers."""
-    path = data_folder("reference") / "published" / "values.csv"
-    with path.open(newline="", encoding="utf-8") as file:
+    with (HERE / "values.csv").open(newline="", encoding="utf-8") as file:
         return [
             PublishedValue(
                 int(row["document"]),
@@ -370,8 +380,6 @@ def _stored(
 
 def check_published(reports: Sequence[CaseReport]) -> PublishedReport:
     """Check every printed number against every engine that fitted its case."""
-    import warnings
-
     by_name = {r.case.name: r for r in reports}
     tables: dict[tuple[str, str], Mapping[Key, float]] = {}
     checks: list[Published] = []
@@ -452,8 +460,6 @@ def _one(
 
 def published_text(report: PublishedReport) -> str:
     """How many are reproduced, by document and engine; each that is not; nothing left out."""
-    from tabulate import tabulate
-
     engines = list(dict.fromkeys(c.engine for c in report.checks if c.engine))
     rows = []
     for document, title in DOCUMENTS.items():
@@ -490,3 +496,27 @@ def published_text(report: PublishedReport) -> str:
     good = {id(c.value) for c in report.checks if c.kind in ("reproduced", "reason holds")}
     lines.append(f"{total} printed numbers, {len(good)} checked and accounted for.")
     return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the suite and the zoo, print both proofs, and return the exit status."""
+    cases = [*load_cases(), *load_cases(HERE.parent / "zoo.toml")]
+    reports = run_cases(for_a_run(cases, [], []), available_engines())
+    print(suite_text(reports))
+    published = check_published(reports)
+    print(f"\n{published_text(published)}")
+    absent = missing(reports)
+    for sentence in absent.values():
+        print(sentence, file=sys.stderr)
+    well = published.well and not absent and all(report.well for report in reports)
+    print(
+        "All is well: the engines agree, or their difference is explained, and they reproduce what "
+        "the documents print."
+        if well
+        else "NOT WELL: what is in capitals above needs care."
+    )
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
