@@ -373,6 +373,7 @@ EMMEANS_1_8_4 = {
     "families_of_estimable": False,
     "unequal_groups_apart": False,
     "groups_counted": False,
+    "ratios_of_plain_logarithms": False,
     "offset_terms_in_grid": False,
     "scale_of_contrasts": " ",
     "scale_of_bound": True,

@@ -177,6 +177,146 @@ def test_shares_come_back(response, name, still, means, limits, pairs):
     assert f"Note: contrasts are still on the {still} scale" in str(found.pairs())
 
 
+def scored():
+    d = lb.datasets.load("sleepstudy")
+    d["a"] = pd.Categorical(["u", "v", "w"] * 60)
+    return d.assign(q=d["Reaction"] / 100)
+
+
+@pytest.fixture
+def newest():
+    lb.options(dialect="newest")
+
+
+def lines_of(value):
+    return [line.rstrip() for line in str(value).rstrip().split("\n")]
+
+
+# emmeans(m, ~ a, lmer.df = "asymp", type = "response"), of R 4.6.2 with emmeans 2.0.4
+UNKNOWN = """\
+ a response     SE  df asymp.LCL asymp.UCL
+ u     1.24 0.0102 Inf      1.22      1.26
+ v     1.24 0.0102 Inf      1.22      1.26
+ w     1.24 0.0102 Inf      1.22      1.26
+
+Degrees-of-freedom method: asymptotic
+Unknown transformation "atan": no transformation done
+Confidence level used: 0.95"""
+# its test(null = 1)
+UNKNOWN_TEST = """\
+ a response     SE  df null z.ratio p.value
+ u     1.24 0.0102 Inf    1  23.253 <0.0001
+ v     1.24 0.0102 Inf    1  23.287 <0.0001
+ w     1.24 0.0102 Inf    1  23.387 <0.0001
+
+Degrees-of-freedom method: asymptotic
+Unknown transformation "atan": no transformation done"""
+UNKNOWN_PAIRS = """\
+ contrast estimate      SE  df z.ratio p.value
+ u - v    -0.00035 0.00529 Inf  -0.066  0.9976
+ u - w    -0.00138 0.00529 Inf  -0.261  0.9632
+ v - w    -0.00103 0.00529 Inf  -0.194  0.9794
+
+Note: contrasts are still on the atan scale. Consider using
+      regrid() if you want contrasts of back-transformed estimates.
+Degrees-of-freedom method: asymptotic
+P value adjustment: tukey method for comparing a family of 3 estimates"""
+
+
+@pytest.mark.usefixtures("newest")
+def test_a_scale_without_a_way_back_is_said():
+    m = lb.lmer("atan(q) ~ a + Days + (1 | Subject)", scored(), engine="native")
+    shown = m.emmeans("a", ddf="asymptotic", type="response")
+    assert lines_of(shown) == UNKNOWN.split("\n")
+    assert lines_of(shown.test(null=1)) == UNKNOWN_TEST.split("\n")
+    assert lines_of(shown.pairs()) == UNKNOWN_PAIRS.split("\n")
+    biased = m.emmeans("a", ddf="asymptotic", type="response", bias_adjust=True, sigma=1.0)
+    assert lines_of(biased) == UNKNOWN.split("\n")
+    on_model = m.emmeans("a", ddf="asymptotic")
+    assert "Results are given on the atan (not the response) scale." in str(on_model)
+    assert "scale" not in str(m.emmeans("a", ddf="asymptotic", regrid="response"))
+    assert "Transformation: “atan”" in m.ref_grid().reference.text()
+
+
+@pytest.mark.parametrize(
+    ("response", "name"),
+    [
+        # of R 4.6.2 with emmeans 2.0.4, which calls the first two back-transformed, and makes 1.24
+        # of 2.48
+        ("2 * atan(q)", "2*atan"),
+        ("atan(q + 1)", "atan(mu + 1)"),
+        ("qlogis(q / 10)", "qlogis"),
+        ("pmin(q, 3)", "pmin"),
+        ("atan(sqrt(q))", "atan.sqrt"),
+        ("rank(q)", "rank"),
+    ],
+)
+def test_scales_without_a_way_back_are_named(response, name):
+    m = lb.lmer(f"{response} ~ a + Days + (1 | Subject)", scored(), engine="native")
+    shown = m.emmeans("a", ddf="asymptotic", type="response")
+    assert f'Unknown transformation "{name}": no transformation done' in str(shown)
+    on_model = m.emmeans("a", ddf="asymptotic")
+    assert f"Results are given on the {name} (not the response) scale." in str(on_model)
+    np.testing.assert_array_equal(shown.table["response"], on_model.table["emmean"])
+    assert f"contrasts are still on the {name} scale" in str(on_model.pairs())
+
+
+# estimates of pairs(emmeans(m, ~ a, lmer.df = "asymp", type = "response")) of R 4.2.2 with emmeans
+# 1.8.7 and with 1.8.8
+@pytest.mark.usefixtures("newest")
+@pytest.mark.parametrize(
+    ("response", "scale", "ratios", "differences"),
+    [
+        ("log(q + 1)", "log(mu + 1)", [1.001, 0.996, 0.994], [0.00133, -0.00435, -0.00569]),
+        ("2 * log(q)", "2*log", None, [0.00213, -0.01105, -0.01318]),
+    ],
+)
+def test_ratios_are_of_plain_logarithms_since_emmeans_1_8_8(response, scale, ratios, differences):
+    m = lb.lmer(f"{response} ~ a + Days + (1 | Subject)", scored(), engine="native")
+    shown = m.emmeans("a", ddf="asymptotic", type="response")
+    np.testing.assert_allclose(shown.pairs().table["estimate"], differences, atol=5.1e-6)
+    assert f"contrasts are still on the {scale} scale" in str(shown.pairs())
+    lb.options(dialect="lme4 1.1-33, emmeans 1.8.7")
+    older = m.emmeans("a", ddf="asymptotic", type="response").pairs()
+    found = older.table["ratio"]
+    if ratios is not None:
+        np.testing.assert_allclose(found, ratios, atol=5.1e-4)
+    half = 1.0 if ratios else 0.5
+    np.testing.assert_allclose(found, np.exp(half * shown.pairs().table["estimate"]), rtol=1e-9)
+    assert "still on" not in str(older)
+
+
+# estimates of emmeans(m, ~ a, regrid = ..., lmer.df = "asymp") for log(q), of the same
+@pytest.mark.parametrize(
+    ("transform", "means", "errors"),
+    [
+        ("log2", [1.55, 1.55, 1.56], [0.0472, 0.0472, 0.0472]),
+        ("log10", [0.467, 0.466, 0.469], [0.0142, 0.0142, 0.0142]),
+        ("sqrt", [1.71, 1.71, 1.72], [0.0280, 0.0280, 0.0281]),
+    ],
+)
+def test_regrid_to_another_scale(transform, means, errors):
+    m = lb.lmer("log(q) ~ a + Days + (1 | Subject)", scored(), engine="native")
+    found = m.emmeans("a", ddf="asymptotic", regrid=transform)
+    digits = 3 if transform == "log10" else 2
+    np.testing.assert_allclose(found.table["response"], means, atol=0.51 * 10.0**-digits)
+    np.testing.assert_allclose(found.table["SE"], errors, atol=5.1e-5)
+    assert f"Results are given on the {transform} (not the response) scale." in str(found)
+
+
+def test_transforms_are_found_by_their_beginning():
+    """``lo`` may be log or logit, as emmeans says."""
+    m = lb.lmer("log(q) ~ a + Days + (1 | Subject)", scored(), engine="native")
+    grid = m.ref_grid()
+    expected = str(grid.regrid("response"))
+    for word in ("r", "re", "m", "unl"):
+        assert str(grid.regrid(word)) == expected
+    with pytest.raises(lb.errors.DataError, match="may be log or log2 or log10 or logit"):
+        grid.regrid("lo")
+    with pytest.raises(lb.errors.DataError, match="not 'logit'"):
+        grid.regrid("logit")
+
+
 @pytest.mark.parametrize("response", ["sqrt(y)", "2 * sqrt(y)", "sqrt(y + 1)"])
 def test_limits_of_a_square_root_contain_what_they_are_of(response):
     """Where the interval goes below 0, its square does not begin above the estimate."""

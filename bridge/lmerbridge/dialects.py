@@ -63,6 +63,9 @@ class Dialect:
         Whether emmeans leaves an adjustment across groups out where these are of different sizes.
     groups_counted : bool
         Whether emmeans says how many groups it adjusts for, and "varying rank" for "rank (varies)".
+    ratios_of_plain_logarithms : bool
+        Whether emmeans makes ratios of differences of ``log(y)`` alone, or of ``log(y + 1)`` and
+        ``2 * log(y)`` too.
     scale_of_contrasts : str
         How emmeans ends its note that contrasts are still on the scale of a transformation.
     scale_of_bound : bool
@@ -99,6 +102,7 @@ class Dialect:
     families_of_estimable: bool = True
     unequal_groups_apart: bool = True
     groups_counted: bool = True
+    ratios_of_plain_logarithms: bool = True
     scale_of_contrasts: str = (
         ". Consider using\n      regrid() if you want contrasts of back-transformed estimates. "
     )
@@ -148,6 +152,7 @@ FORMS = (
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),
     Form("emmeans", "1.8.7", "1.1-33", "offset_terms_in_grid", False),
     Form("emmeans", "1.8.8", "1.1-34", "families_of_estimable", False),
+    Form("emmeans", "1.8.8", "1.1-34", "ratios_of_plain_logarithms", False),
     Form("emmeans", "1.10.5", "1.1-36", "SE_digits", None),
     # its NEWS says nothing of these two: 1.8.4 prints the one form, 1.10.7 the other
     Form("emmeans", "1.10.7", "1.1-36", "scale_of_contrasts", " "),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lmerbridge.design import bases, factors
+from lmerbridge.design import bases, factors, special
 from lmerbridge.design.columns import Array, Factor, Logical, Numeric, is_missing
 from lmerbridge.design.times import Moment
 from lmerbridge.design.values import (
@@ -62,6 +62,7 @@ _OF_ONE: dict[str, Callable[[Array], Array]] = {
     "cospi": cospi,
     "sinpi": sinpi,
     "tanpi": tanpi,
+    **special.OF_ONE,
 }
 
 
@@ -197,6 +198,8 @@ FUNCTIONS: dict[str, Callable[[Arguments], Value]] = {
     "round": _round,
     "signif": _signif,
     "atan2": _angle,
+    **special.OF_SEVERAL,
+    "rank": special.rank,
     "is.na": _missing,
     "I": _identity,
     "offset": _offset,

@@ -134,10 +134,13 @@ def _annotations(grid: Grid) -> list[str]:
     link = grid.link
     if link is not None and not grid.response:
         lines.append(f"Results are given on the {link.name} (not the response) scale. ")
+    back = link is not None and grid.response and link.known
+    if link is not None and grid.response and not link.known:
+        lines.append(f'Unknown transformation "{link.name}": no transformation done ')
     if grid.infer in ("ci", "both"):
         lines.append(f"Confidence level used: {format_numbers([grid.level], 7)[0]} ")
         lines += _adjusting(grid, limits=True)
-        if link is not None and grid.response:
+        if link is not None and back:
             lines.append(f"Intervals are back-transformed from the {link.name} scale ")
     if grid.infer in ("test", "both"):
         lines += _adjusting(grid, limits=False)
@@ -146,7 +149,7 @@ def _annotations(grid: Grid) -> list[str]:
             tests = f"method for {groups} tests " if grid.dialect.groups_counted else ""
             lines.append(f"Cross-group P-value adjustment: {grid.cross_adjust} {tests}")
         lines += _alternatives(grid)
-        if link is not None and grid.response:
+        if link is not None and back:
             lines.append(f"Tests are performed on the {link.name} scale ")
     if link is not None and grid.response and link.bias is not None:
         lines.append(

@@ -20,6 +20,15 @@ ELEMENTWISE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("log", "logb"), ("x", "base")),
     **dict.fromkeys(("round", "signif"), ("x", "digits")),
     "atan2": ("y", "x"),
+    **dict.fromkeys(("gamma", "lgamma", "digamma", "trigamma", "factorial", "lfactorial"), ("x",)),
+    **dict.fromkeys(("beta", "lbeta"), ("a", "b")),
+    **dict.fromkeys(("choose", "lchoose"), ("n", "k")),
+    "pnorm": ("q", "mean", "sd", "lower.tail", "log.p"),
+    "qnorm": ("p", "mean", "sd", "lower.tail", "log.p"),
+    "dnorm": ("x", "mean", "sd", "log"),
+    "plogis": ("q", "location", "scale", "lower.tail", "log.p"),
+    "qlogis": ("p", "location", "scale", "lower.tail", "log.p"),
+    "dlogis": ("x", "location", "scale", "log"),
 }
 
 # "..." takes any number of unnamed arguments.
@@ -61,6 +70,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "max": ("...",),
     "sd": ("x",),
     "median": ("x",),
+    "rank": ("x", "na.last", "ties.method"),
 }
 
 # What may stand around a random term, as in cs(x | g, hom = TRUE).

@@ -47,6 +47,7 @@ class Keep(Enum):
 
 
 KEEP: Final = Keep.KEEP
+LOGARITHMS = ("log", "log2", "log10")
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,9 @@ def _scale(grid: Grid, C: Array, ratios: bool) -> dict[str, Any]:
     """The scale that contrasts with these coefficients are on."""
     if grid.link is None:
         return {"still": ""}
-    back = _ratio_link(grid.link)
+    plain = grid.link.name in LOGARITHMS
+    taken = plain or not grid.dialect.ratios_of_plain_logarithms
+    back = _ratio_link(grid.link) if taken else None
     differences = bool(np.all(np.abs(C.sum(axis=1)) < 1e-6)) and bool(C.any())
     if ratios and back is not None and differences:
         return {"link": back}

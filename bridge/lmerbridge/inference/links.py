@@ -4,7 +4,8 @@ What is recognized, and how the scale is called, is what emmeans does with the l
 formula (``emmeans``, vignette "Transformations and link functions"): a function of the response,
 ``log(y)``; of the response and a constant, ``log(y + 1)``; a multiple of a function, ``2*sqrt(y)``;
 ``asin(sqrt(y))`` and ``asinh(sqrt(y))``; ``scale(y)``. What stands inside the function is what
-comes back: ``log(2 * y)`` comes back as ``2 * y``.
+comes back: ``log(2 * y)`` comes back as ``2 * y``. Another function is a scale without a way back:
+results stay on it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Link:
         How emmeans calls the scale of contrasts that stay on it, if not by ``name``.
     bias : float, optional
         The standard deviation for which :func:`bias_adjusted` has changed ``inverse``.
+    known : bool
+        Whether there is a way back: emmeans has none from ``atan(y)``, and says so.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Link:
     bend: Function = np.zeros_like
     still: str = ""
     bias: float | None = None
+    known: bool = True
 
 
 # Functions with their constants, as partial() takes them: a lambda would not pickle.
@@ -193,7 +197,7 @@ def _shifted(link: Link, shift: float) -> Link:
     return replace(
         link,
         name=f"{link.name}(mu + {format_number(shift, 7)})",
-        inverse=partial(_less, link.inverse, shift),
+        inverse=partial(_less, link.inverse, shift) if link.known else link.inverse,
         still=f"{link.still or link.name}(mu + {format_number(shift, 7)})",
     )
 
@@ -203,10 +207,15 @@ def _of_multiple(function: Function, times: float, order: int, eta: Array) -> Ar
 
 
 def _stretched(link: Link, times: float) -> Link:
-    return replace(
+    named = replace(
         link,
         name=f"{format_number(times, 7)}*{link.name}",
         still=f"{format_number(times, 7)}*{link.still}" if link.still else "",
+    )
+    if not link.known:
+        return named
+    return replace(
+        named,
         inverse=partial(_of_multiple, link.inverse, times, 0),
         slope=partial(_of_multiple, link.slope, times, 1),
         curvature=partial(_of_multiple, link.curvature, times, 2),
@@ -243,19 +252,25 @@ def link_of(frame: ModelFrame) -> Link | None:
     return _link_of_call(frame, node)
 
 
+def _unknown(name: str) -> Link:
+    """A scale without a way back."""
+    return Link(name, np.asarray, np.ones_like, known=False)
+
+
 def _link_of_call(frame: ModelFrame, node: Node) -> Link | None:
     if isinstance(node, Call) and node.function.rpartition("::")[2] == "scale":
         return _scaled(frame, node)
     called = _function(node)
     if called is None:
-        return None
+        name = node.function.rpartition("::")[2] if isinstance(node, Call) else ""
+        return _unknown(name) if name and name not in LINKS else None
     name, argument = called
     inside = _function(_inner(argument))
     if name in _OF_ROOTS and inside is not None and inside[0] == "sqrt":
         return _OF_ROOTS[name]
     link = LINKS.get(name)
     if link is None:
-        return None
+        link = _unknown(name if inside is None else f"{name}.{inside[0]}")
     argument = _inner(argument)
     if name != "I" and isinstance(argument, Binary) and argument.operator == "+":
         shift = _inner(argument.right)

@@ -72,7 +72,7 @@ def on_scale(grid: Grid, type: str, bias_adjust: bool = False, sigma: float | No
     if bias_adjust and response and link is not None:
         if sigma is None or not math.isfinite(sigma) or sigma < 0:
             raise DataError(f"bias_adjust needs sigma, a standard deviation, not {sigma!r}")
-        link = bias_adjusted(link, float(sigma))
+        link = bias_adjusted(link, float(sigma)) if link.known else link
     return replace(grid, link=link, response=response)
 
 

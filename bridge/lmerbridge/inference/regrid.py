@@ -21,7 +21,9 @@ from lmerbridge.inference.reference_grid import ReferenceGrid
 
 __all__ = ["Inherited", "regridded", "regridded_reference"]
 
-TRANSFORMS = ("response", "mu", "unlink", "log")
+TRANSFORMS = ("response", "mu", "unlink", "log", "log2", "log10", "sqrt")
+# emmeans' others, which count where the beginning of a word is to be that of one alone
+ELSEWHERE = ("none", "pass", "logit", "probit", "cauchit", "cloglog", "1/mu^2", "inverse")
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -58,26 +60,44 @@ class Inherited:
         return FTest(F, int(keep.sum()), float(np.min(self.of_rows(L))))
 
 
+FORWARD = {"log": np.log, "log2": np.log2, "log10": np.log10, "sqrt": np.sqrt}
+
+
+def _transform(word: object) -> str:
+    """What is asked for, by its beginning as emmeans finds it.
+
+    Raises
+    ------
+    DataError
+    """
+    begun = isinstance(word, str) and [w for w in ELSEWHERE if word and w.startswith(word)]
+    found = matched(word, TRANSFORMS + ELSEWHERE if begun else TRANSFORMS, "transform")
+    return matched(found, TRANSFORMS, "transform")
+
+
 def _inherited(
     grid: Grid, transform: str, bias_adjust: bool, sigma: float | None
 ) -> tuple[Inherited, Link | None]:
-    transform = matched(transform, TRANSFORMS, "transform")
+    transform = _transform(transform)
     estimates, _, df = grid.numbers
     estimates = np.where(grid.estimable, estimates, 0.0)
     values, slope = estimates, np.ones(len(estimates))
     link = grid.link
     if link is not None:
-        if bias_adjust:
+        if bias_adjust and link.known:
             if sigma is None:
                 raise DataError("bias_adjust needs sigma, a standard deviation")
             link = bias_adjusted(link, float(sigma))
         values, slope = link.inverse(estimates), link.slope(estimates)
     new: Link | None = None
-    if transform == "log":
+    if transform in FORWARD:
         if np.any(values[grid.estimable] <= 0):
-            raise DataError("transform='log': some estimates of the response are not positive")
-        values = np.where(grid.estimable, values, 1.0)
-        slope, values, new = slope / values, np.log(values), LINKS["log"]
+            raise DataError(
+                f"transform={transform!r}: some estimates of the response are not positive"
+            )
+        new = LINKS[transform]
+        values = FORWARD[transform](np.where(grid.estimable, values, 1.0))
+        slope = slope / new.slope(values)
     J = slope[:, None] * grid.L
     name = grid.denominator.name
     method = (
@@ -97,7 +117,7 @@ def regridded(
 
     Parameters
     ----------
-    transform : {"response", "log"}
+    transform : {"response", "log", "log2", "log10", "sqrt"}
         ``log``: the logarithms of responses, so that contrasts become ratios.
     bias_adjust, sigma
         As in :func:`lmerbridge.inference.means.on_scale`.
@@ -107,7 +127,7 @@ def regridded(
     DataError
     """
     denominator, link = _inherited(grid, transform, bias_adjust, sigma)
-    changed = grid.link is not None and link is None
+    changed = grid.link is not None
     return replace(
         grid,
         L=np.eye(len(grid.L)),
@@ -127,7 +147,7 @@ def regridded_reference(
 ) -> ReferenceGrid:
     """A reference grid whose predictions are responses."""
     denominator, link = _inherited(reference.grid(), transform, bias_adjust, sigma)
-    changed = reference.link is not None and link is None
+    changed = reference.link is not None
     rows = len(reference.L)
     return replace(
         reference,

@@ -145,7 +145,7 @@ class RefGrid:
 
         Parameters
         ----------
-        transform : {"response", "log"}
+        transform : {"response", "log", "log2", "log10", "sqrt"}
             ``log``: of their logarithms.
         bias_adjust : bool
         sigma : float, optional
@@ -314,7 +314,7 @@ class Averaging(Testing):
             of ``m.ref_grid().averaged_over(specs)``.
         level : float
             Of confidence limits.
-        regrid : {"response", "log"}, optional
+        regrid : {"response", "log", "log2", "log10", "sqrt"}, optional
             Average predictions of the response instead of the model's scale.
         bias_adjust : bool
             Whether ``type="response"`` gives means of the response, with ``sigma`` (default: the
