@@ -533,6 +533,34 @@ class TestConditionalVariances:
         finally:
             use(before)
 
+    def test_a_late_refusal_changes_nothing_of_the_result(self, sleepstudy, monkeypatch):
+        """What is missing was missing from the start: nobody's reading makes it so."""
+        m = lb.lmer(self.FORMULA, sleepstudy, engine="lme4")
+        result = m.result
+        pickled = pickle.dumps(result)
+        refusal = Reply(None, RFailure("not for this model", "ranef"), (), ())
+        before = use(FakeSession({}))
+        monkeypatch.setattr(FakeSession, "call", lambda *_: refusal)
+        try:
+            mark, first = hash(result), pickle.loads(pickled)
+            assert dict(first.missing) == {"conditional variances": "not for this model"}
+            text = lb.result.to_json(result)
+            assert result.estimates.random[0].variances is None
+            assert lb.result.to_json(result) == text == lb.result.to_json(first)
+            assert hash(result) == mark == hash(first)
+            assert result == first == lb.result.from_json(text)
+            assert repr(result.missing) == "{'conditional variances': 'not for this model'}"
+        finally:
+            use(before)
+
+    def test_nothing_is_missing_of_what_r_gives(self, sleepstudy, asked):
+        m = lb.lmer(self.FORMULA, sleepstudy, engine="lme4")
+        hash(m.result)
+        assert asked == ["fit"]
+        assert len(m.result.missing) == 0
+        assert "conditional variances" not in m.result.missing
+        assert asked == ["fit", "conditional_variances"]
+
     def test_a_frame_that_changes_afterwards_is_another(self, sleepstudy):
         d = sleepstudy.copy()
         m = lb.lmer(self.FORMULA, d, engine="lme4")

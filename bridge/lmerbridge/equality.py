@@ -69,12 +69,13 @@ def _key(value: Any) -> Any:
 def by_value(cls: type[T]) -> type[T]:
     """Let instances of a frozen dataclass without ``eq`` be equal where all fields are the same.
 
-    Hashes agree with that; fields that are computed when they are first asked for are left out of
-    them.
+    Hashes agree with that; fields that are computed when they are first asked for, and those with
+    ``hash=False``, are left out of them.
     """
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     compared = [f.name for f in dataclasses.fields(cls) if f.compare]  # type: ignore[arg-type]
     late = {name for name in names if getattr(vars(cls).get(name), "computed_on_demand", False)}
+    late |= {f.name for f in dataclasses.fields(cls) if f.hash is False}  # type: ignore[arg-type]
     hashed = [name for name in compared if name not in late]
 
     def equal(self: Any, other: Any) -> Any:

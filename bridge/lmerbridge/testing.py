@@ -43,14 +43,15 @@ from lmerbridge.engines import (
     refusal,
 )
 from lmerbridge.engines.protocol import call_info, data_info
-from lmerbridge.equality import same
+from lmerbridge.equality import by_value, same
 from lmerbridge.errors import FitFailedError, LmerBridgeError, UnsupportedModelError
 from lmerbridge.result import SCHEMA, FitResult, from_json, to_json
 
 __all__ = ["EXAMPLES", "STORED", "EngineContract", "Example", "example_data"]
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class Example:
     """A model that asks one feature of an engine, on :func:`example_data`."""
 

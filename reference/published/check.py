@@ -3,10 +3,10 @@
 It fits the reference suite and the zoo by every engine that works here, prints how they agree, and
 checks the numbers that the source documents print to their printed precision.
 
-``values.csv`` has a line for each number: the document and the line it stands on, the case (or ordinary
-regression) and the quantity it is of, what is printed. A value that does not reproduce carries the
-reason, and what it should be (``expected``: lme4 1.1-31 or statsmodels); a reason that is no longer
-needed fails. The exit status is 1 if anything is not well.
+``values.csv`` has a line for each number: the document and the line it stands on, the case (or
+ordinary regression) and the quantity it is of, what is printed. A value that does not reproduce
+carries the reason, and what it should be (``expected``: lme4 1.1-31 or statsmodels); a reason that
+is no longer needed fails. The exit status is 1 if anything is not well.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from lmerbridge.result import (
     Estimates,
     Evidence,
     FitResult,
+    LateReasons,
     Provenance,
     RandomEffects,
 )
@@ -205,16 +206,21 @@ class _ConditionalVariances:
     r: RCommand | None
     theta: Array
     sigma: float
-    missing: dict[str, str]
     found: list[Array] | None = None
+    refusal: str | None = None  # why R gives none
+
+    def why_missing(self) -> str | None:
+        """Why there are none, or ``None`` if there are; asks if nobody has."""
+        if self.found is None and self.refusal is None:
+            self._ask()
+        return self.refusal
 
     def later(self, i: int) -> Any:
         """The i-th term's, for a field that is computed on demand."""
         return partial(self._of_term, i)
 
     def _of_term(self, i: int) -> Array | None:
-        if self.found is None and "conditional variances" not in self.missing:
-            self._ask()
+        self.why_missing()
         return None if self.found is None else self.found[i]
 
     def _ask(self) -> None:
@@ -222,7 +228,7 @@ class _ConditionalVariances:
         del given["start"]
         reply = r_session(r=self.r).call("conditional_variances", given, self.spec.timeout)
         if reply.failure is not None:
-            self.missing["conditional variances"] = reply.failure.text
+            self.refusal = reply.failure.text
             return
         if not math.isclose(reply.value["sigma"], self.sigma, rel_tol=1e-8):
             raise DataError(
@@ -327,19 +333,18 @@ def _result(
     spec: FitSpec,
     value: Mapping[str, Any],
     versions: Mapping[str, Any],
-    conditional_variances: Callable[[Array, float, dict[str, str]], _ConditionalVariances],
+    conditional_variances: Callable[[Array, float], _ConditionalVariances],
 ) -> FitResult:
     _same_model(frame, value)
     names = frame.x_names
     p = len(names)
-    missing: dict[str, str] = {}
     theta, sigma = _vector(value["theta"]), float(value["sigma"])
     par = None if frame.plain else _vector(value["par"])
     if math.isnan(sigma):
         raise FitFailedError(
             f"lme4 could not fit {frame.formula}: its sigma is not a number{_hint(frame)}"
         )
-    conditional = conditional_variances(theta if par is None else par, sigma, missing)
+    conditional = conditional_variances(theta if par is None else par, sigma)
     random = []
     for i, (block, term) in enumerate(zip(frame.random, value["terms"], strict=True)):
         k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
@@ -409,5 +414,5 @@ def _result(
             blas=str(versions["BLAS"] or ""),
             seconds=float(value["seconds"]),
         ),
-        missing=missing,
+        missing=LateReasons({}, {"conditional variances": conditional.why_missing}),
     )

@@ -1,6 +1,7 @@
 """``FitResult``: the frozen schema, its tables and its JSON form."""
 
 from lmerbridge.result.json_form import from_json, json_schema, stored_schema, to_json
+from lmerbridge.result.on_demand import LateReasons
 from lmerbridge.result.schema import (
     SCHEMA,
     CallInfo,
@@ -22,6 +23,7 @@ __all__ = [
     "Estimates",
     "Evidence",
     "FitResult",
+    "LateReasons",
     "Provenance",
     "RandomEffects",
     "Skipped",

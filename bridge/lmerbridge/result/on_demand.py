@@ -1,12 +1,13 @@
-"""Fields whose values are computed when they are first asked for."""
+"""Fields whose values are computed when they are first asked for, and what is said of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-__all__ = ["on_demand"]
+__all__ = ["LateReasons", "on_demand"]
 
 T = TypeVar("T")
 
@@ -45,3 +46,38 @@ def on_demand(default: T) -> T:
     along.
     """
     return cast(T, _OnDemand(default))
+
+
+class LateReasons(Mapping[str, str]):
+    """Why quantities are missing, where that is known only once they are asked for.
+
+    It is the same whenever it is read: reading it asks. It is written to JSON, compared and
+    pickled as any mapping; pickling takes the functions along.
+
+    Parameters
+    ----------
+    known : mapping of str to str
+        Reasons that are known from the start, by quantity.
+    late : mapping of str to callable
+        By quantity a function of no arguments that gives the reason, or ``None`` if the quantity is
+        there. What it raises reaches the caller; the next read asks again.
+    """
+
+    def __init__(self, known: Mapping[str, str], late: Mapping[str, Callable[[], str | None]]):
+        self._known, self._late = dict(known), dict(late)
+
+    def _reasons(self) -> dict[str, str]:
+        asked = {name: reason() for name, reason in self._late.items()}
+        return {**self._known, **{name: why for name, why in asked.items() if why is not None}}
+
+    def __getitem__(self, quantity: str) -> str:
+        return self._reasons()[quantity]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reasons())
+
+    def __len__(self) -> int:
+        return len(self._reasons())
+
+    def __repr__(self) -> str:
+        return repr(self._reasons())

@@ -333,8 +333,8 @@ class FitResult:
     """A fitted linear mixed model.
 
     ``missing`` gives, by the name of a quantity, the reason why this engine does not have it; for
-    one that is computed on demand, once it was asked for. ``others`` has what a JSON document holds
-    that this version does not know, by its path.
+    one that is computed on demand, reading the reason computes it. ``others`` has what a JSON
+    document holds that this version does not know, by its path.
     """
 
     call: CallInfo
@@ -343,7 +343,7 @@ class FitResult:
     criterion: Criterion
     evidence: Evidence
     provenance: Provenance
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict, hash=False)
     schema: str = SCHEMA
     others: Mapping[str, Any] = field(default_factory=dict)
 
