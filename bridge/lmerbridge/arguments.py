@@ -286,8 +286,23 @@ def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
             if readers is not None:
                 rules[p.name] = readers
 
+    parameters = list(signature.parameters.values())
+    known_names = frozenset(signature.parameters)
+    required = frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty)
+    ordered = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    simple = all(p.kind in plain for p in parameters)
+
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
+        if simple and len(args) <= len(ordered) and kwargs.keys() <= known_names:
+            given = dict(zip(ordered, args, strict=False))
+            if given.keys().isdisjoint(kwargs) and required <= given.keys() | kwargs.keys():
+                # what bind() would find, in a tenth of its time
+                given.update(kwargs)
+                for name, readers in rules.items():
+                    if name in given:
+                        given[name] = _read(given[name], readers, name)
+                return function(**given)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:

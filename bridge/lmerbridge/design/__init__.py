@@ -5,7 +5,7 @@ from lmerbridge.design.checks import Note
 from lmerbridge.design.control import Control, lmerControl
 from lmerbridge.design.frame import ModelFrame, RandomBlock
 from lmerbridge.design.nested import isNested
-from lmerbridge.design.rows import chunks, triangle
+from lmerbridge.design.rows import chunks, gram_triangle, triangle
 from lmerbridge.design.structure import (
     column_map,
     nested_in,
@@ -25,6 +25,7 @@ __all__ = [
     "build_frame",
     "chunks",
     "column_map",
+    "gram_triangle",
     "isNested",
     "lmerControl",
     "nested_in",

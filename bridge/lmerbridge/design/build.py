@@ -65,15 +65,15 @@ def _evaluated(
     formula: Formula, terms: Terms, table: Table, evaluator: Evaluator
 ) -> dict[str, Column]:
     """Every variable of the formula by its text, on all rows."""
-    for name in formula.variable_names():
+    for name in formula.columns_named:
         if not evaluator.is_constant(name):
             table.column(name)  # an unknown column is named before anything is computed
     nodes: dict[str, Node] = {formula.response_label: formula.response}
-    for node in (*terms.variables, *terms.offsets):
+    for part in (terms, *(term.columns for term in formula.random)):
+        for label, node in zip(part.variable_labels, part.variables, strict=True):
+            nodes.setdefault(label, node)
+    for node in terms.offsets:
         nodes.setdefault(deparse(node), node)
-    for term in formula.random:
-        for node in term.columns.variables:
-            nodes.setdefault(deparse(node), node)
     return {label: evaluator.column(node) for label, node in nodes.items()}
 
 
@@ -182,7 +182,7 @@ def build_frame(
 
     memory: dict[str, dict[Any, Any]] = {}
     evaluator = Evaluator(table.column, table.rows, table, memory)
-    terms = parsed.terms(table.columns)
+    terms = parsed.terms(table.columns) if parsed.has_dot else parsed.terms_without_dot
     variables = _evaluated(parsed, terms, table, evaluator)
     _check_kind_of_response(variables[parsed.response_label], parsed.response_label)
     for node in terms.offsets:
@@ -219,13 +219,13 @@ def build_frame(
     if raw_weights is not None:
         check_weights(raw_weights[rows.used], weights_name)
 
-    fixed = {deparse(v): used[deparse(v)] for v in terms.variables}
+    fixed = {label: used[label] for label in terms.variable_labels}
     asked = read_contrasts(contrasts)
     response = {parsed.response_label: used[parsed.response_label]}
     notes = check_contrasts(asked, {**response, **fixed})
     coding = contrasts_of(fixed, asked)
     full = model_matrix(terms, fixed, len(kept), coding)
-    blocks = random_blocks(parsed, used, used_factors, full)
+    blocks = random_blocks(parsed, used, used_factors, terms, full)
 
     notes += check_random(blocks, len(kept), control)
     notes += check_identifiable(blocks)
@@ -237,7 +237,7 @@ def build_frame(
     if raw_offset is not None:
         offsets.append(raw_offset[rows.used])
     dot_columns = parsed.dot_columns(table.columns)
-    named = [name for name in parsed.variable_names() if not evaluator.is_constant(name)]
+    named = [name for name in parsed.columns_named if not evaluator.is_constant(name)]
     raw_names = [*named, *(dot_columns if parsed.has_dot else ())]
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return ModelFrame(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmerbridge.design.columns import Array
-from lmerbridge.design.rows import chunks, triangle
+from lmerbridge.design.rows import chunks, gram_triangle, triangle
 from lmerbridge.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> 
 
 def check_response(y: Array, label: str) -> None:
     """Raise ``DataError`` for a response that does not vary."""
-    if len(y) > 1 and np.all(y == y[0]):
+    if len(y) > 1 and y[0] == y[-1] and np.all(y == y[0]):
         raise DataError(f"Response is constant ({label} is {y[0]:g} in every row used)")
 
 
@@ -91,19 +92,32 @@ def check_scale(X: Array, control: Control) -> list[Note]:
     each other and from 1 by a factor of up to 1,000.
     """
     notes: list[Note] = []
-    continuous = ~np.all((X == 0) | (X == 1), axis=0)
-    if X.shape[0] > 1 and continuous.any():
-        deviations = np.std(X[:, continuous], axis=0, ddof=1)
-        with np.errstate(divide="ignore"):
-            logs = np.log(deviations)
-        spread = logs.max() - logs.min() if len(logs) > 1 else 0.0
-        if max(spread, np.abs(logs).max()) > np.log(SCALE_RATIO):
+    if X.shape[0] < 2:
+        return notes
+    deviations = [_deviation(x) for x in X.T if not _is_indicator(x)]
+    logs = [math.log(d) if d > 0 else -math.inf for d in deviations]
+    if logs:
+        spread = max(logs) - min(logs) if len(logs) > 1 else 0.0
+        if max(spread, *map(abs, logs)) > math.log(SCALE_RATIO):
             _act(
                 control.check_scaleX,
                 "Some predictor variables are on very different scales: consider rescaling",
                 notes,
             )
     return notes
+
+
+def _is_indicator(x: Array) -> bool:
+    """Whether there are zeros and ones alone."""
+    if x[0] not in (0, 1) or x[-1] not in (0, 1):  # most columns tell at once
+        return False
+    return bool(np.all((x == 0) | (x == 1)))
+
+
+def _deviation(x: Array) -> float:
+    """Standard deviation of a column."""
+    off = x - x.mean()
+    return math.sqrt(float(off @ off) / (len(x) - 1))
 
 
 def independent_columns(X: Array, tolerance: float = RANK_TOLERANCE) -> Array:
@@ -115,6 +129,8 @@ def independent_columns(X: Array, tolerance: float = RANK_TOLERANCE) -> Array:
     """
     if X.shape[1] == 0:
         return np.arange(0)
+    if len(X) >= X.shape[1] and gram_triangle(X.T @ X, X.shape[1]) is not None:
+        return np.arange(X.shape[1])
     R: Array = triangle(X[rows] for rows in chunks(len(X)))
     norms = np.linalg.norm(R, axis=0)
     kept: list[int] = []

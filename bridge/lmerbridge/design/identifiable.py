@@ -12,6 +12,7 @@ is made.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -41,6 +42,8 @@ def _scaled(gram: Array) -> Array:
 
 def _dependent(gram: Array) -> bool:
     """Whether vectors with these inner products are linearly dependent."""
+    if gram.shape == (2, 2) and gram[0, 0] > 0 and gram[1, 1] > 0:  # one less the correlation
+        return 1 - abs(float(gram[0, 1])) / math.sqrt(gram[0, 0] * gram[1, 1]) < TOLERANCE
     return bool(np.linalg.eigvalsh(_scaled(gram))[0] < TOLERANCE)
 
 
@@ -51,12 +54,13 @@ def _columns(block: RandomBlock, rows: slice) -> Array:
     columns = block.columns[rows]
     if columns.shape[1] == 1 or not block.structure.plain:
         return columns
-    return np.asarray(columns @ column_map(replace(block, columns=columns)))
+    own = block if len(columns) == len(block.columns) else replace(block, columns=columns)
+    return np.asarray(columns @ column_map(own))
 
 
 def _columns_depend(block: RandomBlock, rows: slice) -> bool:
     columns = _columns(block, rows)
-    if not bool(np.all(np.any(columns != 0, axis=0))):
+    if not columns.any(axis=0).all():
         return True
     # uncorrelated effects of dependent columns are another model than fewer effects
     plain = block.structure.plain

@@ -21,7 +21,6 @@ from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
 from lmerbridge.design.contrasts import Contrast, contrast_matrix, default_contrast
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
-from lmerbridge.formula.syntax import deparse
 from lmerbridge.formula.terms import Terms
 
 __all__ = ["ModelMatrix", "coded_by_contrasts", "contrasts_of", "model_matrix"]
@@ -122,7 +121,7 @@ def model_matrix(
     indicators : bool
         Every factor by indicators of all its levels, in every term.
     """
-    labels = [deparse(v) for v in terms.variables]
+    labels = terms.variable_labels
     chosen = contrasts if contrasts is not None else contrasts_of(variables)
     columns = [variables[label] for label in labels]
     coding = coded_by_contrasts(terms, [not isinstance(c, Numeric) for c in columns])

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmerbridge.design.columns import Column, Factor, Numeric, drop_unused_levels, take
+from lmerbridge.design.columns import Column, Factor, Numeric, drop_unused_levels
 from lmerbridge.design.frame import RandomBlock
 from lmerbridge.design.matrix import ModelMatrix, model_matrix
 from lmerbridge.formula import Formula, Grouping, Terms
-from lmerbridge.formula.syntax import deparse
 
 __all__ = ["random_blocks"]
 
@@ -61,20 +60,20 @@ def _ordered(blocks: list[RandomBlock]) -> list[RandomBlock]:
     return [blocks[i] for i in sorted(range(len(blocks)), key=lambda i: sizes[i])[::-1]]
 
 
-def _shared(terms: Terms, variables: Mapping[str, Column], fixed: ModelMatrix) -> bool:
-    """Whether the fixed part has these columns and no others; seen on one row, since without
-    factors a name tells the values.
-    """
-    if not all(isinstance(column, Numeric) for column in variables.values()):
-        return False
-    head = {label: take(column, np.arange(1)) for label, column in variables.items()}
-    return model_matrix(terms, head, 1).names == fixed.names
+def _shared(terms: Terms, variables: Mapping[str, Column], fixed: Terms) -> bool:
+    """Whether the fixed part has these columns and no others: without factors the terms tell."""
+    return (
+        terms.labels == fixed.labels
+        and terms.intercept == fixed.intercept
+        and all(isinstance(column, Numeric) for column in variables.values())
+    )
 
 
 def random_blocks(
     formula: Formula,
     variables: Mapping[str, Column],
     factors: Mapping[str, Factor],
+    terms: Terms,
     fixed: ModelMatrix,
 ) -> list[RandomBlock]:
     """A block per random term.
@@ -85,15 +84,17 @@ def random_blocks(
         The evaluated variables by their text, rows used only.
     factors : mapping
         The columns that group, rows used only.
+    terms : Terms
+        Of the fixed part.
     fixed : ModelMatrix
         The fixed part's, which a term with the same columns shares.
     """
     blocks = []
     for term in formula.random:
-        own = {deparse(v): variables[deparse(v)] for v in term.columns.variables}
+        own = {label: variables[label] for label in term.columns.variable_labels}
         # `contrasts=` codes the fixed effects only, as in lme4
         matrix = fixed
-        if not _shared(term.columns, own, fixed):
+        if not _shared(term.columns, own, terms):
             matrix = model_matrix(term.columns, own, len(fixed.values))
         group = _interaction(term.grouping, factors)
         name = term.grouping.label
@@ -111,4 +112,7 @@ def random_blocks(
         )
     blocks = _ordered(blocks)
     labels = _term_labels([block.group for block in blocks])
-    return [replace(block, label=label) for block, label in zip(blocks, labels, strict=True)]
+    return [
+        block if block.label == label else replace(block, label=label)
+        for block, label in zip(blocks, labels, strict=True)
+    ]

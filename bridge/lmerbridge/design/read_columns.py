@@ -25,7 +25,7 @@ from lmerbridge.design.times import Time
 from lmerbridge.errors import DataError, LmerBridgeError
 from lmerbridge.formula.syntax import format_number
 
-__all__ = ["from_narwhals", "from_pandas"]
+__all__ = ["from_array", "from_narwhals", "from_pandas"]
 
 DAY = 86400.0
 _INT64 = range(-(2**63), 2**63)
@@ -200,6 +200,8 @@ def _from_objects(given: Sequence[Any], name: str) -> Column:
 
 def _levels(categories: Sequence[Any], name: str) -> list[str]:
     """The levels of a categorical as R would write these values."""
+    if set(map(type, categories)) == {str}:
+        return list(categories)
     if all(isinstance(c, str) for c in categories):
         return [str(c) for c in categories]
     if any(isinstance(c, bytes) for c in categories):
@@ -250,6 +252,23 @@ def _own(series: pd.Series[Any], values: Array) -> Array:
     return np.asarray(_Lent(series, values))
 
 
+def from_array(values: Any, name: str) -> Column | None:
+    """A column of what pandas holds it in, copied; ``None`` for what only its Series tells."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        if values.dtype == np.float64 or values.dtype == np.int64:
+            return Numeric(values.copy())
+    elif isinstance(values, pd.Categorical):
+        dtype = values.dtype
+        return _readable(
+            name,
+            dtype,
+            lambda: _categorical(
+                dtype.categories.tolist(), values.codes, bool(dtype.ordered), name
+            ),
+        )
+    return None
+
+
 def from_pandas(series: pd.Series[Any], name: str) -> Column:
     """A column of a pandas data frame.
 
@@ -263,6 +282,8 @@ def from_pandas(series: pd.Series[Any], name: str) -> Column:
 
 def _from_pandas(series: pd.Series[Any], name: str) -> Column:
     dtype: Any = series.dtype
+    if isinstance(dtype, np.dtype) and (dtype == np.float64 or dtype == np.int64):
+        return Numeric(_own(series, series.to_numpy()))
     if isinstance(dtype, pd.CategoricalDtype):
         codes = np.asarray(series.cat.codes)
         return _categorical(list(dtype.categories), codes, bool(dtype.ordered), name)

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lapack
 
-__all__ = ["chunks", "triangle"]
+__all__ = ["chunks", "gram_triangle", "triangle"]
 
 # Enough rows for numpy to be efficient.
 CHUNK = 250_000
+# A column of which the columns before it leave a thousandth: the triangle of the cross-products,
+# which has half the digits, still has ten of them.
+FAR = 1e-3
 
 
 def chunks(rows: int) -> Iterator[slice]:
@@ -25,3 +29,29 @@ def triangle(parts: Iterable[np.ndarray[Any, np.dtype[np.float64]]]) -> Any:
     for part in parts:
         R = np.linalg.qr(part if R is None else np.concatenate([R, part]), mode="r")
     return R
+
+
+def gram_triangle(gram: np.ndarray[Any, np.dtype[np.float64]], columns: int) -> Any:
+    """R, by the cross-products of a matrix and Cholesky, which takes a fraction of the time of
+    :func:`triangle`.
+
+    Parameters
+    ----------
+    gram : array (k, k)
+        Cross-products of all columns.
+    columns : int
+        How many of them, the first, must be far from linear combinations of those before.
+
+    Returns
+    -------
+    array (k, k) or None
+        Upper triangular; ``None`` where one of the first columns is not, or where what is left of
+        the others cannot be computed.
+    """
+    L, failed = lapack.dpotrf(gram, lower=1, clean=1)
+    if failed:
+        return None
+    left = L.diagonal()[:columns]
+    if not (left > FAR * np.sqrt(gram.diagonal()[:columns])).all():
+        return None
+    return L.T

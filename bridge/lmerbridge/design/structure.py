@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,14 +93,26 @@ def column_map(block: RandomBlock) -> np.ndarray[Any, np.dtype[np.float64]]:
     """M (k, k) for which ``columns @ M`` has columns of mean square 1, centred where the term
     has an intercept. Effects in the user's units are M times those of the scaled columns.
     """
-    columns, k = block.columns, len(block.names)
+    if "column_map" not in vars(block):  # the columns are asked about more than once
+        vars(block)["column_map"] = _column_map(block.columns)
+    found: np.ndarray[Any, np.dtype[np.float64]] = vars(block)["column_map"]
+    return found
+
+
+def _column_map(columns: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    n, k = columns.shape
     back = np.eye(k)
-    intercept = next((j for j in range(k) if np.all(columns[:, j] == 1)), None)
+    intercept = next(
+        (j for j in range(k) if n and columns[0, j] == 1 and np.all(columns[:, j] == 1)), None
+    )
     for j in range(k):
         if j == intercept:
             continue
-        centre = 0.0 if intercept is None else float(columns[:, j].mean())
-        size = float(np.sqrt(np.mean((columns[:, j] - centre) ** 2))) or 1.0
+        off, centre = columns[:, j], 0.0
+        if intercept is not None:
+            centre = float(off.mean())
+            off = off - centre
+        size = math.sqrt(float(off @ off) / n) or 1.0
         back[j, j] = 1 / size
         if intercept is not None:
             back[intercept, j] = -centre / size

@@ -47,11 +47,16 @@ def fitted_values(frame: ModelFrame, beta: Any, modes: Sequence[Any]) -> Any:
     """Predictions (n,) from fixed effects and conditional modes by term; some rows at a time."""
     found = np.empty(frame.nobs)
     for rows in chunks(frame.nobs):
-        found[rows] = frame.X[rows] @ beta
+        part = found[rows]
+        np.matmul(frame.X[rows], beta, out=part)
         if frame.offset is not None:
-            found[rows] += frame.offset[rows]
+            part += frame.offset[rows]
         for block, effects in zip(frame.random, modes, strict=True):
-            found[rows] += np.sum(block.columns[rows] * effects[block.codes[rows]], axis=1)
+            codes = block.codes[rows]
+            for column, own in zip(block.columns[rows].T, effects.T, strict=True):
+                effect = np.ascontiguousarray(own)[codes]
+                effect *= column
+                part += effect
     return found
 
 

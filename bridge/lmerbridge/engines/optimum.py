@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import optimize
+from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
 
@@ -107,10 +108,18 @@ class _Objective:
         except (np.linalg.LinAlgError, FloatingPointError):
             return np.zeros_like(x)
 
+    def is_near(self, x: Vector, gradient: Vector) -> bool:
+        """Whether a Hessian that costs little says that Newton's steps are the better ones."""
+        if self._hessian is None:
+            return False
+        _, step, failed = lapack.dposv(self._hessian(x), gradient)
+        return not failed and 0.5 * float(gradient @ step) < SAME_HESSIAN
+
     def hessian(self, x: Vector, free: Flags) -> Vector:
         """Of the free parameters: exact, or by differences of the gradient."""
         if self._hessian is not None:
-            return np.asarray(self._hessian(x)[free][:, free])
+            whole = np.asarray(self._hessian(x))
+            return whole if free.all() else whole[free][:, free]
         indices = np.flatnonzero(free)
         matrix = np.empty((len(indices), len(indices)))
         here = self.gradient(x)
@@ -129,7 +138,10 @@ class _Objective:
 def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
     """Put small diagonal parameters onto the floor where that costs nothing."""
     s = objective.settings
-    for i in np.flatnonzero(diagonal & (x < SMALL) & (x > s.floor)):
+    small = diagonal & (x < SMALL)
+    if not small.any():
+        return x
+    for i in np.flatnonzero(small & (x > s.floor)):
         moved = x.copy()
         moved[i] = s.floor
         noise = s.tolerance if x[i] <= s.at_floor else 0.1 * s.tolerance
@@ -190,6 +202,8 @@ def _scoring(
     floor = objective.settings.floor
     damping = 0.0
     value, gradient = objective.value(x), objective.gradient(x)
+    if objective.is_near(x, gradient):
+        return x
     matrix = information(x)
     for _ in range(60):
         free = ~(diagonal & (x <= floor) & (gradient >= 0))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -232,7 +232,7 @@ def data_info(frame: ModelFrame) -> DataInfo:
         row_labels=labels,
         groups=frame.groups,
         columns_dropped=frame.x_dropped,
-        fingerprint=frame.fingerprint,
+        fingerprint=cast("str", lambda: frame.fingerprint),  # computed on demand
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from lmerbridge.arguments import checked
 from lmerbridge.covariance import Structure
@@ -102,15 +103,25 @@ class Formula:
     random: tuple[RandomTerm, ...]
     expanded: Node
 
+    # A formula is a value: what follows from it is made once, and fits of the same text share it.
+
     def __str__(self) -> str:
+        return self._line
+
+    @cached_property
+    def _line(self) -> str:
         return deparse(self.expanded, integers=True)
+
+    @cached_property
+    def _lines(self) -> tuple[str, ...]:
+        return tuple(deparse_lines(self.expanded))
 
     @property
     def lines(self) -> list[str]:
         """The formula as R prints it, in lines of about 60 characters."""
-        return deparse_lines(self.expanded)
+        return list(self._lines)
 
-    @property
+    @cached_property
     def response_label(self) -> str:
         return deparse(self.response, integers=True)
 
@@ -136,8 +147,9 @@ class Formula:
         splitter.split(self.expanded.right)
         return splitter.bars
 
-    @property
+    @cached_property
     def has_dot(self) -> bool:
+        """Whether ``.`` stands for the data's columns in the fixed part."""
         return self.fixed is not None and any(n.id == "." for n in names_in(self.fixed))
 
     def with_response(self, name: str) -> Formula:
@@ -165,10 +177,26 @@ class Formula:
 
     def terms(self, columns: Iterable[str] = ()) -> Terms:
         """The terms of the fixed part; ``columns`` are those of the data, for ``.``."""
+        if not self.has_dot:
+            return self.terms_without_dot
         return expand_terms(self.fixed, self.text, self.dot_columns(columns))
+
+    @cached_property
+    def terms_without_dot(self) -> Terms:
+        """The terms of the fixed part where ``.`` stands for nothing."""
+        return expand_terms(self.fixed, self.text, ())
 
     def variable_names(self) -> dict[str, int]:
         """Every column named, with the position of its first mention (``.`` left out)."""
+        return dict(self._names)
+
+    @cached_property
+    def columns_named(self) -> tuple[str, ...]:
+        """Every column named (``.`` left out), in the order of :meth:`variable_names`."""
+        return tuple(self._names)
+
+    @cached_property
+    def _names(self) -> dict[str, int]:
         nodes: list[Node] = [self.response]
         if self.fixed is not None:
             nodes.append(self.fixed)
@@ -248,6 +276,12 @@ def parse_formula(text: str | Formula, mixed: bool = True) -> Formula:
         return text
     if not isinstance(text, str):
         raise FormulaError(f"a formula is a string, not {type(text).__name__}")
+    return _parsed(text, mixed)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, mixed: bool) -> Formula:
+    """Made once for a text, on which alone it depends."""
     whole = parse_expression(text)
     if isinstance(whole, Unary) and whole.operator == "~":
         raise FormulaError("the response is missing on the left of '~'", text, whole.position)

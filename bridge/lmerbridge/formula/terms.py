@@ -39,16 +39,20 @@ class Terms:
     intercept : bool
     offsets : tuple of Node
         The ``offset()`` calls.
+    variable_labels, labels : tuple of str
+        The variables' and the terms' texts.
     """
 
     variables: tuple[Node, ...]
     terms: tuple[tuple[int, ...], ...]
     intercept: bool
     offsets: tuple[Node, ...] = ()
+    variable_labels: tuple[str, ...] = field(init=False)
     labels: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        names = [deparse(v) for v in self.variables]
+        names = tuple(deparse(v) for v in self.variables)
+        object.__setattr__(self, "variable_labels", names)
         labels = tuple(":".join(names[i] for i in term) for term in self.terms)
         object.__setattr__(self, "labels", labels)
 

@@ -25,6 +25,7 @@ from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
+from lmerbridge.likelihood.evaluate import Evaluation
 
 __all__ = ["Compact", "CompactSolution", "compact"]
 
@@ -280,6 +281,30 @@ class CompactSolution:
         found -= (flat * weights.ravel()) @ flat.T
         found += self._c.bends @ self._inner
         return 0.5 * (found + found.T)
+
+    def evaluation(self, c: CrossProducts, theta: Array) -> Evaluation:
+        """All quantities at this theta, of the cross-products that this form is of."""
+        k, levels = self._t.shape[1:]
+        sigma = math.sqrt(self.rss / self.freedom)
+        inverse: Array = lapack.dtrtri(c.R, lower=0)[0] if c.p else np.empty((0, 0))
+        root = sigma * (inverse @ self.half)
+        modes = (self.Sigma @ self.residual).T
+        spread = (self.Sigma @ self.U.reshape(k, -1)).reshape(k, k, levels).transpose(2, 0, 1)
+        return Evaluation(
+            theta=theta,
+            criterion=self.criterion,
+            beta=c.b + inverse @ self.beta,
+            vcov=root @ root.T,
+            sigma=sigma,
+            modes=[modes[:, term.within] @ M.T for term, M in zip(c.terms, c.maps, strict=True)],
+            variances=[
+                sigma**2 * (M @ spread[:, term.within, term.within] @ M.T)
+                for term, M in zip(c.terms, c.maps, strict=True)
+            ],
+            log_det=self.log_det,
+            log_det_X=self.log_det_X,
+            rss=self.rss,
+        )
 
 
 def compact(c: CrossProducts) -> Compact | None:

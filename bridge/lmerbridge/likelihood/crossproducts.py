@@ -18,9 +18,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.linalg import lapack
 
 from lmerbridge.covariance import PLAIN, Structure
-from lmerbridge.design import ModelFrame, RandomBlock, chunks, column_map, nested_in, triangle
+from lmerbridge.design import (
+    ModelFrame,
+    RandomBlock,
+    chunks,
+    column_map,
+    gram_triangle,
+    nested_in,
+    triangle,
+)
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
 
@@ -264,13 +273,35 @@ def _zero(rows: int, columns: int) -> sparse.csr_array:
 
 
 def _regression(frame: ModelFrame) -> tuple[Array, Array, Array]:
-    """R, its inverse, and the coefficients of the ordinary regression."""
+    """R, its inverse, and the coefficients of the ordinary regression.
+
+    Of cross-products, where these have the digits: what R and the coefficients lack is then in the
+    cross-products of Q and of the residuals, which are formed from the rows.
+    """
     p = frame.X.shape[1]
-    parts = (frame.weighted(rows) for rows in chunks(frame.nobs))
-    whole = triangle(np.column_stack([X, y]) for y, X, _ in parts)
-    R = whole[:p, :p]
-    inverse = linalg.solve_triangular(R, np.eye(p)) if p else np.empty((0, 0))
+    if not p:
+        return np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
+    whole = None
+    if frame.nobs > p:
+        gram = np.zeros((p + 1, p + 1))
+        for rows in chunks(frame.nobs):
+            y, X, _ = frame.weighted(rows)
+            gram[:p, :p] += X.T @ X
+            gram[p, :p] += y @ X
+            gram[p, p] += y @ y
+        whole = gram_triangle(gram, p)
+    if whole is None:
+        parts = (frame.weighted(rows) for rows in chunks(frame.nobs))
+        whole = triangle(np.column_stack([X, y]) for y, X, _ in parts)
+    R = np.array(whole[:p, :p])
+    inverse = _inverse(R)
     return R, inverse, inverse @ whole[:p, p]
+
+
+def _inverse(R: Array) -> Array:
+    """Of an upper triangular matrix."""
+    found: Array = lapack.dtrtri(R, lower=0)[0]
+    return found
 
 
 def _layout(
@@ -331,29 +362,30 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
     maps = tuple(column_map(block) for block in frame.random)
     scales = by_factor(factors, terms, maps)
     first, rest = factors[0], factors[1:]
-    k, levels = first.width, first.levels
     q2 = sum(factor.columns for factor in rest)
-    ZZ1 = np.zeros((k, k, levels))
-    Zr1 = np.zeros((k, p + 1, levels))
+    sums = _LevelSums(first, p)
+    # the columns of X, where they are those of Z as well, need no sums of their own
+    within = None
+    if p and len(blocks[0]) == 1 and blocks[0][0].columns is frame.X and not rest:
+        within = lapack.dgesv(scales[0], inverse)[2]
     gram = np.zeros((p + 1, p + 1))
     ZZ12, ZZ2 = _zero(first.columns, q2), _zero(q2, q2)
     Zr2 = np.zeros((q2, p + 1))
     for rows in chunks(n):
         y, X, root = frame.weighted(rows)
-        right = np.empty((p + 1, len(y))).T
-        right[:, :p] = X @ inverse
-        right[:, p] = y - X @ b
-        gram += right.T @ right
         codes = blocks[0][0].codes[rows]
         Z1 = _columns(blocks[0], scales[0], rows, root)
-        for i in range(k):
-            for j in range(i + 1):
-                if Z1.shape[1] == 1 and root is None and not np.any(Z1 != 1):
-                    ZZ1[i, j] += np.bincount(codes, minlength=levels)
-                else:
-                    ZZ1[i, j] += np.bincount(codes, Z1[:, i] * Z1[:, j], levels)
-            for j in range(p + 1):
-                Zr1[i, j] += np.bincount(codes, Z1[:, i] * right[:, j], levels)
+        ones = root is None and bool((Z1[:, 0] == 1).all())
+        residual = y - X @ b
+        if within is not None:
+            sums.add(codes, Z1, ones, [residual])
+            gram[p, p] += residual @ residual
+            continue
+        right = np.empty((p + 1, len(y))).T
+        np.matmul(X, inverse, out=right[:, :p])
+        right[:, p] = residual
+        gram += right.T @ right
+        sums.add(codes, Z1, ones, list(right.T))
         if rest:
             Z2 = sparse.csr_array(
                 sparse.hstack(
@@ -367,18 +399,21 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
             ZZ12 = sparse.csr_array(ZZ12 + _indicators(Z1, codes, first).T @ Z2)
             ZZ2 = sparse.csr_array(ZZ2 + Z2.T @ Z2)
             Zr2 += Z2.T @ right
-    for i in range(k):
-        ZZ1[:i, i] = ZZ1[i, :i]
+    ZZ1, Zr1 = sums.ZZ, sums.Zr
+    if within is not None:
+        Zr1[:, :, :p] = ZZ1 @ within
+        gram[:p, :p] = within.T @ ZZ1.sum(axis=0) @ within
+        gram[p, :p] = gram[:p, p] = within.T @ Zr1[:, :, p].sum(axis=0)
     return CrossProducts(
         n=n,
         p=p,
         factors=factors,
         terms=terms,
         stages=_stages(factors, blocks),
-        ZZ1=np.ascontiguousarray(np.moveaxis(ZZ1, -1, 0)),
+        ZZ1=ZZ1,
         ZZ12=ZZ12,
         ZZ2=ZZ2,
-        Zr1=np.ascontiguousarray(np.moveaxis(Zr1, -1, 0)),
+        Zr1=Zr1,
         Zr2=Zr2,
         gram=gram,
         R=R,
@@ -386,3 +421,32 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
         log_weights=0.0 if frame.weights is None else float(np.log(frame.weights).sum()),
         maps=maps,
     )
+
+
+class _LevelSums:
+    """Z1'Z1 (levels, k, k) and Z1'[Q r] (levels, k, p + 1), summed over rows."""
+
+    def __init__(self, first: Factor, p: int):
+        self._levels = first.levels
+        self.ZZ = np.zeros((first.levels, first.width, first.width))
+        self.Zr = np.zeros((first.levels, first.width, p + 1))
+
+    def add(self, codes: Any, Z: Array, ones: bool, right: list[Array]) -> None:
+        """Add rows; ``ones``: the first column is of ones; ``right``: the last columns of
+        [Q r].
+        """
+        levels, ZZ, Zr = self._levels, self.ZZ, self.Zr
+        start = Zr.shape[2] - len(right)
+        columns = list(Z.T)
+        for i, z in enumerate(columns):
+            plain = ones and i == 0
+            for j in range(i + 1):
+                if plain:
+                    ZZ[:, 0, 0] += np.bincount(codes, minlength=levels)
+                    continue
+                products = z if ones and j == 0 else z * columns[j]
+                ZZ[:, i, j] += np.bincount(codes, products, levels)
+                if i != j:
+                    ZZ[:, j, i] = ZZ[:, i, j]
+            for j, v in enumerate(right, start):
+                Zr[:, i, j] += np.bincount(codes, v if plain else z * v, levels)

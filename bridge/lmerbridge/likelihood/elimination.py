@@ -209,6 +209,7 @@ class Elimination:
                 b = np.concatenate([(stage.Sigma @ t).reshape(-1, m), b])
         return whitened, last, explained
 
+    @cached_property
     def inverse_blocks(self) -> list[Array | None]:
         """By factor eliminated level by level, the blocks (levels, width, width) of C H C', H the
         conditional covariance of the factors after it; ``None`` where there are none.

@@ -15,7 +15,7 @@ the criterion is log|V| + log|X'V^-1 X| + f (1 + log(2 pi r^2 / f)) (Bates et al
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -73,6 +73,18 @@ class Evaluation:
     log_det: float
     log_det_X: float
     rss: float
+
+    def in_units(self, theta: Array, maps: list[Array]) -> Evaluation:
+        """The same for other columns of Z, of which those here are the ones times the maps (by
+        term), and theta for these.
+        """
+        pairs = list(zip(maps, self.modes, self.variances, strict=True))
+        return replace(
+            self,
+            theta=theta,
+            modes=[modes @ M.T for M, modes, _ in pairs],
+            variances=[M @ variances @ M.T for M, _, variances in pairs],
+        )
 
 
 @by_value
@@ -172,7 +184,7 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
     user's units, Z scaled.
     """
     found: list[Array] = []
-    couplings = s.elimination.inverse_blocks()
+    couplings = s.elimination.inverse_blocks
     sums = []
     for stage, E in zip(s.elimination.stages, couplings, strict=True):
         D, U = stage.D, stage.U
@@ -263,7 +275,7 @@ class Derivatives:
     """
 
     def __init__(self, c: CrossProducts, theta: Array, REML: bool):
-        self._c, self._REML, self._size = c, REML, len(theta)
+        self._c, self._theta, self._REML, self._size = c, theta, REML, len(theta)
         self._solution = _solve(c, theta, REML)
         self.criterion = math.inf if self._solution is None else self._solution.criterion
 
@@ -279,6 +291,11 @@ class Derivatives:
         if self._solution is None:
             return np.zeros((self._size, self._size))
         return _information(self._c, self._solution)
+
+    def evaluation(self) -> Evaluation | None:
+        """All quantities at this theta, of the same factorization."""
+        s = self._solution
+        return None if s is None else _evaluation(self._c, s, self._theta)
 
 
 def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
@@ -321,7 +338,7 @@ def fixed_derivatives(c: CrossProducts, theta: Array, REML: bool) -> FixedDeriva
 def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
     """By factor, the conditional covariances of b relative to sigma^2: (levels, width, width)."""
     found = []
-    for stage, E in zip(s.elimination.stages, s.elimination.inverse_blocks(), strict=True):
+    for stage, E in zip(s.elimination.stages, s.elimination.inverse_blocks, strict=True):
         found.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
     if s.elimination.rest is not None:
         H = s.elimination.rest.H
@@ -336,8 +353,10 @@ def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
     """All quantities at ``theta``; ``None`` where they cannot be computed."""
     s = _solve(c, theta, REML)
-    if s is None:
-        return None
+    return None if s is None else _evaluation(c, s, theta)
+
+
+def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:
     p = c.p
     sigma = math.sqrt(s.rss / s.freedom)
     inverse = np.linalg.inv(c.R) if p else np.empty((0, 0))

@@ -10,6 +10,8 @@ chain rule their derivatives, are functions of the coordinates.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,8 +43,32 @@ class _Part:
     sizes: Array
 
 
+@functools.lru_cache(maxsize=256)
+def _bounded(structure: Structure, k: int) -> Flags:
+    return structure.bounded(k)
+
+
+def _sizes(M: Array, structure: Structure, count: int) -> Array:
+    """Of the columns, by coordinate; of an unstructured term none is needed."""
+    if structure.plain:
+        return np.ones(count)
+    sizes = 1 / np.abs(np.diag(M))
+    if structure.hom:
+        sizes = np.array([np.sqrt(np.mean(sizes**2))])
+    return np.append(sizes, np.ones(count - len(sizes)))
+
+
 def _triangular(A: Array) -> Array:
     """The lower triangular L, not negative on its diagonal, with L L' = A A'."""
+    if A.shape == (1, 1):
+        return np.abs(A)
+    if A.shape == (2, 2):  # one rotation
+        (a, b), (c, d) = A.tolist()
+        length = math.hypot(a, b)
+        if length > 0:
+            return np.array(
+                [[length, 0.0], [(a * c + b * d) / length, abs(a * d - b * c) / length]]
+            )
     R = np.asarray(np.linalg.qr(A.T, mode="r"))
     signs = np.where(np.diag(R) < 0, -1.0, 1.0)
     return np.asarray((signs[:, None] * R).T)
@@ -67,6 +93,12 @@ class Search:
         return self._c.in_own_units()
 
     @cached_property
+    def maps(self) -> list[Array]:
+        """By term, the effects in the user's units are these times the ones of :attr:`products`."""
+        pairs = zip(self._c.terms, self._c.maps, strict=True)
+        return [M if t.structure.plain else np.eye(t.size) for t, M in pairs]
+
+    @cached_property
     def compact(self) -> Compact | None:
         """The cross-products in the form that is fastest for one small factor, if that suits."""
         return compact(self.products) if self.plain else None
@@ -76,10 +108,8 @@ class Search:
         found, own, theta = [], 0, 0
         for term, M, inverse in zip(self._c.terms, self._c.maps, self._c.inverse_maps, strict=True):
             k, structure = term.size, term.structure
-            sizes = 1 / np.abs(np.diag(M))
-            if structure.hom:
-                sizes = np.array([np.sqrt(np.mean(sizes**2))])
             count, full = structure.count(k), k * (k + 1) // 2
+            sizes = _sizes(M, structure, count)
             found.append(
                 _Part(
                     structure,
@@ -88,7 +118,7 @@ class Search:
                     slice(theta, theta + full),
                     M,
                     inverse,
-                    np.append(sizes, np.ones(count - len(sizes))) if not structure.plain else sizes,
+                    sizes,
                 )
             )
             own, theta = own + count, theta + full
@@ -97,7 +127,7 @@ class Search:
     @cached_property
     def bounded(self) -> Flags:
         """Which coordinates are bounded, by 0."""
-        return np.concatenate([part.structure.bounded(part.k) for part in self._parts])
+        return np.concatenate([_bounded(term.structure, term.size) for term in self._c.terms])
 
     def alone(self, index: int) -> tuple[Search, np.ndarray[Any, np.dtype[np.intp]]]:
         """The search of the model with the terms on one factor only, and which of these

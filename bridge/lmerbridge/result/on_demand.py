@@ -15,7 +15,7 @@ T = TypeVar("T")
 class _OnDemand(Generic[T]):
     computed_on_demand = True  # which by_value leaves out of hashes
 
-    def __init__(self, default: T):
+    def __init__(self, *default: T):
         self._default = default
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -23,7 +23,9 @@ class _OnDemand(Generic[T]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> T:
         if instance is None:
-            return self._default
+            if not self._default:
+                raise AttributeError(self._name)  # which says that the field has no default
+            return self._default[0]
         values = vars(instance)
         value = values[self._name]
         if callable(value):  # two threads that ask at once both compute it
@@ -37,15 +39,16 @@ class _OnDemand(Generic[T]):
         vars(instance)[self._name] = value
 
 
-def on_demand(default: T) -> T:
-    """A dataclass field that may be given a function of no arguments in place of its value.
+def on_demand(*default: T) -> T:
+    """A dataclass field that may be given a function of no arguments in place of its value; with a
+    default or without one.
 
     The function is called when the value is first asked for: by its name, or by whatever looks at
     all fields, such as JSON, ``==`` and ``dataclasses.replace``. An exception in the function
     reaches the caller who read the field; the next read tries again. Pickling takes the function
     along.
     """
-    return cast(T, _OnDemand(default))
+    return cast(T, _OnDemand(*default))
 
 
 class LateReasons(Mapping[str, str]):

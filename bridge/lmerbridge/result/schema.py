@@ -90,7 +90,8 @@ class DataInfo:
     columns_dropped : tuple of str
         Columns of X that were linear combinations of others.
     fingerprint : str
-        SHA-256 of the model frame.
+        SHA-256 of the model frame; computed when it is first asked for, since of many rows it takes
+        as long as a fit.
     """
 
     nobs: int
@@ -100,7 +101,12 @@ class DataInfo:
     row_labels: tuple[str, ...] | None
     groups: Mapping[str, tuple[str, ...]]
     columns_dropped: tuple[str, ...]
-    fingerprint: str
+    fingerprint: str = on_demand()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the fingerprint itself, and not the frame that it is of."""
+        assert isinstance(self.fingerprint, str)
+        return vars(self)
 
 
 @by_value

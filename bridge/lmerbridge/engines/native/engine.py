@@ -25,7 +25,7 @@ from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import Derivatives, Search
+    from lmerbridge.likelihood import Derivatives, Evaluation, Search
     from lmerbridge.likelihood.compact import CompactSolution
 
 __all__ = ["NativeEngine"]
@@ -65,7 +65,7 @@ class NativeEngine(Engine):
             The criterion cannot be computed anywhere.
         """
         from lmerbridge.engines.optimum import minimize
-        from lmerbridge.likelihood import Search, cross_products, evaluate
+        from lmerbridge.likelihood import Search, cross_products
 
         began = time.perf_counter()
         products = cross_products(frame)
@@ -90,7 +90,7 @@ class NativeEngine(Engine):
         zero = at_floor(optimum, search.bounded, SETTINGS)
         found, x = None, search.settled(np.where(zero, 0.0, optimum.x))
         if np.isfinite(optimum.value):
-            found = evaluate(products, search.users(x), spec.REML)
+            found = objective.evaluation(x)
         if found is None:
             raise FitFailedError(
                 f"the criterion of {frame.formula} could not be computed: the residual variance "
@@ -144,6 +144,19 @@ class Objective:
                 else self._compact.at(x, self._REML),
             )
         return self._last
+
+    def evaluation(self, x: Any) -> Evaluation | None:
+        """All quantities at ``x``, in the user's units."""
+        from lmerbridge.likelihood.compact import CompactSolution
+
+        search, at = self._search, self._at(x)
+        if at is None:
+            return None
+        if isinstance(at, CompactSolution):
+            found: Evaluation | None = at.evaluation(search.products, x)
+        else:
+            found = at.evaluation()
+        return None if found is None else found.in_units(search.users(x), search.maps)
 
     def value(self, x: Any) -> float:
         at = self._at(x)
