@@ -123,7 +123,7 @@ CHANGES = {
     "start": in_model("start = [1.5]"),
     "contrasts": in_model('contrasts = { cask = "contr.sum" }'),
     "the engine's version": upgraded,
-    "our version": lambda folder, monkeypatch: monkeypatch.setattr(lb, "__version__", "9.9"),
+    "our version": lambda folder, monkeypatch: monkeypatch.setattr(identity, "__version__", "9.9"),
     "our code": another(identity, "own_code", "other"),
     "a package": another(identity, "_installed", ["numpy-9.9.dist-info"]),
     "the processor": another(identity, "_processor", "another"),

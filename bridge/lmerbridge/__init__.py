@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lmerbridge._version import __version__
+
 if TYPE_CHECKING:
     from lmerbridge import datasets
     from lmerbridge.crosscheck.check import Comparison, check
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from lmerbridge.result import FitResult
     from lmerbridge.rlang import r
 
-__version__ = "0.1.0"
 
 # Loaded on first use, so that the import is quick and starts nothing.
 _WHERE = {

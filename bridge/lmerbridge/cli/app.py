@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lmerbridge._version import __version__
 from lmerbridge.engines.registry import AUTO_ORDER
 from lmerbridge.errors import DataError, FitMessage, FitWarning, FormulaError, LmerBridgeError
 
@@ -41,9 +42,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
-        import lmerbridge
-
-        typer.echo(lmerbridge.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lmerbridge._version import __version__
 from lmerbridge.cli.installations import installations_text
 from lmerbridge.engines import AUTO_ORDER, engine_names, is_rival, load_engine, status_of
 from lmerbridge.errors import LmerBridgeError
@@ -78,10 +79,8 @@ def _imports(name: str) -> str | None:
 
 def report() -> tuple[str, bool]:
     """The text, and whether at least one engine works."""
-    import lmerbridge
-
     lines = [
-        f"lmerbridge {lmerbridge.__version__}, Python {platform.python_version()} "
+        f"lmerbridge {__version__}, Python {platform.python_version()} "
         f"({sys.executable}), {platform.platform()}"
     ]
     working = []

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-import lmerbridge
+from lmerbridge._version import __version__
 from lmerbridge.crosscheck.record import to_plain
 from lmerbridge.crosscheck.report import explanations, totals, verdict_cell
 from lmerbridge.crosscheck.suite import CaseReport
@@ -23,7 +23,7 @@ def json_text(reports: Sequence[CaseReport]) -> str:
     return json.dumps(
         {
             "format": "lmerbridge-check/1",
-            "lmerbridge": lmerbridge.__version__,
+            "lmerbridge": __version__,
             "well": all(r.well for r in reports),
             "totals": totals(reports),
             "cases": [to_plain(r) for r in reports],
@@ -39,7 +39,7 @@ def _legal(text: str) -> str:
 
 def _versions(reports: Sequence[CaseReport]) -> dict[str, str]:
     """Of this package, the platform, and what the engines' numbers depend on."""
-    found = {"lmerbridge": lmerbridge.__version__, "platform": platform.platform()}
+    found = {"lmerbridge": __version__, "platform": platform.platform()}
     for report in reports:
         for outcome in report.outcomes:
             for name, version in outcome.versions.items():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lmerbridge
+from lmerbridge._version import __version__
 from lmerbridge.crosscheck.plots import plot_criterion, plot_estimates
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.report import suite_rows, totals
@@ -99,7 +99,7 @@ def html_text(reports: Sequence[CaseReport], title: str = "lmerbridge check") ->
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         title=title,
-        version=lmerbridge.__version__,
+        version=__version__,
         totals=totals(reports),
         well=all(r.well for r in reports),
         headers=headers,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import lmerbridge
+from lmerbridge._version import __version__
 from lmerbridge.digest import digest_of_files, own_code
 from lmerbridge.engines import is_registered, load_engine, status_of
 from lmerbridge.engines.protocol import blas_name
@@ -49,7 +49,7 @@ def _surroundings() -> dict[str, Any]:
     interrupted run may go on with another number of processes.
     """
     return {
-        "lmerbridge": lmerbridge.__version__,
+        "lmerbridge": __version__,
         "code": own_code(),
         "Python": sys.version,
         "packages": _installed(),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-import lmerbridge
+from lmerbridge._version import __version__
 from lmerbridge.errors import DataError
 from lmerbridge.result import FitResult
 from lmerbridge.version_numbers import version_number
@@ -47,7 +47,7 @@ def versions_of(result: FitResult) -> dict[str, str]:
     found = {name: v for name, v in made.versions.items() if name not in _NO_PART}
     if made.package in made.versions:
         found[made.package] = made.versions[made.package]
-    found.setdefault("lmerbridge", lmerbridge.__version__)
+    found.setdefault("lmerbridge", __version__)
     return {**found, "BLAS": made.blas, "platform": made.platform}
 
 

@@ -1,0 +1,3 @@
+"""The version of lmerbridge, once."""
+
+__version__ = "0.1.0"
