@@ -175,7 +175,12 @@ def _offset_joint(case: Case) -> bool:
 
 @rule("emmeans fails where the model has an offset")
 def _offset_fails(case: Case) -> bool:
-    words = ("argument lengths differ", "duplicate 'row.names'", "missing value where TRUE/FALSE")
+    words = (
+        "argument lengths differ",
+        "duplicate 'row.names'",
+        "missing value where TRUE/FALSE",
+        "Perhaps a 'data' or 'params' argument is needed",  # 2.0.4 with poly(x, 2) or log(x)
+    )
     return "offset" in case.made.traits and any(f"R refuses: {w}" in case.differs for w in words)
 
 

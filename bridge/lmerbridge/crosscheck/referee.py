@@ -83,11 +83,12 @@ class Referee:
             free |= ~search.bounded
         if not free.any():
             return Point(found.criterion, 0.0, 0.0)
-        H = information[np.ix_(free, free)]
-        roots, vectors = np.linalg.eigh(H)
-        along = vectors.T @ gradient[free]
-        safe = np.maximum(roots, 1e-10 * max(float(roots.max()), 1e-300))
-        promise = float(0.5 * np.sum(along**2 / safe))
+        # in units of each parameter: a direction on which nothing depends has no information
+        size = np.where(np.abs(x) > 1e-3, np.abs(x), 1.0)[free]
+        roots, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(size, size))
+        along = vectors.T @ (size * gradient[free])
+        known = roots > 1e-10 * max(float(roots.max()), 1.0)
+        promise = float(0.5 * np.sum(along[known] ** 2 / roots[known]))
         return Point(found.criterion, float(np.abs(gradient[free]).max()), promise)
 
     def other_weights(self, theta: Array) -> dict[str, float]:

@@ -22,7 +22,7 @@ from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.tolerances import check_tolerances
 from lmerbridge.crosscheck.verdict import Reference, Verdict, judge
 from lmerbridge.crosscheck.versions import versions_of
-from lmerbridge.design import ModelFrame, build_frame
+from lmerbridge.design import ModelFrame, build_frame, theta_of_places
 from lmerbridge.engines import (
     FitSpec,
     Status,
@@ -158,13 +158,14 @@ def _expected_error(case: Case, data: pd.DataFrame) -> Outcome:
     return Outcome("all", Verdict("failed", "was accepted, and should be refused"))
 
 
-def _of_record(record: dict[str, Any]) -> Reference:
+def _of_record(record: dict[str, Any], frame: ModelFrame) -> Reference:
     def one(which: str, name: str) -> Reference:
         fit = record[which]
+        theta = np.atleast_1d(np.asarray(fit["theta"], dtype=np.float64))
         return Reference(
             name,
             of_golden(record, which, name),
-            np.atleast_1d(np.asarray(fit["theta"], dtype=np.float64)),
+            theta_of_places(frame, theta),
             bool(fit["singular"]),
         )
 
@@ -269,7 +270,7 @@ def run_frame(
     referee = Referee(frame, spec)
     tried = [_try(name, frame, spec, name in case.require, memory) for name in engines]
     fitted = {t.engine: t.result for t in tried if t.result is not None}
-    stored = None if record is None else _of_record(record)
+    stored = None if record is None else _of_record(record, frame)
     reference = stored
     first = case.reference or LME4
     if first in fitted:

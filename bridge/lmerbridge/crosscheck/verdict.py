@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.crosscheck.compare import Difference, compare
+from lmerbridge.crosscheck.misprints import as_theta_has_them
 from lmerbridge.crosscheck.quantities import Quantities, of_result
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
@@ -315,7 +316,9 @@ def _reference_doubted(
     wrong = [
         d
         for d in compare(of_result(own), reference.quantities, tolerances)
-        if not d.agrees and d.quantity not in ("AIC", "BIC", "df")
+        if not d.agrees
+        and d.quantity not in ("AIC", "BIC", "df")
+        and d.quantity in reference.quantities.values  # else it was not kept
     ]
     if not wrong:
         return None
@@ -326,6 +329,16 @@ def _reference_doubted(
         f"{_off(worst)}; the stored values were changed, or are of another model",
         tuple(Fact(f"{d.quantity} ({d.place})", d.difference, d.tolerance.unit) for d in wrong),
     )
+
+
+def _as_theta_has(
+    referee: Referee, result: FitResult, shown: Quantities, theta: Array | None
+) -> tuple[Quantities, tuple[str, ...]]:
+    """What is shown of covariance structures, as theta has it where lme4 shows something else."""
+    if referee.frame.plain or theta is None or len(theta) != len(result.estimates.theta):
+        return shown, ()
+    own = referee.own(result, theta)
+    return (shown, ()) if own is None else as_theta_has_them(referee.frame, shown, of_result(own))
 
 
 def judge(
@@ -343,7 +356,9 @@ def judge(
     boundary; flat; and what is left is unexplained.
     """
     engine = result.provenance.engine
-    found = of_result(result)
+    found, shown = _as_theta_has(referee, result, of_result(result), result.estimates.theta)
+    theirs, shown_there = _as_theta_has(referee, result, reference.quantities, reference.theta)
+    reference = replace(reference, quantities=theirs)
     differences = compare(reference.quantities, found, tolerances)
     wrong = [d for d in differences if not d.agrees]
     verdict = _data(referee, result, reference)
@@ -354,6 +369,11 @@ def judge(
             verdict, constant = None, verdict
     if verdict is None and not wrong:
         verdict = Verdict("agree", f"{engine} agrees with {reference.name}")
+        if shown != shown_there:
+            who = engine if shown else reference.name
+            what = "; ".join(shown or shown_there)
+            sentence = f"{engine} and {reference.name} are at the same optimum; {who} shows {what}"
+            verdict = Verdict("same optimum, other definition", sentence)
     if verdict is not None:
         return verdict, differences, reference.name
 
@@ -377,7 +397,7 @@ def judge(
     above = 0.0 if best is None else point.criterion - best[1]
     winner = "" if best is None else best[0]
     verdict = _explained(
-        referee, result, reference, tolerances, wrong, constant, gap, above, winner
+        referee, result, found, reference, tolerances, wrong, constant, gap, above, winner
     )
     more = () if constant is None or verdict.kind == "boundary" else constant.facts
     return replace(verdict, facts=(*facts, *more, *verdict.facts)), differences, reference.name
@@ -386,6 +406,7 @@ def judge(
 def _explained(
     referee: Referee,
     result: FitResult,
+    found: Quantities,
     reference: Reference,
     tolerances: Sequence[Tolerance],
     wrong: list[Difference],
@@ -404,7 +425,7 @@ def _explained(
     inconsistent = (
         []
         if own is None
-        else [d for d in compare(of_result(own), of_result(result), tolerances) if not d.agrees]
+        else [d for d in compare(of_result(own), found, tolerances) if not d.agrees]
     )
     known, left = _definitions(referee, result, inconsistent)
     if constant is not None:  # what follows from it is explained by it

@@ -14,6 +14,7 @@ from lmerbridge.design.structure import (
     term_matrix,
     theta_lower,
     theta_of,
+    theta_of_places,
     upper_triangle,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "term_matrix",
     "theta_lower",
     "theta_of",
+    "theta_of_places",
     "triangle",
     "upper_triangle",
 ]

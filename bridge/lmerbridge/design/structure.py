@@ -23,6 +23,7 @@ __all__ = [
     "term_matrix",
     "theta_lower",
     "theta_of",
+    "theta_of_places",
     "upper_triangle",
 ]
 
@@ -52,6 +53,20 @@ def theta_of(frame: ModelFrame, par: Any) -> np.ndarray[Any, np.dtype[np.float64
         k = len(block.names)
         end = start + block.structure.count(k)
         found.append(block.structure.factor(np.asarray(par)[start:end], k)[lower_triangle(k)])
+        start = end
+    return np.concatenate(found)
+
+
+def theta_of_places(frame: ModelFrame, theta: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The lower triangles of Lambda's blocks where ``theta`` has their different elements, as lme4
+    has them: two of ``diag(x | g)``, whose third is 0.
+    """
+    found, start = [], 0
+    for block in frame.random:
+        k = len(block.names)
+        places = block.structure.places(k)[lower_triangle(k)]
+        end = start + int(places.max())
+        found.append(np.concatenate([[0.0], np.asarray(theta)[start:end]])[places])
         start = end
     return np.concatenate(found)
 
