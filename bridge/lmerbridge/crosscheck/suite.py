@@ -374,6 +374,8 @@ def run_case(case: Case, engines: Sequence[str], memory: Memory | None = None) -
             return CaseReport(case, (_expected_error(case, data),))
         frame = frame_of(case, data)
         record = None if case.reference else golden(case)
+        if record is not None and "default" not in record:  # lme4 ended without an answer
+            record = None
         return run_frame(case, frame, _engines(case, engines), record, memory)
     except LmerBridgeError as error:
         place, said = case.where(""), str(error)
