@@ -21,6 +21,7 @@ from lmerbridge.equality import by_value
 __all__ = ["Coupling", "block_diagonal", "coupling"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+IntArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Share of nonzeros from which dense arithmetic is faster.
 DENSE = 0.15
@@ -64,19 +65,69 @@ def _by_level(through: Any, matrix: sparse.csr_array, levels: int, width: int) -
 
 
 @dataclass(frozen=True)
+class _LevelPairs:
+    """Every pair of entries of a sparse C in rows a and b of one level: its level, its columns x
+    and y, and the product of the entries.
+    """
+
+    level: IntArray
+    x: IntArray
+    y: IntArray
+    product: Array
+
+    @classmethod
+    def of(cls, C: sparse.csr_array, width: int, a: int, b: int) -> _LevelPairs:
+        starts, counts = C.indptr[:-1], np.diff(C.indptr)
+        first, second = counts[a::width], counts[b::width]
+        sizes = first * second
+        level = np.repeat(np.arange(len(sizes)), sizes)
+        within = np.arange(len(level)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        one, two = np.divmod(within, second[level])
+        one, two = starts[a::width][level] + one, starts[b::width][level] + two
+        return cls(level, C.indices[one], C.indices[two], C.data[one] * C.data[two])
+
+    def sums(self, H: sparse.csr_array, levels: int) -> Array:
+        """The sum over a level's pairs of the product times H's element (x, y) (levels,)."""
+        size = H.shape[1]
+        rows = np.repeat(np.arange(H.shape[0]), np.diff(H.indptr))
+        keys = rows * size + H.indices
+        wanted = self.x * np.int64(size) + self.y
+        place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        values = np.where(keys[place] == wanted, H.data[place], 0.0) if len(keys) else 0.0 * wanted
+        return np.bincount(self.level, self.product * values, levels).astype(np.float64)
+
+
+@dataclass(frozen=True)
 class _Sparse:
     matrix: sparse.csr_array
     levels: int
     width: int
+
+    @cached_property
+    def _pairs(self) -> list[list[_LevelPairs]] | None:
+        """By rows a and b <= a of a level; ``None`` where they are too many."""
+        counts = np.diff(self.matrix.indptr).astype(np.float64)
+        if float(np.sum(counts.reshape(self.levels, -1).sum(axis=1) ** 2)) > ROOM / 16:
+            return None
+        return [
+            [_LevelPairs.of(self.matrix, self.width, a, b) for b in range(a + 1)]
+            for a in range(self.width)
+        ]
 
     def product(self, G: Array) -> Any:
         return self.matrix.T @ (block_diagonal(G) @ self.matrix)
 
     def sandwich(self, H: Any) -> Array:
         C = self.matrix
-        if isinstance(H, sparse.csr_array):
-            return _by_level(C @ H, C, self.levels, self.width)
         blocks = np.empty((self.levels, self.width, self.width))
+        if isinstance(H, sparse.csr_array):
+            if self._pairs is None:
+                return _by_level(C @ H, C, self.levels, self.width)
+            H.sum_duplicates()  # and sorts
+            for a, row in enumerate(self._pairs):
+                for b, pairs in enumerate(row):
+                    blocks[:, a, b] = blocks[:, b, a] = pairs.sums(H, self.levels)
+            return blocks
         band = max(1, BAND // max(1, C.shape[1] * self.width))
         for start in range(0, self.levels, band):
             stop = min(start + band, self.levels)

@@ -189,6 +189,7 @@ class Objective:
 def _start(search: Search, REML: bool, end: float) -> Any:
     """A start from the models with one factor each, which cost little."""
     from lmerbridge.engines.optimum import roughly
+    from lmerbridge.likelihood.starts import together
 
     start = np.zeros(len(search.bounded))
     for index in range(len(search.products.factors)):
@@ -198,4 +199,5 @@ def _start(search: Search, REML: bool, end: float) -> Any:
             objective.value, objective.gradient, objective.information, alone.bounded, SETTINGS
         )
         start[where] = np.where(alone.bounded, np.maximum(found, 0.1), found)
-    return start
+    joint = together(search.products, start) if search.plain else None
+    return start if joint is None else joint
