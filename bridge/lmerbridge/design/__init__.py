@@ -1,10 +1,11 @@
 """``Formula`` + data to a frozen :class:`ModelFrame`."""
 
+from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.build import build_frame
-from lmerbridge.design.checks import Note
 from lmerbridge.design.control import Control, lmerControl
-from lmerbridge.design.frame import ModelFrame, RandomBlock
+from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.nested import isNested
+from lmerbridge.design.notes import Note
 from lmerbridge.design.rows import chunks, gram_triangle, triangle
 from lmerbridge.design.structure import (
     column_map,

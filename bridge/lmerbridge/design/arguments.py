@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.design.checks import Note
 from lmerbridge.design.columns import Array, Column, Factor, Logical, Numeric
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.evaluate import Evaluator
+from lmerbridge.design.notes import Note
 from lmerbridge.design.table import Table
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula.parser import parse_expression

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
+from lmerbridge.design.control import Control
+from lmerbridge.design.notes import Note
 from lmerbridge.design.rows import chunks, gram_triangle, triangle
 from lmerbridge.errors import DataError
 
-if TYPE_CHECKING:
-    from lmerbridge.design.control import Control
-    from lmerbridge.design.frame import RandomBlock
-
-__all__ = ["Note", "check_random", "check_response", "check_scale", "independent_columns"]
+__all__ = ["check_random", "check_response", "check_scale", "independent_columns"]
 
 SCALE_RATIO = 1e3  # lme4 warns beyond a ratio of 1,000 between standard deviations
 RANK_TOLERANCE = 1e-7  # of a column's norm, as in R's qr()
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something lme4 would say: ``kind`` is ``"message"`` or ``"warning"``."""
-
-    kind: str
-    text: str
 
 
 def _act(action: str, text: str, notes: list[Note]) -> None:

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design.arguments import check_weights
-from lmerbridge.design.checks import (
-    Note,
-    check_response,
-)
+from lmerbridge.design.blocks import RandomBlock
+from lmerbridge.design.checks import check_response
 from lmerbridge.design.columns import (
     Array,
     Column,
@@ -24,46 +21,14 @@ from lmerbridge.design.columns import (
 )
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.control import Control
+from lmerbridge.design.notes import Note
 from lmerbridge.design.responses import row_vector
 from lmerbridge.equality import by_value
 from lmerbridge.formula import Formula
 
-__all__ = ["ModelFrame", "RandomBlock"]
+__all__ = ["ModelFrame"]
 
 REFIT_RESPONSE = ".response"
-
-
-@by_value
-@dataclass(frozen=True, eq=False)
-class RandomBlock:
-    """One random-effects term on data.
-
-    Attributes
-    ----------
-    label : str
-        lme4's label in tables: ``Subject``, ``Subject.1`` for a second term on the factor.
-    group : str
-        The grouping factor: ``Subject``, ``cask:batch``.
-    text : str
-        ``1 + Days | Subject``.
-    names : tuple of str
-        Names of the k columns.
-    columns : array (n, k)
-    codes : array of int (n,)
-        Per row the index of its level.
-    levels : tuple of str
-    structure : Structure
-        Of the covariance matrix of a level's effects.
-    """
-
-    label: str
-    group: str
-    text: str
-    names: tuple[str, ...]
-    columns: Array
-    codes: Array
-    levels: tuple[str, ...]
-    structure: Structure = PLAIN
 
 
 @by_value

@@ -19,9 +19,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design.checks import Note
+from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
-from lmerbridge.design.frame import RandomBlock
+from lmerbridge.design.notes import Note
 from lmerbridge.design.structure import column_map
 
 __all__ = ["check_identifiable"]

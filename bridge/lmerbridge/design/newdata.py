@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import (
     Array,
     Column,
@@ -22,7 +23,7 @@ from lmerbridge.design.columns import (
 )
 from lmerbridge.design.constants import CONSTANTS
 from lmerbridge.design.evaluate import Evaluator
-from lmerbridge.design.frame import ModelFrame, RandomBlock
+from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.matrix import model_matrix
 from lmerbridge.design.table import Table, read_table
 from lmerbridge.design.times import SECONDS

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Column, Factor, Numeric, drop_unused_levels
-from lmerbridge.design.frame import RandomBlock
 from lmerbridge.design.matrix import ModelMatrix, model_matrix
 from lmerbridge.formula import Formula, Grouping, Terms
 

@@ -4,7 +4,7 @@ the package's own functions, or R's, gives them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -14,13 +14,31 @@ from lmerbridge.design.columns import Array, Factor
 from lmerbridge.design.table import read_table
 from lmerbridge.errors import DataError
 
-if TYPE_CHECKING:
-    from lmerbridge.design.frame import ModelFrame
-
-__all__ = ["places_of_rows", "row_matrix", "row_vector"]
+__all__ = ["RowsUsed", "places_of_rows", "row_matrix", "row_vector"]
 
 
-def places_of_rows(frame: ModelFrame) -> tuple[Array, Array]:
+class RowsUsed(Protocol):
+    """What is asked of a model frame here.
+
+    Attributes
+    ----------
+    kept, dropped : array of int
+        Positions in the data of the rows used, and of those dropped for a missing value.
+    nobs, total_rows : int
+        The number of rows used, and of those in the data.
+    """
+
+    @property
+    def kept(self) -> Array: ...
+    @property
+    def dropped(self) -> Array: ...
+    @property
+    def nobs(self) -> int: ...
+    @property
+    def total_rows(self) -> int: ...
+
+
+def places_of_rows(frame: RowsUsed) -> tuple[Array, Array]:
     """Find the rows that ``na.exclude`` keeps places for.
 
     Returns
@@ -87,7 +105,7 @@ def _numbers(values: Any, what: str) -> Array:
     return numbers[:, None] if numbers.ndim == 1 else numbers
 
 
-def row_matrix(frame: ModelFrame, values: Any, what: str = "the new response") -> Array:
+def row_matrix(frame: RowsUsed, values: Any, what: str = "the new response") -> Array:
     """Read values for the rows of a model frame.
 
     Parameters
@@ -134,7 +152,7 @@ def row_matrix(frame: ModelFrame, values: Any, what: str = "the new response") -
     return found
 
 
-def row_vector(frame: ModelFrame, values: Any, what: str = "the new response") -> Array:
+def row_vector(frame: RowsUsed, values: Any, what: str = "the new response") -> Array:
     """Read one value per row used (n,); see :func:`row_matrix`.
 
     Raises

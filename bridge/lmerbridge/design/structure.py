@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.covariance import lower_triangle
-from lmerbridge.design.frame import ModelFrame, RandomBlock
+from lmerbridge.design.blocks import RandomBlock
+from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.nested import codes_nested
 
 if TYPE_CHECKING:
