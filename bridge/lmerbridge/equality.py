@@ -72,8 +72,9 @@ def by_value(cls: type[T]) -> type[T]:
     Hashes agree with that; fields that are computed when they are first asked for, and those with
     ``hash=False``, are left out of them.
     """
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    compared = [f.name for f in dataclasses.fields(cls) if f.compare]  # type: ignore[arg-type]
+    own: Any = cls
+    names = [field.name for field in dataclasses.fields(own)]
+    compared = [field.name for field in dataclasses.fields(own) if field.compare]
     late = {name for name in names if getattr(vars(cls).get(name), "computed_on_demand", False)}
     late |= {f.name for f in dataclasses.fields(cls) if f.hash is False}  # type: ignore[arg-type]
     hashed = [name for name in compared if name not in late]
@@ -86,6 +87,6 @@ def by_value(cls: type[T]) -> type[T]:
     def hash_of(self: Any) -> int:
         return hash((type(self), *(_key(getattr(self, name)) for name in hashed)))
 
-    cls.__eq__ = equal  # type: ignore[method-assign]
-    cls.__hash__ = hash_of  # type: ignore[method-assign]
+    own.__eq__ = equal
+    own.__hash__ = hash_of
     return cls

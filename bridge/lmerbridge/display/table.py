@@ -26,9 +26,9 @@ class RTable(pd.DataFrame):
     @classmethod
     def of(cls, table: pd.DataFrame, text: str, notes: tuple[str, ...] = ()) -> RTable:
         made = cls(table)
-        made._text = text  # type: ignore[attr-defined]
-        made._notes = notes  # type: ignore[attr-defined]
-        made._made = pd.DataFrame(table, copy=True)  # type: ignore[attr-defined]
+        own = {"_text": text, "_notes": notes, "_made": pd.DataFrame(table, copy=True)}
+        for name, value in own.items():  # not as attributes, which pandas would warn of
+            object.__setattr__(made, name, value)
         return made
 
     @property

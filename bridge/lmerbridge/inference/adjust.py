@@ -211,10 +211,11 @@ def _outside(t: float, correlation: Array, df: float, one_sided: bool = False) -
         limit = np.full(n, t)
         lowest = np.full(n, -np.inf) if one_sided else -limit
         if math.isfinite(df):
+            whole_by_its_stubs: Any = df
             inside = multivariate_t.cdf(
                 limit,
                 shape=correlation,
-                df=df,  # type: ignore[arg-type]  # a whole number only by its stubs
+                df=whole_by_its_stubs,
                 lower_limit=lowest,
                 maxpts=100_000 * n,
                 random_state=1,

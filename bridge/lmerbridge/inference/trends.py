@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.design.columns import take
+from lmerbridge.design.columns import Factor, take
 from lmerbridge.errors import DataError, FormulaError, near_match
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Name, Node, names_in
@@ -88,7 +88,9 @@ def slopes(
         No covariate, or a step of 0.
     """
     name, node = _variable(frame, var)
-    values = take(frame.raw[name], frame.kept).values  # type: ignore[union-attr]
+    covariate = take(frame.raw[name], frame.kept)
+    assert not isinstance(covariate, Factor)  # _variable() has looked
+    values = covariate.values
     step = float(delta_var) if delta_var is not None else 1e-3 * float(np.ptp(values))
     if not math.isfinite(step) or step == 0:
         raise DataError(f"delta_var must be a number other than 0, not {step}")

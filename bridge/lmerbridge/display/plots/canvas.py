@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def drawing(function: Drawn) -> Drawn:
                 raise DataError(f"m must be a fitted mixed model, not {type(m).__name__}")
         return inner(*args, **kwargs)
 
-    return draw  # type: ignore[return-value]
+    return cast("Drawn", draw)
 
 
 def axes_of(ax: Axes | None, **figure: Any) -> Axes:

@@ -160,6 +160,7 @@ def shrinkage(
         Default: the group's first two random columns that are fixed effects too.
     """
     from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
 
     name = pooled_group(m.frame, group)
     block_names = [n for b in m.frame.random if b.group == name for n in b.names]
@@ -254,7 +255,7 @@ def shrinkage(
     ax.margins(0.08)
     key = ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for handle in key.legend_handles:
-        if handle is not None:
+        if isinstance(handle, Line2D):
             handle.set_alpha(1)
-            handle.set_markersize(6)  # type: ignore[attr-defined]
+            handle.set_markersize(6)
     return ax
