@@ -7,7 +7,7 @@ import pytest
 import after
 import lmerbridge as lb
 from after import fitted
-from lmerbridge.inference.profile import parameters
+from lmerbridge.inference.parameters import parameters
 
 PROFILED = [n for n, c in after.CASES.items() if c.get("profile")]
 

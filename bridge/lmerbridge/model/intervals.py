@@ -50,8 +50,8 @@ class Intervals(ModelBase):
     def _profile(
         self, which: list[Parameter], scale: str, progress: bool, **limits: float
     ) -> Profile:
-        from lmerbridge.inference.profile import profile
-        from lmerbridge.inference.profile_scales import varcov_scale
+        from lmerbridge.inference.profiling import profile
+        from lmerbridge.inference.profile import varcov_scale
 
         covariances = scale == "varcov"
         done = [0]
@@ -104,7 +104,7 @@ class Intervals(ModelBase):
         ------
         DataError
         """
-        from lmerbridge.inference.profile_scales import long_names
+        from lmerbridge.inference.profile import long_names
 
         scale = matched(prof_scale, SCALES, "prof_scale")
         if not 0 < alphamax < 1:
