@@ -86,7 +86,7 @@ def main() -> None:
     def fresh(name: str) -> Any:
         """The model with nothing kept from before."""
         m = fitted[name]
-        return type(m)(m.result, m.frame, m.inputs)
+        return type(m)(m.result, m.frame, m.call)
 
     work: dict[str, tuple[str, Callable[[], Any], int]] = {
         "profile": ("profile of sleepstudy (Days | Subject)", lambda: fresh("m").profile(), 5),

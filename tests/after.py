@@ -118,7 +118,7 @@ def at_r(name):
         estimates=estimates_at(m.frame, found),
         criterion=counted(m.frame, m.result.call.REML, found.criterion),
     )
-    return type(m)(result, m.frame, m.inputs)
+    return type(m)(result, m.frame, m.call)
 
 
 def text(name, question):

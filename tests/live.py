@@ -116,7 +116,7 @@ def at_theta(model, theta):
         estimates=estimates_at(model.frame, found),
         criterion=counted(model.frame, REML, found.criterion),
     )
-    return type(model)(result, model.frame, model.inputs)
+    return type(model)(result, model.frame, model.call)
 
 
 def number(value):

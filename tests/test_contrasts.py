@@ -59,7 +59,7 @@ def model(name):
         estimates=estimates_at(m.frame, found),
         criterion=counted(m.frame, True, found.criterion),
     )
-    return type(m)(result, m.frame, m.inputs)
+    return type(m)(result, m.frame, m.call)
 
 
 def listed(value):

@@ -14,6 +14,7 @@ import lmerbridge as lb
 from lmerbridge.inference.adjust import adjusted_p, critical_values, two_sided
 from lmerbridge.inference.anova import chi_squared
 from lmerbridge.inference.degrees import Satterthwaite, of_fit
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.kenward_roger import KenwardRoger, moments
 from lmerbridge.inference.satterthwaite import pooled
 from lmerbridge.inference.wald import FTest, contrasts
@@ -186,9 +187,10 @@ def test_a_component_that_the_data_say_nothing_of():
     m = lb.lmer("y ~ b + t + (1 | b)", d, engine="native")
     for theta in (0.0, 0.3, 1.098577, 30.0):  # R's: 128.1 at the third
         result = replace(m.result, estimates=replace(m.result.estimates, theta=np.array([theta])))
-        df = of_fit(m.frame, result, "Satterthwaite").of_rows(np.eye(6))
+        fit = Fit(result, m.frame)
+        df = of_fit(fit, "Satterthwaite").of_rows(np.eye(6))
         np.testing.assert_allclose(df, 6, rtol=1e-6)
-        df = of_fit(m.frame, result, "Kenward-Roger").of_rows(np.eye(6)[1:])
+        df = of_fit(fit, "Kenward-Roger").of_rows(np.eye(6)[1:])
         blocks_apart = 6 * (1 + 3 * theta**2) ** 2
         np.testing.assert_allclose(df, [blocks_apart] * 3 + [6, 6], rtol=1e-6)
 

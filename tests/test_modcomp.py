@@ -63,7 +63,7 @@ def model(name):
         estimates=estimates_at(m.frame, found),
         criterion=counted(m.frame, m.result.call.REML, found.criterion),
     )
-    return type(m)(result, m.frame, m.inputs)
+    return type(m)(result, m.frame, m.call)
 
 
 def no_effects(name):

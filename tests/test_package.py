@@ -15,6 +15,7 @@ from lmerbridge import errors
 
 ROOT = Path(lb.__file__).parent
 ROOMS = {
+    "_version": set(),
     "errors": set(),
     "arguments": {"errors"},
     "rmath": set(),
@@ -124,6 +125,40 @@ def test_imports_go_downwards(path):
 def test_only_rlang_imports_rpy2(path):
     if any(module.split(".")[0] == "rpy2" for module, _ in imports_of(path)):
         assert room_of(path) == "rlang"
+
+
+def files_imported(path):
+    """The files of the package that a file imports, anywhere in it."""
+    known = {module_name(p) for p in modules()}
+    for module, names in imports_of(path):
+        for name in names:
+            if f"{module}.{name}" in known:
+                yield f"{module}.{name}"
+            elif module in known:
+                yield module
+        if not names and module in known:
+            yield module
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_circle_between_files():
+    """Leave out, again and again, files that import none of those left: nothing stays."""
+    left = {module_name(p): set(files_imported(p)) - {module_name(p)} for p in modules()}
+    while left:
+        free = [name for name, used in left.items() if not used & left.keys()]
+        assert free, f"these files import each other in a circle: {sorted(left)}"
+        for name in free:
+            del left[name]
+
+
+def test_the_model_is_one_class():
+    from lmerbridge.model import Model
+
+    assert Model.__mro__ == (Model, object)
 
 
 def loaded_by(code):

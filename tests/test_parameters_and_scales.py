@@ -425,5 +425,5 @@ def test_a_deletion_that_fails_leaves_the_others(monkeypatch):
     monkeypatch.setattr(refits, "refit_products", broken)
     m = fitted("sleep")
     with pytest.warns(lb.FitWarning, match="failed without 1 of 18 sets"):
-        found = influence(m.frame, m.result, "Subject")
+        found = influence(m.fit, "Subject")
     assert list(np.flatnonzero(np.isnan(found.beta).any(axis=1))) == [3]

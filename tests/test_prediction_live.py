@@ -165,7 +165,7 @@ def at_theta(m, theta):
     found = evaluate(cross_products(m.frame), theta, m.result.call.REML)
     estimates = estimates_at(m.frame, found)
     criterion = counted(m.frame, m.result.call.REML, found.criterion)
-    return type(m)(replace(m.result, estimates=estimates, criterion=criterion), m.frame, m.inputs)
+    return type(m)(replace(m.result, estimates=estimates, criterion=criterion), m.frame, m.call)
 
 
 def numbers(answer):

@@ -24,4 +24,4 @@ def at_theta(m: Any, theta: Any) -> Any:
         estimates=estimates_at(m.frame, found),
         criterion=counted(m.frame, m.result.call.REML, found.criterion),
     )
-    return type(m)(result, m.frame, m.inputs)
+    return type(m)(result, m.frame, m.call)

@@ -18,9 +18,10 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitFailedError
 from lmerbridge.inference.contest import f_table
 from lmerbridge.inference.deletions import deleted, droppable, in_scope
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.hypotheses import term_columns, term_hypotheses, type_name
 from lmerbridge.inference.wald import Denominator
-from lmerbridge.likelihood import cross_products, sequential_effects
+from lmerbridge.likelihood import sequential_effects
 from lmerbridge.result import FitResult
 
 __all__ = [
@@ -84,11 +85,11 @@ def anova_of_terms(
     return TestTable(table, (heading,), notes)
 
 
-def anova_sequential(frame: ModelFrame, result: FitResult) -> TestTable:
+def anova_sequential(fit: Fit) -> TestTable:
     """lme4's own table: sequential sums of squares by (X'V^-1 X), no p-values."""
+    frame, result = fit.frame, fit.result
     sigma2 = result.estimates.sigma**2
-    c = cross_products(frame)
-    effects = sequential_effects(c, result.estimates.theta, result.call.REML)
+    effects = sequential_effects(fit.products, result.estimates.theta, result.call.REML)
     if effects is None:
         raise FitFailedError("the criterion cannot be evaluated at these estimates")
     rows = {}

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked
+from lmerbridge.arguments import checked, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.digest import digest, own_code
@@ -34,6 +34,7 @@ from lmerbridge.errors import (
     matched,
 )
 from lmerbridge.inference.effects import NA, chosen_effects
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import influence
 from lmerbridge.inference.levels import percent_labels
 from lmerbridge.inference.parameters import cells, parameters
@@ -173,7 +174,7 @@ class Bootstrap:
                 "extreme order statistics used as endpoints: more replications are needed for "
                 f"this level than {len(self.t)}",
                 FitWarning,
-                stacklevel=2,
+                stacklevel=from_outside(),
             )
         return pd.DataFrame(rows, index=list(self.names), columns=list(percent_labels(level)))
 
@@ -337,8 +338,7 @@ def _total(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
 
 
 def bootstrap(
-    frame: ModelFrame,
-    result: FitResult,
+    fit: Fit,
     names: Sequence[str],
     t0: Array,
     statistic: Statistic,
@@ -370,6 +370,7 @@ def bootstrap(
     ------
     DataError, UnsupportedModelError
     """
+    frame, result = fit.frame, fit.result
     kind = matched(type, KINDS, "type")
     if kind == "semiparametric" and not use_u:
         raise UnsupportedModelError(
@@ -446,7 +447,7 @@ def bootstrap(
             f"some bootstrap runs failed ({found.failed}/{nsim})"
             + "".join(f"; {count} error(s): {said}" for said, count in found.errors.items()),
             FitWarning,
-            stacklevel=3,
+            stacklevel=from_outside(),
         )
     return found
 
@@ -457,18 +458,20 @@ def _no_jackknife() -> Array:
     )
 
 
-def jackknife_of_parameters(frame: ModelFrame, result: FitResult) -> Array:
+def jackknife_of_parameters(fit: Fit) -> Array:
     """All parameters without each level of the grouping factor with fewest levels."""
+    frame, result = fit.frame, fit.result
     outermost = min(frame.random, key=lambda block: len(block.levels)).group
-    found = influence(frame, result, outermost)
+    found = influence(fit, outermost)
     first = dialect_of(result).deviations_first
     return all_parameters(frame, found.beta, found.theta, found.sigma, first)
 
 
-def parameter_statistic(frame: ModelFrame, result: FitResult) -> tuple[list[str], Array, Statistic]:
+def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     """Names, values and statistic of all parameters, by fast refits."""
     from lmerbridge.engines.native.refits import refit_many
 
+    frame, result = fit.frame, fit.result
     estimates = result.estimates
     names = [p.name for p in parameters(result)]
     first = dialect_of(result).deviations_first  # once: other processes have options of their own
@@ -477,7 +480,7 @@ def parameter_statistic(frame: ModelFrame, result: FitResult) -> tuple[list[str]
     )[0]
 
     def values(Y: Array) -> Array:
-        found = refit_many(frame, Y, result.call.REML, estimates.theta)
+        found = refit_many(frame, Y, result.call.REML, estimates.theta, fit.products)
         return all_parameters(frame, found.beta, found.theta, found.sigma, first)
 
     def statistic(Y: Array) -> Replications:

@@ -14,8 +14,8 @@ import numpy as np
 from lmerbridge.design import ModelFrame, templates, theta_of
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.matrices import relative_factor, z_matrix
-from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -98,13 +98,14 @@ class Decomposition:
         )
 
 
-def spherical_effects(result: FitResult, frame: Callable[[], ModelFrame]) -> Array:
+def spherical_effects(fit: Fit) -> Array:
     """Conditional modes u (q,) of the spherical random effects, b = Lambda u.
 
     Where Lambda's block of a term has an inverse, u follows from b; where it has none (a singular
     fit), from the normal equations, which say u = Lambda'Z'W(y - X beta - Z b) (Bates et al. 2015,
     equation 18).
     """
+    result = fit.result
     sizes = [len(term.names) for term in result.estimates.random]
     parts: list[Any] = []
     for i, (term, factor) in enumerate(
@@ -116,7 +117,7 @@ def spherical_effects(result: FitResult, frame: Callable[[], ModelFrame]) -> Arr
         if not np.any(factor):
             parts.append(np.zeros(term.modes.size))
             continue
-        block = frame().random[i]
+        block = fit.frame.random[i]
         weights = result.estimates.weights
         residual = result.estimates.residuals * (1.0 if weights is None else weights)
         sums = np.zeros(term.modes.shape)
@@ -125,7 +126,7 @@ def spherical_effects(result: FitResult, frame: Callable[[], ModelFrame]) -> Arr
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def criterion_function(frame: ModelFrame, REML: bool) -> Callable[[Any], float]:
+def criterion_function(fit: Fit) -> Callable[[Any], float]:
     """The profiled criterion as a function of theta: lme4's ``devfun``.
 
     Returns
@@ -134,9 +135,9 @@ def criterion_function(frame: ModelFrame, REML: bool) -> Callable[[Any], float]:
         Takes theta (m,), in lme4's order, or ``par`` where a term has another structure; returns
         the REML criterion, or -2 log-likelihood for a fit by maximum likelihood.
     """
-    from lmerbridge.likelihood import criterion, cross_products
+    from lmerbridge.likelihood import criterion
 
-    c = cross_products(frame)
+    frame, c, REML = fit.frame, fit.products, fit.result.call.REML
     size = frame.covariance_parameters
 
     def deviance(theta: Any) -> float:

@@ -5,6 +5,7 @@ Kenward and Roger's, or none.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,10 +14,10 @@ import numpy as np
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitFailedError, UnsupportedModelError, near_match
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.kenward_roger import KenwardRoger
 from lmerbridge.inference.satterthwaite import Satterthwaite
 from lmerbridge.inference.wald import Denominator, FTest, contrasts
-from lmerbridge.result import FitResult
 
 __all__ = ["DDF", "Asymptotic", "Denominator", "FTest", "ddf_name", "of_fit"]
 
@@ -95,10 +96,10 @@ class OfResiduals:
         return FTest(F, len(independent), self.df, deficient=independent.deficient)
 
 
-def _satterthwaite(frame: ModelFrame, result: FitResult) -> Satterthwaite:
-    from lmerbridge.likelihood import Search, cross_products, fixed_derivatives, unprofiled
+def _satterthwaite(fit: Fit) -> Satterthwaite:
+    from lmerbridge.likelihood import Search, fixed_derivatives, unprofiled
 
-    c = cross_products(frame)
+    frame, result, c = fit.frame, fit.result, fit.products
     REML, sigma = result.call.REML, result.estimates.sigma
     search = Search(c)
     if search.plain:
@@ -164,16 +165,17 @@ def _steps(frame: ModelFrame, theta: Array) -> Array:
     return np.asarray(3e-3 * np.maximum(np.abs(theta), found))
 
 
-def _kenward_roger(frame: ModelFrame, result: FitResult) -> KenwardRoger:
-    from lmerbridge.likelihood import cross_products, expected_information
+def _kenward_roger(fit: Fit) -> KenwardRoger:
+    from lmerbridge.likelihood import expected_information
 
+    result = fit.result
     # without fixed effects there is no other criterion than ML's, and nothing to test
     if not result.call.REML and len(result.estimates.beta):
         raise UnsupportedModelError(
             "Kenward-Roger's method is for REML fits, and this is one by ML: m.update(REML=True), "
             "or ddf='Satterthwaite'"
         )
-    found = expected_information(cross_products(frame), result.estimates.theta)
+    found = expected_information(fit.products, result.estimates.theta)
     Phi, P, Q, W = found.Phi, found.P, found.Q, found.W
     inner = Q - np.einsum("ipq,qr,jrs->ijps", P, Phi, P, optimize=True)
     change = Phi @ np.einsum("ij,ijpq->pq", W, inner, optimize=True) @ Phi
@@ -182,8 +184,19 @@ def _kenward_roger(frame: ModelFrame, result: FitResult) -> KenwardRoger:
     return KenwardRoger(result.estimates.beta, variance * adjusted, variance * Phi, Phi, P, W)
 
 
-def of_fit(frame: ModelFrame, result: FitResult, method: str) -> Denominator:
-    """Degrees of freedom by ``method``, as :func:`ddf_name` takes it.
+def _asymptotic(fit: Fit) -> Asymptotic:
+    return Asymptotic(fit.result.estimates.beta, fit.result.estimates.vcov)
+
+
+METHODS: dict[str, Callable[[Fit], Denominator]] = {
+    "Satterthwaite": _satterthwaite,
+    "Kenward-Roger": _kenward_roger,
+    "lme4": _asymptotic,
+}
+
+
+def of_fit(fit: Fit, method: str) -> Denominator:
+    """Give degrees of freedom by ``method``, as :func:`ddf_name` takes it; computed once per fit.
 
     Raises
     ------
@@ -193,8 +206,4 @@ def of_fit(frame: ModelFrame, result: FitResult, method: str) -> Denominator:
         Kenward-Roger of an ML fit, or of too many crossed effects.
     """
     name = ddf_name(method)
-    if name == "Satterthwaite":
-        return _satterthwaite(frame, result)
-    if name == "Kenward-Roger":
-        return _kenward_roger(frame, result)
-    return Asymptotic(result.estimates.beta, result.estimates.vcov)
+    return fit.once(("denominator", name), lambda: METHODS[name](fit))

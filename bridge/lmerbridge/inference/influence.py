@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked
+from lmerbridge.arguments import checked, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, near_match
 from lmerbridge.inference.effects import chosen_effects
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, relative_variances
 from lmerbridge.inference.residuals import residuals
-from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts
@@ -31,26 +31,27 @@ LOST = 1e-10  # of a direction's sum of squares: what is left of less is roundin
 FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
 
 
-def hat_values(frame: ModelFrame, result: FitResult) -> Array:
+def hat_values(fit: Fit) -> Array:
     """Leverages (n,): the diagonal of the matrix that makes fitted values of the response, theta
     as it is (Demidenko & Stukel 2005, Stat. Med. 24, 893-909).
     """
-    found = relative_variances(frame, result, as_rows(frame), chosen_effects(frame, None))
+    frame = fit.frame
+    found = relative_variances(fit, as_rows(frame), chosen_effects(frame, None))
     return found if frame.weights is None else found * frame.weights
 
 
-def cooks_distance(frame: ModelFrame, result: FitResult) -> Array:
+def cooks_distance(fit: Fit) -> Array:
     """Cook's distances (n,) from the leverages, theta as it is: (r / (1 - h))^2 h / (sigma^2 p)."""
-    h = hat_values(frame, result)
+    h, result = hat_values(fit), fit.result
     r = residuals(result, "pearson")
     p = len(result.estimates.names)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((r / (1 - h)) ** 2 * h / (result.estimates.sigma**2 * p))
 
 
-def rstudent(frame: ModelFrame, result: FitResult) -> Array:
+def rstudent(fit: Fit) -> Array:
     """Residuals over their standard errors (n,): r / (sigma sqrt(1 - h))."""
-    h = hat_values(frame, result)
+    h, result = hat_values(fit), fit.result
     r = residuals(result, "pearson")
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(r / (result.estimates.sigma * np.sqrt(1 - h)))
@@ -87,7 +88,7 @@ class Influence:
     whole_theta: Array
     whole_sigma: float
 
-    def _placed(self, sets: Sequence[str], used: Any) -> Influence:
+    def placed(self, sets: Sequence[str], used: Any) -> Influence:
         """The same among more sets, of which those not in ``used`` have no rows of the fit: the
         fit without them is the fit.
         """
@@ -148,8 +149,7 @@ def _determined(c: CrossProducts, frame: ModelFrame, rows: Array) -> bool:
 
 
 def influence(
-    frame: ModelFrame,
-    result: FitResult,
+    fit: Fit,
     groups: str | None = None,
     labels: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
@@ -176,8 +176,8 @@ def influence(
         Unknown grouping factor.
     """
     from lmerbridge.engines.native.refits import refit_products
-    from lmerbridge.likelihood import cross_products
 
+    frame, result, c = fit.frame, fit.result, fit.products
     if groups is None:
         sets = [np.array([i]) for i in range(frame.nobs)]
         names = tuple(labels) or tuple(str(i) for i in range(frame.nobs))
@@ -194,7 +194,6 @@ def influence(
         # R goes through the levels as they come in the data
         came = np.argsort([rows[0] for rows in sets])
         sets, names = [sets[i] for i in came], tuple(names[i] for i in came)
-    c = cross_products(frame)
     REML, theta = result.call.REML, result.estimates.theta
     p, m = len(result.estimates.names), len(theta)
     beta, errors = np.full((len(sets), p), np.nan), np.full((len(sets), p), np.nan)
@@ -217,7 +216,7 @@ def influence(
         warnings.warn(
             f"the fit failed without {len(failed)} of {len(sets)} sets, first {failed[0]}: NaN",
             FitWarning,
-            stacklevel=3,
+            stacklevel=from_outside(),
         )
     return Influence(
         names,

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame
 from lmerbridge.errors import UnsupportedModelError
-from lmerbridge.result import FitResult
+from lmerbridge.inference.fit import Fit
 
 __all__ = ["modes_vcov"]
 
 MOST = 8000  # rows of the dense matrix: 512 MB
 
 
-def modes_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
+def modes_vcov(fit: Fit) -> pd.DataFrame:
     """Covariance matrix (q + p, q + p), named as lme4 names it: ``Subject.308.(Intercept)``, ...,
     then the fixed effects.
 
@@ -29,16 +28,16 @@ def modes_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
     """
     from scipy import sparse
 
-    from lmerbridge.likelihood import cross_products
     from lmerbridge.likelihood.whole import whole
 
+    frame, result = fit.frame, fit.result
     q = sum(len(block.levels) * len(block.names) for block in frame.random)
     if q > MOST:
         raise UnsupportedModelError(
             f"vcov(full='modes') is a dense matrix of the {q} random effects, which is possible "
             f"here up to {MOST}; the variances of each level are in ranef(condVar=True)"
         )
-    c = cross_products(frame)
+    c = fit.products
     w = whole(c, result.estimates.theta, "vcov(full='modes')")
     ZQ = w.ZQ[:, :, : c.p]
     HZQ = (w.H @ ZQ).reshape(q, c.p)

@@ -12,6 +12,7 @@ import pandas as pd
 from lmerbridge.design import ModelFrame, parameters_of, templates
 from lmerbridge.errors import DataError
 from lmerbridge.inference.effects import every_effect
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.simulate import as_parameters
 from lmerbridge.result import FitResult, RandomEffects
@@ -79,7 +80,7 @@ def _covariance_parameters(
     return np.concatenate(found)
 
 
-def with_parameters(frame: ModelFrame, result: FitResult, newparams: Any) -> FitResult:
+def with_parameters(fit: Fit, newparams: Any) -> FitResult:
     """The result at other parameters.
 
     Parameters
@@ -105,8 +106,9 @@ def with_parameters(frame: ModelFrame, result: FitResult, newparams: Any) -> Fit
             f"newparams has no {unknown[0]!r}: params should be specified as a list with elements "
             f"from {', '.join(PARAMETERS)}"
         )
-    from lmerbridge.likelihood import cross_products, evaluate
+    from lmerbridge.likelihood import evaluate
 
+    frame, result = fit.frame, fit.result
     estimates = result.estimates
     beta, theta, sigma = as_parameters(
         frame,
@@ -114,7 +116,7 @@ def with_parameters(frame: ModelFrame, result: FitResult, newparams: Any) -> Fit
         _covariance_parameters(frame, result, newparams),
         newparams.get("sigma", estimates.sigma),
     )
-    at = evaluate(cross_products(frame), theta, result.call.REML)
+    at = evaluate(fit.products, theta, result.call.REML)
     if at is None:
         raise DataError("newparams: the criterion cannot be computed at this theta")
     sizes = [len(block.names) for block in frame.random]

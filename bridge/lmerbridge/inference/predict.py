@@ -17,6 +17,7 @@ import pandas as pd
 from lmerbridge.design import ModelFrame, templates
 from lmerbridge.design.newdata import NewBlock, NewRows
 from lmerbridge.errors import DataError
+from lmerbridge.inference.fit import Fit
 from lmerbridge.result import FitResult
 
 __all__ = [
@@ -106,8 +107,7 @@ def _asked(new: NewBlock, columns: Any) -> Array:
 
 
 def relative_variances(
-    frame: ModelFrame,
-    result: FitResult,
+    fit: Fit,
     rows: NewRows,
     chosen: Sequence[Any],
     only: str = "both",
@@ -117,13 +117,13 @@ def relative_variances(
     A new level has the random effects' own covariance. ``only="fixed"`` leaves out what the
     random effects' conditional variance adds.
     """
-    from lmerbridge.likelihood import cross_products
     from lmerbridge.likelihood.whole import whole
 
+    frame, result = fit.frame, fit.result
     if not any(columns.any() for columns in chosen):
         unscaled = result.estimates.vcov / result.estimates.sigma**2
         return np.asarray(np.einsum("np,pq,nq->n", rows.X, unscaled, rows.X, optimize=True))
-    c = cross_products(frame)
+    c = fit.products
     theta = result.estimates.theta
     sizes = [len(b.names) for b in frame.random]
     x = rows.X @ np.linalg.inv(c.R) if c.p else rows.X

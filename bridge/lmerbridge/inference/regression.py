@@ -67,6 +67,11 @@ class Regression:
     def sigma(self) -> float:
         return math.sqrt(self.rss / self.df_residual)
 
+    @property
+    def vcov(self) -> Array:
+        """Covariance matrix (p, p) of the coefficients."""
+        return self.sigma**2 * self.unscaled
+
     def logLik(self, REML: bool = False) -> float:
         """Log-likelihood with sigma profiled out; restricted with ``REML``."""
         n = self.df_residual if REML else self.nobs

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy import linalg
 
 from lmerbridge.covariance import congruence
-from lmerbridge.design import ModelFrame, templates
-from lmerbridge.result import FitResult
+from lmerbridge.design import templates
+from lmerbridge.inference.fit import Fit
 from lmerbridge.result.tables import element_names, variance_table
 
 __all__ = ["full_vcov", "variance_errors", "variance_vcov"]
@@ -23,14 +23,14 @@ __all__ = ["full_vcov", "variance_errors", "variance_vcov"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def variance_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
+def variance_vcov(fit: Fit) -> pd.DataFrame:
     """Covariance matrix (m + 1, m + 1) of the elements of the random effects' covariance matrices,
     in theta's order, and of the residual variance, which comes last; named as merDeriv does:
     ``cov_Subject.(Intercept)``, ``cov_Subject.Days.(Intercept)``, ``residual``.
     """
-    from lmerbridge.likelihood import cross_products, expected_information
+    from lmerbridge.likelihood import expected_information
 
-    c = cross_products(frame)
+    result, c = fit.result, fit.products
     scaled = expected_information(c, result.estimates.theta, REML=result.call.REML).W
     parts = [np.eye(1)]
     factors = templates(result.estimates.theta, [term.size for term in c.terms])
@@ -44,9 +44,10 @@ def variance_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
     return pd.DataFrame(values, index=names, columns=names)
 
 
-def full_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
+def full_vcov(fit: Fit) -> pd.DataFrame:
     """Covariance matrix of the fixed effects and the variance parameters."""
-    variances = variance_vcov(frame, result)
+    result = fit.result
+    variances = variance_vcov(fit)
     names = [*result.estimates.names, *variances.index]
     p = len(result.estimates.names)
     values = np.zeros((len(names), len(names)))
@@ -55,11 +56,12 @@ def full_vcov(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
     return pd.DataFrame(values, index=names, columns=names)
 
 
-def variance_errors(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
+def variance_errors(fit: Fit) -> pd.DataFrame:
     """``VarCorr`` with standard errors: of the variances and covariances from the information, of
     standard deviations and correlations by the delta method (NaN where a variance is 0).
     """
-    V = variance_vcov(frame, result).to_numpy()
+    result = fit.result
+    V = variance_vcov(fit).to_numpy()
     table = variance_table(result, "lower.tri")  # theta's order
     errors = np.sqrt(np.maximum(np.diag(V), 0.0))
     found = np.full(len(table), np.nan)

@@ -1,7 +1,7 @@
 """``Model``, and ``lmer`` that makes one."""
 
 from lmerbridge.model.design_simulation import simulate_design
-from lmerbridge.model.fitting import from_json, lmer
+from lmerbridge.model.linear_mixed import from_json, lmer
 from lmerbridge.model.lm_list import LmList, lmList
 from lmerbridge.model.marginal import MarginalMeans
 from lmerbridge.model.model import Model

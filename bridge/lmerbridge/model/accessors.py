@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked
 from lmerbridge.design.columns import Factor, Logical, Numeric
 from lmerbridge.design.matrix import model_matrix
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, as_number
+from lmerbridge.errors import matched
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.hypotheses import fixed_terms
-from lmerbridge.model.base import ModelBase, Vector
+from lmerbridge.model.components import component
+from lmerbridge.model.rows import Vector, by_row
 from lmerbridge.model.variables import frame_table
+from lmerbridge.result import FitResult
 
 if TYPE_CHECKING:
     from lmerbridge.design import ModelFrame
 
-__all__ = ["Accessing", "Family", "ModelTerms", "dummy_coefficients", "model_terms"]
+__all__ = [
+    "Family",
+    "ModelTerms",
+    "dummy_coefficients",
+    "family_of",
+    "fortify",
+    "matrix_of",
+    "model_frame",
+    "model_terms",
+    "weights_of",
+]
 
 
 @dataclass(frozen=True)
@@ -153,213 +164,67 @@ def _own(table: pd.DataFrame, frame: ModelFrame, name: str) -> list[str]:
     return [name] if name in table else []
 
 
-@checked
-class Accessing(ModelBase):
-    """Methods that say what the model is made of."""
+def model_frame(frame: ModelFrame, fixed_only: bool) -> pd.DataFrame:
+    """Return the variables as the model has them; arguments as of
+    :meth:`lmerbridge.Model.model_frame`.
+    """
+    from lmerbridge.design.columns import as_categorical, as_factor, take
+    from lmerbridge.formula.syntax import deparse
 
-    # -- formula and data
+    table = frame_table(frame)
+    names = [frame.formula.response_label, *(deparse(v) for v in fixed_terms(frame).variables)]
+    if not fixed_only:
+        for term in frame.formula.random:
+            names += [deparse(v) for v in term.columns.variables]
+            for name in term.grouping.columns:
+                column = frame.variables.get(name) or take(frame.raw[name], frame.kept)
+                if name not in table:
+                    table[name] = as_categorical(as_factor(column)).remove_unused_categories()
+                names.append(name)
+    # a matrix among the variables is one column per column of it
+    table = table[[c for n in dict.fromkeys(names) for c in _own(table, frame, n)]].copy()
+    if frame.weights is not None:
+        table["(weights)"] = frame.weights
+    if frame.offset is not None:
+        table["(offset)"] = frame.offset
+    return table
 
-    def terms(self) -> ModelTerms:
-        """The terms of the fixed part: ``labels``, ``order``, ``factors``, ``intercept``."""
-        return model_terms(self.frame)
 
-    def model_frame(self, fixed_only: bool = False) -> pd.DataFrame:
-        """The variables as the model has them, ``(weights)`` and ``(offset)`` last; rows used.
+def matrix_of(fit: Fit, type: str) -> Any:
+    """Return a model matrix; arguments as of :meth:`lmerbridge.Model.model_matrix`."""
+    kind = matched(type, ("fixed", "random", "randomListRaw"), "type")
+    if kind == "fixed":
+        frame = fit.frame
+        return pd.DataFrame(frame.X.copy(), columns=list(frame.x_names), index=frame.index)
+    return component(fit, "Z" if kind == "random" else "mmList")
 
-        Parameters
-        ----------
-        fixed_only : bool
-            Without the variables of the random terms alone.
-        """
-        from lmerbridge.design.columns import as_categorical, as_factor, take
-        from lmerbridge.formula.syntax import deparse
 
-        frame = self.frame
-        table = frame_table(frame)
-        names = [frame.formula.response_label, *(deparse(v) for v in fixed_terms(frame).variables)]
-        if not fixed_only:
-            for term in frame.formula.random:
-                names += [deparse(v) for v in term.columns.variables]
-                for name in term.grouping.columns:
-                    column = frame.variables.get(name) or take(frame.raw[name], frame.kept)
-                    if name not in table:
-                        table[name] = as_categorical(as_factor(column)).remove_unused_categories()
-                    names.append(name)
-        # a matrix among the variables is one column per column of it
-        table = table[[c for n in dict.fromkeys(names) for c in _own(table, frame, n)]].copy()
-        if frame.weights is not None:
-            table["(weights)"] = frame.weights
-        if frame.offset is not None:
-            table["(offset)"] = frame.offset
-        return table
+def family_of(result: FitResult) -> Family:
+    """Return the response's distribution and link."""
+    return Family(result.call.family, result.call.link)
 
-    def getData(self) -> Any:
-        """The data that the model was fitted to, as given."""
-        return self._inputs()["data"]
 
-    def family(self) -> Family:
-        """The response's distribution and link."""
-        return Family(self.result.call.family, self.result.call.link)
+def weights_of(fit: Fit) -> Vector:
+    """Return the prior weights by row: 1 where none were given."""
+    given = fit.result.estimates.weights
+    return by_row(fit, np.ones(fit.result.data.nobs) if given is None else given.copy(), "weights")
 
-    def weights(self) -> Vector:
-        """Prior weights: 1 where none were given."""
-        given = self.result.estimates.weights
-        found = np.ones(self.result.data.nobs) if given is None else given.copy()
-        return self._rows(found, "weights")
 
-    def isREML(self) -> bool:
-        """Whether the fit is by REML."""
-        return self.result.call.REML
+def fortify(fit: Fit) -> pd.DataFrame:
+    """Return the data of the rows used with ``.fitted``, ``.resid`` and ``.scresid`` (scaled)."""
+    from lmerbridge.inference import residuals
 
-    def isLMM(self) -> bool:
-        """Whether this is a linear mixed model: it always is."""
-        return True
+    data = fit.call.data
+    if isinstance(data, pd.DataFrame):
+        table = data.iloc[fit.frame.kept].copy()
+    else:
+        import narwhals.stable.v2 as nw
 
-    def isGLMM(self) -> bool:
-        """Whether this is a generalized linear mixed model: it never is."""
-        return False
-
-    def isNLMM(self) -> bool:
-        """Whether this is a nonlinear mixed model: it never is."""
-        return False
-
-    def refitML(self) -> Any:
-        """The same model by maximum likelihood; this one if it is.
-
-        lme4 fits it as R's ``refitML`` does: by bobyqa, from theta of the REML fit.
-        """
-        from lmerbridge.model.fitting import fit_frame
-
-        if not self.result.call.REML:
-            return self
-        inputs = {**self._inputs(), "REML": False}
-        frame, start = self.frame, inputs["start"]
-        if self.result.provenance.package == "lme4":
-            start = self.result.estimates.parameters
-            given = {**dict(frame.control.given), "optimizer": "bobyqa"}
-            given.pop("optCtrl", None)  # of the other optimizer
-            frame = replace(frame, control=replace(frame.control, given=tuple(given.items())))
-        fitted = fit_frame(frame, False, start, inputs["engine"], inputs["timeout"])
-        call = replace(self.result.call, REML=False)
-        return replace(fitted, result=replace(fitted.result, call=call), inputs=inputs)
-
-    # -- criteria
-
-    def AICc(self) -> float:
-        """Akaike's criterion with Hurvich & Tsai's (1989, Biometrika 76, 297-307) correction:
-        AIC + 2 k (k + 1) / (n - k - 1), k parameters; infinite where n = k + 1 or less.
-        """
-        criterion, n = self.result.criterion, self.result.data.nobs
-        k = criterion.parameters
-        if n - k - 1 <= 0:
-            return float("inf")
-        return criterion.AIC + 2 * k * (k + 1) / (n - k - 1)
-
-    def extractAIC(self, scale: float = 0.0, k: float = 2.0) -> tuple[float, float]:
-        """The number of parameters and Akaike's criterion, of the fit by maximum likelihood, as
-        R's ``extractAIC`` has it: a REML fit is fitted again.
-
-        Parameters
-        ----------
-        scale : float
-            Only 0, as lme4 ignores it.
-        k : float
-            Weight of a parameter.
-        """
-        if as_number(scale, "scale"):
-            raise DataError("extractAIC() of a mixed model has no scale: leave it at 0")
-        m = self.refitML()
-        parameters = m.result.criterion.parameters
-        return float(parameters), float(m.result.criterion.value + k * parameters)
-
-    # -- standard errors
-
-    def se_fixef(self) -> Vector:
-        """Standard errors of the fixed effects."""
-        estimates = self.result.estimates
-        return pd.Series(np.sqrt(np.diag(estimates.vcov)), index=list(estimates.names), dtype=float)
-
-    def se_ranef(self) -> dict[str, pd.DataFrame]:
-        """Standard errors of the conditional modes: a table (levels, columns) by factor."""
-        return self._by_group("condsd")
-
-    def _by_group(
-        self, column: str, whichel: str | Sequence[str] | None = None
-    ) -> dict[str, pd.DataFrame]:
-        from lmerbridge.result.tables import random_table
-
-        table = random_table(self.result, True, self._groups(whichel))
-        found: dict[str, pd.DataFrame] = {}
-        for group, own in table.groupby("grpvar", sort=False):
-            parts = [
-                pd.Series(part[column].to_numpy(), index=part["grp"].tolist(), name=term)
-                for term, part in own.groupby("term", sort=False)
-            ]
-            found[str(group)] = pd.concat(parts, axis=1)
-        return found
-
-    def _groups(self, whichel: str | Sequence[str] | None) -> list[str] | None:
-        """The grouping factors named.
-
-        Raises
-        ------
-        DataError
-        """
-        if whichel is None:
-            return None
-        from lmerbridge.errors import near_match
-
-        known = list(self.result.data.groups)
-        if not isinstance(whichel, Iterable):
-            raise DataError(f"whichel must name some of {', '.join(known)}, not {whichel!r}")
-        wanted = [whichel] if isinstance(whichel, str) else list(whichel)
-        for name in wanted:
-            if name not in known:
-                raise DataError(
-                    f"whichel names {name!r}, which is no grouping factor of the model"
-                    f"{near_match(name, known)}; it has {', '.join(known)}"
-                )
-        return wanted
-
-    def postVar(self) -> dict[str, Any]:
-        """Conditional covariance matrices of the random effects by term: (levels, k, k)."""
-        return {
-            term.label: None if term.variances is None else term.variances.copy()
-            for term in self.result.estimates.random
-        }
-
-    def se_VarCorr(self) -> pd.DataFrame:
-        """``VarCorr()`` with standard errors, from the expected information: ``grp, var1, var2,
-        vcov, se_vcov, sdcor, se_sdcor``.
-
-        Those of standard deviations and correlations are by the delta method, and missing where a
-        variance is 0.
-        """
-        from lmerbridge.inference.variance_parameters import variance_errors
-
-        return variance_errors(self.frame, self.result)
-
-    def dummy_coef(self) -> dict[str, pd.Series[float]]:
-        """Fixed effects in terms of the factors' own levels, by term, as R's ``dummy.coef`` of a
-        regression: numbers at 1; sums of contrasts for each level or combination.
-        """
-        return dummy_coefficients(self.frame, self.result.estimates.beta)
-
-    def fortify(self) -> pd.DataFrame:
-        """The data of the rows used with ``.fitted``, ``.resid`` and ``.scresid`` (scaled)."""
-        from lmerbridge.inference import residuals
-
-        data = self._inputs()["data"]
-        if isinstance(data, pd.DataFrame):
-            table = data.iloc[self.frame.kept].copy()
+        if isinstance(data, dict):
+            table = pd.DataFrame(data).iloc[fit.frame.kept].copy()
         else:
-            import narwhals.stable.v2 as nw
-
-            if isinstance(data, dict):
-                table = pd.DataFrame(data).iloc[self.frame.kept].copy()
-            else:
-                table = nw.from_native(data, eager_only=True).to_pandas().iloc[self.frame.kept]
-        table[".fitted"] = self.result.estimates.fitted
-        table[".resid"] = self.result.estimates.residuals
-        table[".scresid"] = residuals(self.result, "pearson", True)
-        return table
+            table = nw.from_native(data, eager_only=True).to_pandas().iloc[fit.frame.kept]
+    table[".fitted"] = fit.result.estimates.fitted
+    table[".resid"] = fit.result.estimates.residuals
+    table[".scresid"] = residuals(fit.result, "pearson", True)
+    return table

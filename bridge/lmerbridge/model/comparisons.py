@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, RandomTerm, nobars, update_formula
 from lmerbridge.formula.syntax import deparse
 from lmerbridge.inference.anova import TestTable, chi_squared
 from lmerbridge.inference.deletions import in_scope
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.regression import regress
+from lmerbridge.model.criteria import akaike
+from lmerbridge.model.fitting import by_maximum_likelihood, of_formula
 
-__all__ = ["dropped_by_ml", "same_rows", "without_random_terms"]
-
-
-def same_rows(model: Any) -> dict[str, Any]:
-    """Arguments that keep a further fit to the rows of this one."""
-    frame = model.frame
-    if frame.nobs == frame.total_rows:
-        return {}
-    return {"subset": frame.kept}
+__all__ = ["dropped_by_ml", "without_random_terms"]
 
 
-def _frame_of(model: Any, text: str, mixed: bool = True) -> ModelFrame:
-    """The frame of another formula on the model's data, with its other arguments."""
-    inputs = model._inputs()
-    return build_frame(
-        text,
-        inputs["data"],
-        weights=inputs["weights"],
-        offset=inputs["offset"],
-        subset=inputs["subset"],
-        contrasts=inputs["contrasts"],
-        control=inputs["control"],
-        mixed=mixed,
-    )
-
-
-def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
+def _keeps_rows(fit: Fit, text: str, mixed: bool = True) -> None:
     """Refuse what R refuses: a model without a variable that is missing in some rows is of more
     rows, and its likelihood is of other data.
     """
-    frame = model.frame
+    frame = fit.frame
     if not len(frame.dropped):
         return
-    other = _frame_of(model, text, mixed)
+    other = replace(fit.call, formula=text).frame(mixed=mixed)
     if other.nobs != frame.nobs:
         raise DataError(
             f"number of rows in use has changed, from {frame.nobs} to {other.nobs} in {text}: "
@@ -58,7 +38,7 @@ def _keeps_rows(model: Any, text: str, mixed: bool = True) -> None:
         )
 
 
-def dropped_by_ml(model: Any, test: bool, scope: Any = None, k: float = 2.0) -> TestTable:
+def dropped_by_ml(fit: Fit, test: bool, scope: Any = None, k: float = 2.0) -> TestTable:
     """lme4's ``drop1``: AIC of the ML fits without each term that can go.
 
     Raises
@@ -66,28 +46,29 @@ def dropped_by_ml(model: Any, test: bool, scope: Any = None, k: float = 2.0) -> 
     DataError
         A term of ``scope`` is none of the model; the model without one is of more rows.
     """
-    frame = model.frame
+    frame = fit.frame
     labels = in_scope(frame, scope)
     texts = {label: update_formula(frame.formula, f". ~ . - {label}") for label in labels}
     for text in texts.values():
-        _keeps_rows(model, text)
-    whole = model.refitML()
-    criterion = whole.result.criterion
-    rows: dict[str, tuple[float, ...]] = {"<none>": (math.nan, whole.AIC(k), math.nan, math.nan)}
+        _keeps_rows(fit, text)
+    whole = by_maximum_likelihood(fit).result.criterion
+    rows: dict[str, tuple[float, ...]] = {
+        "<none>": (math.nan, akaike(whole, k), math.nan, math.nan)
+    }
     for label, text in texts.items():
         # as R's extractAIC() has it: fitted as the model was, and from there by ML
-        reduced = model.update(formula=None, _text=text).refitML()
-        lrt = 2 * (criterion.logLik - reduced.result.criterion.logLik)
+        reduced = by_maximum_likelihood(of_formula(fit, text)).result.criterion
+        lrt = 2 * (whole.logLik - reduced.logLik)
         # negative where what is left is another model, no smaller one: x:z of a:x + x:z + a:z
         lrt = 0.0 if abs(lrt) < 1e-7 else lrt
-        df = criterion.parameters - reduced.result.criterion.parameters
-        rows[label] = (df, reduced.AIC(k), lrt, chi_squared(lrt, df))
+        df = whole.parameters - reduced.parameters
+        rows[label] = (df, akaike(reduced, k), lrt, chi_squared(lrt, df))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["npar", "AIC", "LRT", "Pr(Chi)"])
     if not labels:  # R names the only row so
         table.index = pd.Index(["1"])
     if not test:
         table = table[["npar", "AIC"]]
-    heading = ("Single term deletions", "", "Model:", *model.result.call.formula_lines)
+    heading = ("Single term deletions", "", "Model:", *fit.result.call.formula_lines)
     return TestTable(table, heading)
 
 
@@ -111,9 +92,9 @@ def _text(formula: Formula, columns: tuple[str, ...], bars: list[str]) -> str:
     return f"{formula.response_label} ~ {right}"
 
 
-def _written(model: Any, bars: list[str]) -> str:
+def _written(fit: Fit, bars: list[str]) -> str:
     """The formula with its fixed part as it was written, and these random terms."""
-    return " + ".join([nobars(" ".join(model.result.call.formula_lines)), *dict.fromkeys(bars)])
+    return " + ".join([nobars(" ".join(fit.result.call.formula_lines)), *dict.fromkeys(bars)])
 
 
 def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
@@ -135,9 +116,9 @@ def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
     return found
 
 
-def without_random_terms(model: Any, reduce: bool) -> TestTable:
+def without_random_terms(fit: Fit, reduce: bool) -> TestTable:
     """LmerTest's ``ranova``."""
-    frame, result = model.frame, model.result
+    frame, result = fit.frame, fit.result
     formula = frame.formula
     everything = [term.written for term in formula.random]
     criterion = result.criterion
@@ -155,7 +136,7 @@ def without_random_terms(model: Any, reduce: bool) -> TestTable:
         for label, left in _reductions(term, reduce):
             bars = [*everything[:i], *([] if left is None else [left]), *everything[i + 1 :]]
             bars = list(dict.fromkeys(bars))
-            parameters, logLik = _fit_without(model, bars)
+            parameters, logLik = _fit_without(fit, bars)
             # negative where what is left is another model, no smaller one: (1 | g) of (0 + x | g)
             lrt = 2 * (criterion.logLik - logLik)
             df = criterion.parameters - parameters
@@ -173,23 +154,20 @@ def without_random_terms(model: Any, reduce: bool) -> TestTable:
         "ANOVA-like table for random-effects: Single term deletions",
         "",
         "Model:",
-        _written(model, everything)
+        _written(fit, everything)
         if dialect_of(result).ranova_as_written
         else _text(formula, frame.dot_columns, everything),
     )
     return TestTable(table.astype({"npar": int}), heading)
 
 
-def _fit_without(model: Any, bars: list[str]) -> tuple[int, float]:
+def _fit_without(fit: Fit, bars: list[str]) -> tuple[int, float]:
     """Parameters and log-likelihood of the model with these random terms."""
-    frame = model.frame
+    frame = fit.frame
     text = _text(frame.formula, frame.dot_columns, bars)
-    REML = model.result.call.REML
+    _keeps_rows(fit, text, mixed=bool(bars))
     if bars:
-        _keeps_rows(model, text)
-        smaller = model.update(formula=None, start=None, _text=text)
-        criterion = smaller.result.criterion
+        criterion = of_formula(fit, text, start=None).result.criterion
         return criterion.parameters, criterion.logLik
-    _keeps_rows(model, text, mixed=False)
-    plain = _frame_of(model, text, mixed=False)
-    return len(plain.x_names) + 1, regress(plain).logLik(REML)
+    plain = replace(fit.call, formula=text).frame(mixed=False)
+    return len(plain.x_names) + 1, regress(plain).logLik(fit.result.call.REML)

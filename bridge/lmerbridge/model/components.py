@@ -17,6 +17,7 @@ from lmerbridge.inference.decomposition import (
     criterion_function,
     spherical_effects,
 )
+from lmerbridge.inference.fit import Fit
 from lmerbridge.model.variables import grouping_factors
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import fixed_table, parameter_names, structure_of, theta_names
@@ -156,13 +157,14 @@ def _half_log(result: FitResult, frame: ModelFrame, name: str) -> float:
     return 2 * float(np.log(np.abs(diagonal)).sum())
 
 
-def _devcomp(result: FitResult, frame: ModelFrame) -> dict[str, pd.Series[Any]]:
+def _devcomp(fit: Fit) -> dict[str, pd.Series[Any]]:
     """``cmp``: the parts of the criterion; ``dims``: the sizes."""
+    frame, result = fit.frame, fit.result
     estimates, REML = result.estimates, result.call.REML
     n, p = result.data.nobs, len(estimates.names)
     weights = 1.0 if estimates.weights is None else estimates.weights
     wrss = float(np.sum(weights * estimates.residuals**2))
-    ussq = float(np.sum(spherical_effects(result, lambda: frame) ** 2))
+    ussq = float(np.sum(spherical_effects(fit) ** 2))
     pwrss = wrss + ussq
     cmp = {
         "ldL2": _half_log(result, frame, "ldL2"),
@@ -244,18 +246,18 @@ _OF_FRAME: dict[str, Callable[[FitResult, ModelFrame], Any]] = {
     "flist": lambda _, f: pd.DataFrame(grouping_factors(f)),
     "offset": lambda _, f: np.zeros(f.nobs) if f.offset is None else f.offset.copy(),
     "weights": lambda _, f: np.ones(f.nobs) if f.weights is None else f.weights.copy(),
-    "devcomp": _devcomp,
-    "devfun": lambda r, f: criterion_function(f, r.call.REML),
 }
-# from the result, and the frame where the fit is singular
-_OF_BOTH: dict[str, Callable[[FitResult, Callable[[], ModelFrame]], Any]] = {
+# from the fit: of u the frame only where the fit is singular
+_OF_FIT: dict[str, Callable[[Fit], Any]] = {
     "u": spherical_effects,
+    "devcomp": _devcomp,
+    "devfun": criterion_function,
 }
-COMPONENTS = (*_OF_RESULT, *_OF_BOTH, *_OF_FRAME)
+COMPONENTS = (*_OF_RESULT, *_OF_FIT, *_OF_FRAME)
 
 
-def component(name: str, result: FitResult, frame: Callable[[], ModelFrame]) -> Any:
-    """The part ``name``; ``frame`` is called only where the model frame is needed.
+def component(fit: Fit, name: str) -> Any:
+    """Return the part ``name``; the model frame is asked for only where it is needed.
 
     Raises
     ------
@@ -264,17 +266,15 @@ def component(name: str, result: FitResult, frame: Callable[[], ModelFrame]) -> 
     """
     name = matched(name, COMPONENTS, "getME's name")
     if name in _OF_RESULT:
-        return _OF_RESULT[name](result)
-    if name in _OF_BOTH:
-        return _OF_BOTH[name](result, frame)
-    return _OF_FRAME[name](result, frame())
+        return _OF_RESULT[name](fit.result)
+    if name in _OF_FIT:
+        return _OF_FIT[name](fit)
+    return _OF_FRAME[name](fit.result, fit.frame)
 
 
-def components(
-    names: Sequence[str], result: FitResult, frame: Callable[[], ModelFrame]
-) -> dict[str, Any]:
-    """Several parts by name, or every one: ``["ALL"]``."""
+def components(fit: Fit, names: Sequence[str]) -> dict[str, Any]:
+    """Return several parts by name, or every one: ``["ALL"]``."""
     if not isinstance(names, Iterable):
         raise DataError(f"getME() takes a name or a sequence of names, not {names!r}")
     wanted = COMPONENTS if list(names) == ["ALL"] else names
-    return {name: component(name, result, frame) for name in wanted}
+    return {name: component(fit, name) for name in wanted}

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from lmerbridge.arguments import belongs
 from lmerbridge.design import ModelFrame
+from lmerbridge.display.anova import table_of_tests
+from lmerbridge.display.table import RTable
 from lmerbridge.engines import FitSpec, load_engine
+from lmerbridge.errors import matched
 from lmerbridge.inference.anova import TestTable, chi_squared
 from lmerbridge.inference.deviance import wald_type
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.restricted import with_and_without
 from lmerbridge.model.modcomp import pb_comparison
+from lmerbridge.model.testing import anova_of_one
 
-__all__ = ["every_term"]
+__all__ = ["NSIM", "every_term"]
+
+NSIM = 1000  # replications of a test by default
 
 
 def every_term(
-    model: Any, type: Any, bootstrap: bool, nsim: int, seed: int | None, progress: bool
+    fit: Fit, method: str, type: int | str, nsim: int, seed: int | None, progress: bool
+) -> RTable:
+    """Test all fixed terms; arguments as of :meth:`lmerbridge.Model.mixed`."""
+    name = matched(method, ("LRT", "PB", "KR", "S"), "method")
+    if name != "PB":
+        belongs("method='PB'", nsim=nsim != NSIM, seed=seed is not None)
+    if name in ("KR", "S"):
+        return anova_of_one(fit, type, name.replace("KR", "Kenward-Roger"))
+    return table_of_tests(_every_term(fit, type, name == "PB", nsim, seed, progress))
+
+
+def _every_term(
+    fit: Fit, type: Any, bootstrap: bool, nsim: int, seed: int | None, progress: bool
 ) -> TestTable:
     """Likelihood-ratio tests of all fixed terms by ML fits of the native engine.
 
@@ -27,17 +46,16 @@ def every_term(
     """
     name = wald_type(type)
     engine = load_engine("native")
-    results: dict[int, Any] = {}
+    results: dict[int, Fit] = {}
 
-    def ml(frame: ModelFrame) -> Any:
+    def ml(frame: ModelFrame) -> Fit:
         if id(frame) not in results:
-            results[id(frame)] = replace(
-                model, result=engine.fit(frame, FitSpec(REML=False)), _frame=frame
-            )
+            result = engine.fit(frame, FitSpec(REML=False))
+            results[id(frame)] = Fit(result, frame, fit.call_given)
         return results[id(frame)]
 
     rows: dict[str, tuple[float, ...]] = {}
-    pairs = with_and_without(model.frame, name)
+    pairs = with_and_without(fit.frame, name)
     for label, pair in pairs.items():
         if pair is None:
             rows[label] = (math.nan,) * (4 if bootstrap else 3)
@@ -57,6 +75,6 @@ def every_term(
         f"Mixed Model Anova Table (Type {len(name)} tests, {method}-method)",
         "",
         "Model:",
-        *model.result.call.formula_lines,
+        *fit.result.call.formula_lines,
     )
     return TestTable(table, heading)

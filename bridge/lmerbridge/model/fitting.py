@@ -1,65 +1,56 @@
-"""``lmer``: formula and data to a fitted :class:`Model`; and a Model from JSON."""
+"""Calls to fits, and fits to further ones: what ``lmer``, ``update``, ``refit``, ``refitML`` do."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, frames
-from lmerbridge.design import Control, ModelFrame, build_frame
+from lmerbridge.arguments import from_outside
+from lmerbridge.design import ModelFrame
+from lmerbridge.design.call import Call
 from lmerbridge.design.table import read_table
-from lmerbridge.engines import (
-    EngineName,
-    Seconds,
-    engine_name,
-    fit_spec,
-    prepare,
-    timeout_seconds,
-)
+from lmerbridge.engines import FitSpec, fit_spec, load_engine
 from lmerbridge.engines import fit as fit_engine
 from lmerbridge.errors import DataError, FitMessage, FitWarning
-from lmerbridge.formula import Formula
-from lmerbridge.model.model import Model
-from lmerbridge.model.names import caller_name
+from lmerbridge.formula import update_formula
+from lmerbridge.inference.fit import Fit
+from lmerbridge.model.names import data_name
 from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
 
-__all__ = ["data_name", "fit_frame", "from_json", "lmer"]
+if TYPE_CHECKING:
+    from lmerbridge.engines.native.refits import Refits
+
+__all__ = [
+    "by_maximum_likelihood",
+    "fit_call",
+    "in_r",
+    "natively",
+    "of_formula",
+    "refitted",
+    "refitted_many",
+    "same_rows",
+    "stored",
+    "updated",
+]
 
 
-def data_name(data: Any, depth: int) -> str:
-    """What R would print after ``Data:``: the name that the caller's variable has.
-
-    A name in ``data.attrs["name"]`` wins (data sets of this package have one).
-    """
-    attributes = getattr(data, "attrs", None)
-    if isinstance(attributes, dict) and isinstance(attributes.get("name"), str):
-        return str(attributes["name"])
-    return caller_name(data, depth + 1) or "data"
-
-
-def fit_frame(
-    frame: ModelFrame,
-    REML: bool = True,
-    start: Any = None,
-    engine: EngineName = "auto",
-    timeout: float | None = None,
-) -> Model:
-    """Fit a model frame, and warn of what lme4 would warn of."""
-    spec = fit_spec(frame, REML, start, timeout)
+def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
+    """Fit a model frame as ``call`` says, and warn of what lme4 would warn of."""
+    spec = fit_spec(frame, call.REML, call.start, call.timeout)
     for note in frame.notes:
-        warnings.warn(note.text, FitWarning, stacklevel=frames(3))
-    result = fit_engine(frame, spec, engine)
+        warnings.warn(note.text, FitWarning, stacklevel=from_outside())
+    result = fit_engine(frame, spec, call.engine)
     for text in (*result.evidence.messages, *result.evidence.optimizer_warnings):
-        warnings.warn(text, FitWarning, stacklevel=frames(3))
-    return Model(result, frame)
+        warnings.warn(text, FitWarning, stacklevel=from_outside())
+    return result
 
 
-def deleted_rows(frame: ModelFrame) -> str:
+def _deleted_rows(frame: ModelFrame) -> str:
     """What R's ``summary(lm)`` says of rows with missing values, and which variables miss them."""
     count = len(frame.dropped)
     listed = ", ".join(f"{name} ({rows})" for name, rows in frame.missing)
@@ -67,112 +58,117 @@ def deleted_rows(frame: ModelFrame) -> str:
     return f"{count} {rows} deleted due to missingness: {listed}"
 
 
-@checked
-def lmer(
-    formula: str | Formula,
-    data: Any,
-    REML: bool = True,
-    engine: EngineName = "auto",
-    weights: Any = None,
-    offset: Any = None,
-    subset: Any = None,
-    na_action: str = "omit",
-    contrasts: Mapping[str, Any] | None = None,
-    start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
-    control: Control | None = None,
-    *,
-    timeout: Seconds | None = None,
-    _data_name: str | None = None,
-    _known: tuple[tuple[str, int], ...] = (),
-) -> Model:
-    """Fit a linear mixed model, as lme4's ``lmer`` does.
+def fit_call(call: Call, name: str | None = None, known: tuple[tuple[str, int], ...] = ()) -> Fit:
+    """Make the model frame of a call, and fit it.
 
     Parameters
     ----------
-    formula : str
-        lme4's language: ``"Reaction ~ Days + (Days | Subject)"``.
-    data : pandas.DataFrame, or any frame that narwhals accepts, or a dict of columns
-        Not changed.
-    REML : bool
-        Restricted maximum likelihood, or maximum likelihood.
-    engine : str or an R
-        ``"lme4"``, ``"statsmodels"``, ...; ``"auto"`` takes the first of lme4, statsmodels and
-        native that is available and can fit the model (the environment variable
-        ``LMERBRIDGE_ENGINE`` sets another default). An engine named here never falls back.
-        ``"lme4@4.6.2"``, ``"lme4@/opt/R/4.6.2"`` or :func:`lmerbridge.r`'s value: lme4 in that R.
-    weights, offset : str or array (n,), optional
-        A column (or an expression in R's words), or values. Weights are precisions, as in lme4.
-    subset : str or array, optional
-        A condition in R's words (``"Days > 1"``), truth values, or row positions.
-    na_action : str
-        ``"omit"`` drops rows with a missing value; ``"exclude"`` too, but keeps their places in
-        ``fitted()``, ``residuals()``, ``simulate()`` and all else that has a value per row;
-        ``"fail"`` raises, and so does ``"pass"``, which keeps what no fit can use. R's
-        ``"na.omit"`` is ``"omit"``, and so on.
-    contrasts : mapping, optional
-        Per factor ``"contr.sum"``, ``"contr.helmert"``, ``"contr.poly"``, ``"contr.treatment"``,
-        ``"contr.SAS"``, or a matrix; for the fixed effects only, as in lme4.
-    start : sequence of float or mapping, optional
-        Starting theta, or what lme4 2 calls par; also as ``{"theta": ...}``, ``{"par": ...}``.
-        ``"cold"``: the engine's own start, also for statsmodels, which otherwise
-        starts from the native engine's optimum.
-    control : Control, optional
-        From :func:`lmerbridge.lmerControl`.
-    timeout : float, optional
-        Seconds after which the fit is given up with a ``FitFailedError``. R is then ended, and
-        the next fit starts another; the native engine stops after the evaluation it is at; the
-        others refuse.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    FormulaError, DataError
-        Before any engine runs.
-    EngineUnavailableError, UnsupportedModelError, FitFailedError
+    name : str, optional
+        Of the data, for what is printed; default the caller's variable that holds them.
+    known : tuple of (str, int)
+        Variables and how many of their values are missing, of which a message need not say again.
 
     Warns
     -----
     FitMessage
-        Rows were left out for missing values: how many, and for which variables.
+        Rows were left out for missing values.
     FitWarning
         What lme4 would say of the model or of the fit.
     """
-    if control is not None and not isinstance(control, Control):
-        raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
-    timeout_seconds(timeout)
-    prepare(engine)
-    frame = build_frame(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        subset=subset,
-        na_action=na_action,
-        contrasts=contrasts,
-        control=control,
-        data_name=_data_name if _data_name is not None else data_name(data, 2),
-    )
-    if frame.missing and frame.missing != _known:  # which a model that is updated has said
-        warnings.warn(deleted_rows(frame), FitMessage, stacklevel=frames(2))
-    model = fit_frame(frame, REML, start, engine, timeout)
-    inputs = {
-        "formula": formula,
-        "data": data,
-        "REML": REML,
-        "engine": engine_name(engine),
-        "weights": weights,
-        "offset": offset,
-        "subset": subset,
-        "na_action": na_action,
-        "contrasts": contrasts,
-        "start": start,
-        "control": control,
-        "timeout": timeout,
-    }
-    return Model(model.result, frame, inputs)
+    frame = call.frame(data_name(call.data) if name is None else name)
+    if frame.missing and frame.missing != known:
+        warnings.warn(_deleted_rows(frame), FitMessage, stacklevel=from_outside())
+    return Fit(_fit_frame(frame, call), frame, call)
+
+
+def updated(fit: Fit, formula: str | None = None, **changes: Any) -> Fit:
+    """Fit again with something changed; ``formula`` is a change of the model's own, in which ``.``
+    is what was there.
+
+    Raises
+    ------
+    ArgumentError
+        ``changes`` name what is no argument of ``lmer``.
+    """
+    call = fit.call
+    if formula is not None:
+        call = replace(call, formula=update_formula(fit.frame.formula, formula))
+    return _again(fit, call.changed(**changes), "data" in changes)
+
+
+def of_formula(fit: Fit, formula: str, **changes: Any) -> Fit:
+    """Fit the model of another formula, complete as it is, on the same data."""
+    return _again(fit, fit.call.changed(**changes, formula=formula), "data" in changes)
+
+
+def _again(fit: Fit, call: Call, other_data: bool) -> Fit:
+    name = None if other_data else fit.result.call.data_name
+    return fit_call(call, name, fit.frame.missing)
+
+
+def same_rows(fit: Fit) -> dict[str, Any]:
+    """Return the arguments that keep a further fit to the rows of this one."""
+    frame = fit.frame
+    return {} if frame.nobs == frame.total_rows else {"subset": frame.kept}
+
+
+def refitted(fit: Fit, newresp: Any = None, newweights: Any = None) -> Fit:
+    """Fit the same model to another response, or with other prior weights.
+
+    Raises
+    ------
+    DataError
+        Not numbers, another number of rows, or a missing value in a row that is used.
+    """
+    call = fit.call
+    frame = fit.frame if newresp is None else fit.frame.with_response(newresp)
+    if newweights is not None:
+        frame = frame.with_weights(newweights)
+    return Fit(_fit_frame(frame, call), frame, call)
+
+
+def by_maximum_likelihood(fit: Fit) -> Fit:
+    """Fit a REML model by maximum likelihood; one that is by it stays as it is.
+
+    lme4 does so as R's ``refitML``: by bobyqa, from theta of the REML fit.
+    """
+    if not fit.result.call.REML:
+        return fit
+    call = replace(fit.call, REML=False)
+    frame, start = fit.frame, call.start
+    if fit.result.provenance.package == "lme4":
+        start = fit.result.estimates.parameters
+        given = {**dict(frame.control.given), "optimizer": "bobyqa"}
+        given.pop("optCtrl", None)  # of the other optimizer
+        frame = replace(frame, control=replace(frame.control, given=tuple(given.items())))
+    result = _fit_frame(frame, replace(call, start=start))
+    return Fit(replace(result, call=replace(fit.result.call, REML=False)), frame, call)
+
+
+def natively(fit: Fit, y: Any) -> Fit:
+    """Fit the same model to another response (n,) by the native engine, without warnings."""
+    frame = fit.frame.with_response(y)
+    spec = FitSpec(fit.result.call.REML, tuple(fit.result.estimates.parameters.tolist()))
+    return Fit(load_engine("native").fit(frame, spec), frame, fit.call_given)
+
+
+def refitted_many(fit: Fit, responses: Any) -> Refits:
+    """Fit the same model to many responses; arguments as of :meth:`lmerbridge.Model.refit_many`."""
+    from lmerbridge.engines.native.refits import refit_many
+
+    theta = fit.result.estimates.theta
+    _ = fit.call  # a model without its data is refused
+    return refit_many(fit.frame, responses, fit.result.call.REML, theta, fit.products)
+
+
+def in_r(fit: Fit) -> Any:
+    """Return the model as an object in R; errors as of :attr:`lmerbridge.Model.r_object`."""
+    from lmerbridge.engines.lme4 import r_object
+
+    result, engine = fit.result, fit.result.provenance.engine
+    of_its_own = result.provenance.package != engine
+    r = getattr(load_engine(engine), "r", None) if of_its_own else None
+    return r_object(fit.frame, FitSpec(result.call.REML, result.call.start), r)
 
 
 def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
@@ -186,16 +182,8 @@ def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
     return pd.Series(values[:rows], name=result.call.weights)
 
 
-@checked
-def from_json(text: str, data: Any = None) -> Model:
-    """A fitted model from :meth:`Model.to_json`'s text.
-
-    Parameters
-    ----------
-    text : str
-    data : frame, optional
-        The data it was fitted to; without it, what needs the model frame (``update``,
-        ``getME("X")``, ...) is not available.
+def stored(text: str, data: Any = None) -> Fit:
+    """Read a fit from the text of its JSON, and make its model frame again from ``data``.
 
     Raises
     ------
@@ -204,24 +192,27 @@ def from_json(text: str, data: Any = None) -> Model:
     """
     result = result_from_json(text)
     if data is None:
-        return Model(result)
-    call = result.call
-    weights = _stored_weights(result, read_table(data).rows)
+        return Fit(result)
+    asked = result.call
+    table = read_table(data)
     # what was asked for; the coding of C(f, ...) is in the formula
-    contrasts = {k: v for k, v in call.contrasts.items() if k in read_table(data)}
+    contrasts = {k: v for k, v in asked.contrasts.items() if k in table}
     if "matrix" in contrasts.values():
         raise DataError("a contrast matrix is not kept in JSON: fit again from the data")
+    call = Call(
+        asked.written,
+        data,
+        REML=asked.REML,
+        engine=result.provenance.engine,
+        weights=_stored_weights(result, table.rows),
+        offset=asked.offset,
+        subset=asked.subset,
+        na_action=asked.na_action,
+        contrasts=contrasts,
+        start=asked.start,
+    )
     try:
-        frame = build_frame(
-            call.written,
-            data,
-            weights=weights,
-            offset=call.offset,
-            subset=call.subset,
-            na_action=call.na_action,
-            contrasts=contrasts,
-            data_name=call.data_name or "data",
-        )
+        frame = call.frame(asked.data_name or "data")
     except DataError as error:
         raise DataError(f"the model frame cannot be built again from this data: {error}") from error
     if frame.fingerprint != result.data.fingerprint:
@@ -230,18 +221,4 @@ def from_json(text: str, data: Any = None) -> Model:
             f"(fingerprint {frame.fingerprint[:12]}, "
             f"fitted {result.data.fingerprint[:12]})"
         )
-    inputs = {
-        "formula": call.written,
-        "data": data,
-        "REML": call.REML,
-        "engine": result.provenance.engine,
-        "weights": weights,
-        "offset": call.offset,
-        "subset": call.subset,
-        "na_action": call.na_action,
-        "contrasts": contrasts,
-        "start": call.start,
-        "control": None,
-        "timeout": None,
-    }
-    return Model(result, frame, inputs)
+    return Fit(result, frame, call)

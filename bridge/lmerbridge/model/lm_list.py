@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, frames
+from lmerbridge.arguments import checked, from_outside
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.columns import as_factor, drop_unused_levels, take
 from lmerbridge.design.table import read_table
@@ -18,6 +18,7 @@ from lmerbridge.display.regression import lm_list_summary_text, lm_list_text
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
+from lmerbridge.model.names import data_name
 
 __all__ = ["LmList", "lmList"]
 
@@ -213,8 +214,6 @@ def lmList(
     ------
     FormulaError, DataError
     """
-    from lmerbridge.model.fitting import data_name
-
     fixed, bar, group = formula.rpartition("|") if isinstance(formula, str) else ("", "", "")
     group = group.strip().strip("`")
     if not bar or not group or "|" in fixed:
@@ -229,7 +228,7 @@ def lmList(
         offset=offset,
         subset=None if present.all() else present,
         na_action=na_action,
-        data_name=data_name(data, 2),
+        data_name=data_name(data),
         mixed=False,
     )
     every = drop_unused_levels(as_factor(take(column, present)))
@@ -245,6 +244,6 @@ def lmList(
             f"{caught} caught in the regressions by {group}: 0 (non-NA) cases in "
             f"{', '.join(empty)}, whose coefficients are missing",
             FitWarning,
-            stacklevel=frames(2),
+            stacklevel=from_outside(),
         )
     return LmList(frame, group, fit, codes)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import frames
-from lmerbridge.design import ModelFrame, build_frame
+from lmerbridge.arguments import from_outside
+from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import format_numbers, print_matrix, print_vector
@@ -28,11 +28,15 @@ from lmerbridge.errors import DataError, FitMessage
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.anova import chi_squared
 from lmerbridge.inference.contest import as_hypothesis
+from lmerbridge.inference.degrees import of_fit
+from lmerbridge.inference.effects import NA
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.restriction import orthonormal_rows, restriction, smaller_of
 from lmerbridge.inference.simulate import generator
 from lmerbridge.inference.wald import FTest, contrasts
-from lmerbridge.model.base import ModelBase
-from lmerbridge.model.comparisons import same_rows
+from lmerbridge.model.fitting import of_formula, same_rows, updated
+from lmerbridge.model.intervals import maximum_likelihood
+from lmerbridge.model.prediction import simulate
 
 __all__ = ["kr_comparison", "pb_comparison", "satterthwaite_comparison"]
 
@@ -48,7 +52,7 @@ class _Hypothesis:
 
     Attributes
     ----------
-    larger : Model
+    larger : Fit
     L : array (r, p)
         As it was given, or from the smaller model.
     shown : array (r, p)
@@ -57,40 +61,31 @@ class _Hypothesis:
         Lines of the smaller model's formula; none for a matrix.
     """
 
-    larger: Any
+    larger: Fit
     L: np.ndarray[Any, np.dtype[np.float64]]
     shown: np.ndarray[Any, np.dtype[np.float64]]
     small: tuple[str, ...]
 
 
-def _say(text: str, calls: int) -> None:
-    """As a message to who called the model's method, ``calls`` below the caller of this."""
-    warnings.warn(text, FitMessage, stacklevel=frames(calls + 2))
+def _say(text: str) -> None:
+    warnings.warn(text, FitMessage, stacklevel=from_outside())
 
 
-def _frame_by(model: Any, formula: str) -> ModelFrame:
-    """The model frame of a changed formula, on the rows of ``model``."""
-    inputs = model._inputs()
-    return build_frame(
-        update_formula(model.frame.formula, formula),
-        inputs["data"],
-        weights=inputs["weights"],
-        offset=inputs["offset"],
-        subset=same_rows(model).get("subset", inputs["subset"]),
-        contrasts=inputs["contrasts"],
-        control=inputs["control"],
-    )
+def _frame_by(fit: Fit, formula: str) -> ModelFrame:
+    """The model frame of a changed formula, on the rows of ``fit``."""
+    text = update_formula(fit.frame.formula, formula)
+    return replace(fit.call, formula=text, **same_rows(fit)).frame()
 
 
 def _is_formula(given: Any) -> bool:
     return isinstance(given, str) and "~" in given
 
 
-def _hypothesis(larger: Any, smaller: Any) -> _Hypothesis:
+def _hypothesis(larger: Fit, smaller: Any) -> _Hypothesis:
     """The hypothesis that ``smaller`` is: a model, a change of the larger one's formula, or L."""
-    if isinstance(smaller, ModelBase):
+    if isinstance(smaller, Fit):
         if smaller_of(larger.frame, smaller.frame) == 0:
-            _say(REVERSED, 3)
+            _say(REVERSED)
             larger, smaller = smaller, larger
         found = restriction(larger.frame, smaller.frame)
         lines = tuple(smaller.result.call.formula_lines)
@@ -129,13 +124,13 @@ def _named(name: str, lines: Sequence[str]) -> list[str]:
     return [f"{name}{first}", *rest]
 
 
-def _large(model: Any) -> list[str]:
-    return _named("large : ", model.result.call.formula_lines)
+def _large(fit: Fit) -> list[str]:
+    return _named("large : ", fit.result.call.formula_lines)
 
 
-def kr_comparison(model: Any, smaller: Any, betaH: Any) -> RTable:
+def kr_comparison(fit: Fit, smaller: Any, betaH: Any) -> RTable:
     """``KRmodcomp``: the F test of Kenward & Roger (1997)."""
-    asked = _hypothesis(model, smaller)
+    asked = _hypothesis(fit, smaller)
     larger = asked.larger
     names = larger.result.estimates.names
     start = np.asarray(betaH, dtype=np.float64)
@@ -144,9 +139,9 @@ def kr_comparison(model: Any, smaller: Any, betaH: Any) -> RTable:
     if np.any(start != 0) and asked.small:
         raise DataError("betaH is for a matrix L: beside a smaller model it must be 0")
     if not larger.result.call.REML:
-        _say(REFITTED, 2)
-        larger = larger.update(". ~ .", REML=True)  # in R's order of terms, which is printed
-    denominator: Any = larger.denominator("Kenward-Roger")
+        _say(REFITTED)
+        larger = updated(larger, ". ~ .", REML=True)  # in R's order of terms, which is printed
+    denominator: Any = of_fit(larger, "Kenward-Roger")
     test: FTest = replace(denominator, beta=denominator.beta - start.ravel()).of_all(asked.L)
     table = pd.DataFrame(
         {
@@ -189,17 +184,17 @@ def _kr_lines(test: FTest, table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def satterthwaite_comparison(model: Any, smaller: Any) -> RTable:
+def satterthwaite_comparison(fit: Fit, smaller: Any) -> RTable:
     """``SATmodcomp``: the F test with Satterthwaite's degrees of freedom. Those of several rows
     depend on how the hypothesis is written; pbkrtest writes it with orthonormal rows.
     """
-    asked = _hypothesis(model, smaller)
+    asked = _hypothesis(fit, smaller)
     larger = asked.larger
     if not larger.result.call.REML:
-        _say(REFITTED, 2)
-        larger = larger.update(REML=True)
+        _say(REFITTED)
+        larger = updated(larger, REML=True)
     rows = orthonormal_rows(asked.L) if asked.small else asked.shown
-    test = larger.denominator("Satterthwaite").of_all(rows)
+    test = of_fit(larger, "Satterthwaite").of_all(rows)
     table = pd.DataFrame(
         {
             "statistic": [test.F],
@@ -232,18 +227,17 @@ def satterthwaite_comparison(model: Any, smaller: Any) -> RTable:
     return RTable.of(table, "\n".join([*head, *lines]))
 
 
-def pb_comparison(model: Any, smaller: Any, nsim: int, seed: int | None, progress: bool) -> RTable:
+def pb_comparison(larger: Fit, smaller: Any, nsim: int, seed: int | None, progress: bool) -> RTable:
     """``PBmodcomp`` (Halekoh & Hojsgaard 2014, section 5): the share of bootstrap likelihood
     ratios, made under the smaller model, that reach the observed one.
     """
     from lmerbridge.engines.native.refits import refit_many
     from lmerbridge.model.progress import progress_bar
 
-    larger = model
     if _is_formula(smaller):
         text = update_formula(larger.frame.formula, smaller)
-        smaller = larger.update(formula=None, start=None, **same_rows(larger), _text=text)
-    if not isinstance(smaller, ModelBase):
+        smaller = of_formula(larger, text, start=None, **same_rows(larger))
+    if not isinstance(smaller, Fit):
         raise DataError(
             "PBmodcomp() compares with a model, or with a formula ('. ~ . - x'), not "
             f"{type(smaller).__name__}"
@@ -252,7 +246,7 @@ def pb_comparison(model: Any, smaller: Any, nsim: int, seed: int | None, progres
         raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
     if not np.array_equal(larger.frame.y, smaller.frame.y):
         raise DataError("the models were not fitted to the same response")
-    one, two = larger._ml(), smaller._ml()  # type: ignore[attr-defined]
+    one, two = maximum_likelihood(larger), maximum_likelihood(smaller)
     lrt = max(0.0, two.criterion.value - one.criterion.value)
     df = one.criterion.parameters - two.criterion.parameters
     if df <= 0:
@@ -261,15 +255,15 @@ def pb_comparison(model: Any, smaller: Any, nsim: int, seed: int | None, progres
             + (": call the method of the larger one" if df < 0 else "")
         )
 
-    under: Any = replace(smaller, result=two)
+    under = smaller.with_result(two)
     rng = generator(seed)
     reference: list[float] = []
     with progress_bar("bootstrap", progress) as bar:
         while len(reference) < nsim:
             count = min(100, nsim - len(reference))
-            made = under.simulate(count, rng).to_numpy()
-            large = refit_many(larger.frame, made, False, one.estimates.theta)
-            small = refit_many(smaller.frame, made, False, two.estimates.theta)
+            made = simulate(under, count, rng, NA, None, False, False, None, "pass").to_numpy()
+            large = refit_many(larger.frame, made, False, one.estimates.theta, larger.products)
+            small = refit_many(smaller.frame, made, False, two.estimates.theta, smaller.products)
             reference += (small.criterion - large.criterion).tolist()
             if bar is not None:
                 bar(len(reference), nsim)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, checked, frames
+from lmerbridge.arguments import belongs, checked, from_outside
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.newdata import new_rows
+from lmerbridge.dialects import without_r
 from lmerbridge.display.anova import table_of_tests
 from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.regression import lm_summary_text, lm_text
@@ -20,8 +21,10 @@ from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
+from lmerbridge.inference.anova import Fitted
 from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.containment import every_column
+from lmerbridge.inference.degrees import OfResiduals
 from lmerbridge.inference.levels import LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, select
 from lmerbridge.inference.predict import INTERVALS, as_rows, not_estimable
@@ -34,7 +37,10 @@ from lmerbridge.inference.regression import (
     studentized,
 )
 from lmerbridge.inference.regression_tests import TESTS, compare_regressions, sequential_table
-from lmerbridge.model.joint_testing import joint_tests_of, meanint
+from lmerbridge.model import averaging
+from lmerbridge.model.comparing import Compared, one_line
+from lmerbridge.model.joint_testing import meanint
+from lmerbridge.model.names import data_name
 
 __all__ = ["LinearModel", "lm"]
 
@@ -49,7 +55,7 @@ class LinearModel:
     """
 
     frame: ModelFrame
-    fit: Regression
+    least_squares: Regression
 
     @property
     def formula(self) -> str:
@@ -62,15 +68,15 @@ class LinearModel:
 
     def coef(self) -> pd.Series[float]:
         """Coefficients by R's names, missing for columns that are combinations of others."""
-        found = pd.Series(self.fit.beta.copy(), index=list(self.fit.names))
+        found = pd.Series(self.least_squares.beta.copy(), index=list(self.least_squares.names))
         return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
 
     fixef = coef
 
     def vcov(self, complete: bool = True) -> pd.DataFrame:
         """Covariance matrix of the coefficients; ``complete``: with those that are missing."""
-        names = list(self.fit.names)
-        found = pd.DataFrame(self.fit.sigma**2 * self.fit.unscaled, index=names, columns=names)
+        names = list(self.least_squares.names)
+        found = pd.DataFrame(self.least_squares.vcov, index=names, columns=names)
         if not complete or not self.frame.x_dropped:
             return found
         every = every_column(self.frame)
@@ -78,15 +84,15 @@ class LinearModel:
 
     def sigma(self) -> float:
         """Residual standard deviation."""
-        return self.fit.sigma
+        return self.least_squares.sigma
 
     def nobs(self) -> int:
         """Rows used."""
-        return self.fit.nobs
+        return self.least_squares.nobs
 
     def df_residual(self) -> int:
         """Rows less coefficients."""
-        return self.fit.df_residual
+        return self.least_squares.df_residual
 
     def model_matrix(self) -> pd.DataFrame:
         """The model matrix, without the columns that are combinations of others."""
@@ -98,49 +104,49 @@ class LinearModel:
 
     def fitted(self) -> pd.Series[float]:
         """Fitted values."""
-        return self._by_row(self.fit.fitted.copy(), "fitted")
+        return self._by_row(self.least_squares.fitted.copy(), "fitted")
 
     def residuals(self) -> pd.Series[float]:
         """Residuals of the response."""
-        return self._by_row(self.fit.residuals.copy(), "residuals")
+        return self._by_row(self.least_squares.residuals.copy(), "residuals")
 
     def hatvalues(self) -> pd.Series[float]:
         """Leverages."""
-        return self._by_row(self.fit.hat.copy(), "hatvalues")
+        return self._by_row(self.least_squares.hat.copy(), "hatvalues")
 
     def rstandard(self) -> pd.Series[float]:
         """Residuals over their standard errors; missing where the leverage is 1."""
-        return self._by_row(standardized(self.frame, self.fit), "rstandard")
+        return self._by_row(standardized(self.frame, self.least_squares), "rstandard")
 
     def rstudent(self) -> pd.Series[float]:
         """The same with the residual standard deviation of the fit without the row."""
-        return self._by_row(studentized(self.frame, self.fit), "rstudent")
+        return self._by_row(studentized(self.frame, self.least_squares), "rstudent")
 
     def cooks_distance(self) -> pd.Series[float]:
         """Cook's distances."""
-        return self._by_row(cooks_distances(self.frame, self.fit), "cooks_distance")
+        return self._by_row(cooks_distances(self.frame, self.least_squares), "cooks_distance")
 
     # -- criteria
 
     def logLik(self, REML: bool = False) -> float:
         """Log-likelihood, or the restricted one."""
-        return self.fit.logLik(REML)
+        return self.least_squares.logLik(REML)
 
     def deviance(self) -> float:
         """Residual sum of squares, as R's ``deviance`` of a regression is."""
-        return self.fit.rss
+        return self.least_squares.rss
 
     def AIC(self, k: float = 2.0) -> float:
         """Akaike's criterion: -2 logLik + ``k`` times the number of parameters."""
-        return -2 * self.fit.logLik() + k * (len(self.fit.beta) + 1)
+        return -2 * self.least_squares.logLik() + k * (len(self.least_squares.beta) + 1)
 
     def BIC(self) -> float:
         """Schwarz's criterion."""
-        return self.AIC(float(np.log(self.fit.nobs)))
+        return self.AIC(float(np.log(self.least_squares.nobs)))
 
     def rmse(self) -> float:
         """Root of the mean squared residual."""
-        return float(np.sqrt(np.mean(self.fit.residuals**2)))
+        return float(np.sqrt(np.mean(self.least_squares.residuals**2)))
 
     # -- tests
 
@@ -148,12 +154,17 @@ class LinearModel:
         """Estimate, Std. Error, t value, Pr(>|t|); missing where the coefficient is."""
         from scipy import special
 
-        errors = self.fit.sigma * np.sqrt(np.diag(self.fit.unscaled))
-        t = self.fit.beta / errors
-        p = 2 * special.stdtr(self.fit.df_residual, -np.abs(t))
+        errors = self.least_squares.sigma * np.sqrt(np.diag(self.least_squares.unscaled))
+        t = self.least_squares.beta / errors
+        p = 2 * special.stdtr(self.least_squares.df_residual, -np.abs(t))
         found = pd.DataFrame(
-            {"Estimate": self.fit.beta, "Std. Error": errors, "t value": t, "Pr(>|t|)": p},
-            index=list(self.fit.names),
+            {
+                "Estimate": self.least_squares.beta,
+                "Std. Error": errors,
+                "t value": t,
+                "Pr(>|t|)": p,
+            },
+            index=list(self.least_squares.names),
         )
         return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
 
@@ -179,15 +190,28 @@ class LinearModel:
         kind = matched(test, TESTS, "test")
         if not others:
             belongs("comparisons of models", test=kind != "F")
-            return table_of_tests(sequential_table(self.frame, self.fit))
+            return table_of_tests(sequential_table(self.frame, self.least_squares))
         for model in others:
             if not isinstance(model, LinearModel):
                 raise DataError(
                     f"anova() of a regression compares regressions, not {type(model).__name__}; "
                     "a mixed model comes first: m.anova(regression)"
                 )
-        models = [(m.frame, m.fit) for m in (self, *others)]
+        models = [(m.frame, m.least_squares) for m in (self, *others)]
         return table_of_tests(compare_regressions(models, kind))
+
+    def compared(self, name: str, refit: bool) -> Compared:
+        """Return what a comparison with a mixed model needs of this one, under a name."""
+        fitted = Fitted(
+            name,
+            one_line(self.frame.formula.lines),
+            len(self.least_squares.beta) + 1,
+            self.logLik(),
+            self.nobs(),
+            self.frame.data_name,
+            self.frame.subset_name,
+        )
+        return Compared(fitted, self.frame.y)
 
     def confint(self, level: float = 0.95, parm: Any = None) -> RTable:
         """T intervals.
@@ -211,7 +235,7 @@ class LinearModel:
         level = as_number(level, "level")
         if not 0 < level < 1:
             raise DataError(f"level must be between 0 and 1, not {level}")
-        return float(special.stdtrit(self.fit.df_residual, 0.5 + level / 2))
+        return float(special.stdtrit(self.least_squares.df_residual, 0.5 + level / 2))
 
     def predict(
         self,
@@ -249,7 +273,7 @@ class LinearModel:
         belongs("interval=", level=level != LEVEL and interval is None)
         kind = None if interval is None else matched(interval, INTERVALS, "interval")
         rows = as_rows(self.frame) if newdata is None else new_rows(self.frame, newdata)
-        found = rows.X @ self.fit.beta + (0.0 if rows.offset is None else rows.offset)
+        found = rows.X @ self.least_squares.beta + (0.0 if rows.offset is None else rows.offset)
         lost = not_estimable(rows)
         if lost.any():
             found = np.where(lost, np.nan, found)
@@ -257,13 +281,13 @@ class LinearModel:
                 f"prediction from rank-deficient fit: {int(lost.sum())} of {len(rows)} rows cannot "
                 "be estimated from the data of the fit, and are NaN",
                 FitWarning,
-                stacklevel=frames(2),
+                stacklevel=from_outside(),
             )
         index = self.frame.index if newdata is None else rows.index
         if kind is None and not se_fit:
             return pd.Series(found, index=index, name="predict")
-        error = self.fit.sigma * np.sqrt(
-            np.einsum("np,pq,nq->n", rows.X, self.fit.unscaled, rows.X)
+        error = self.least_squares.sigma * np.sqrt(
+            np.einsum("np,pq,nq->n", rows.X, self.least_squares.unscaled, rows.X)
         )
         table = pd.DataFrame({"fit": found}, index=index)
         if se_fit:
@@ -284,10 +308,10 @@ class LinearModel:
         elif weights is not None:
             said = "Assuming constant prediction variance even though model fit is weighted"
         if said:
-            warnings.warn(said, FitMessage, stacklevel=frames(3))
+            warnings.warn(said, FitMessage, stacklevel=from_outside())
         if newdata is not None or weights is None:
-            return self.fit.sigma**2
-        return self.fit.sigma**2 / weights
+            return self.least_squares.sigma**2
+        return self.least_squares.sigma**2 / weights
 
     # -- marginal means
 
@@ -305,27 +329,17 @@ class LinearModel:
         """The reference grid, as :meth:`lmerbridge.Model.ref_grid` makes it, with the degrees of
         freedom of the residuals: ``.emmeans(specs)``, ``.joint_tests()``, ``.contrasts()``.
         """
-        from lmerbridge.inference.degrees import OfResiduals
-        from lmerbridge.inference.emm_options import get_emm_options
-        from lmerbridge.inference.means import scale_of
-        from lmerbridge.inference.reference_grid import reference_grid
-        from lmerbridge.model.averaging import RefGrid
-
-        scale_of(type)
-        options = get_emm_options()
-        reference = reference_grid(
-            self.frame,
-            OfResiduals(
-                self.fit.beta, self.fit.sigma**2 * self.fit.unscaled, float(self.fit.df_residual)
-            ),
-            at,
-            options.cov_keep if cov_keep is None else cov_keep,
-            cov_reduce,
-            nesting,
-            offset,
-            options.rg_limit if rg_limit is None else rg_limit,
+        return averaging.ref_grid(
+            self._means, at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
         )
-        return RefGrid(reference, self.fit.sigma, type)
+
+    def _means(self) -> averaging.MeansSource:
+        denominator = OfResiduals(
+            self.least_squares.beta,
+            self.least_squares.vcov,
+            float(self.df_residual()),
+        )
+        return averaging.MeansSource(self.frame, denominator, self.sigma(), without_r())
 
     def emmeans(
         self,
@@ -345,25 +359,19 @@ class LinearModel:
         **options: Any,
     ) -> Any:
         """Marginal means, as :meth:`lmerbridge.Model.emmeans`."""
-        from lmerbridge.model.averaging import means_of
-
-        grid = self.ref_grid(
+        return averaging.emmeans(
+            self._means,
+            specs,
+            by,
             at,
+            type,
+            weights,
+            level,
             cov_keep=cov_keep,
             cov_reduce=cov_reduce,
             nesting=nesting,
             offset=offset,
             rg_limit=rg_limit,
-        )
-        return means_of(
-            grid.reference,
-            specs,
-            by,
-            weights,
-            level,
-            type,
-            False,
-            None,
             contr=contr,
             options=options,
         )
@@ -380,10 +388,8 @@ class LinearModel:
         **options: Any,
     ) -> RTable:
         """Test each term by contrasts among its means, as :meth:`lmerbridge.Model.joint_tests`."""
-        belongs("means and contrasts", type="type" in options)
-        grid = self.ref_grid(at, cov_reduce=cov_reduce, **options)
-        found: RTable = joint_tests_of(grid.reference, by, weights, show0df, showconf)
-        return found
+        options = {"at": at, "cov_reduce": cov_reduce, **options}
+        return averaging.joint_tests(self.ref_grid, by, show0df, showconf, weights, options)
 
     def tidy(self) -> pd.DataFrame:
         """Broom's columns."""
@@ -399,10 +405,10 @@ class LinearModel:
 
     def summary(self) -> str:
         """What R prints for ``summary(lm(...))``."""
-        return lm_summary_text(self.frame, self.fit, self.tests())
+        return lm_summary_text(self.frame, self.least_squares, self.tests())
 
     def __str__(self) -> str:
-        return lm_text(self.frame, self.fit, self.coef())
+        return lm_text(self.frame, self.least_squares, self.coef())
 
     def __repr__(self) -> str:
         return str(self)
@@ -424,8 +430,6 @@ def lm(
     ------
     FormulaError, DataError
     """
-    from lmerbridge.model.fitting import data_name
-
     frame = build_frame(
         formula,
         data,
@@ -434,7 +438,7 @@ def lm(
         subset=subset,
         na_action=na_action,
         contrasts=contrasts,
-        data_name=data_name(data, 2),
+        data_name=data_name(data),
         mixed=False,
     )
     return LinearModel(frame, regress(frame))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.design import ModelFrame
-from lmerbridge.errors import DataError, UnsupportedModelError, matched, near_match
+from lmerbridge.arguments import belongs, from_outside
+from lmerbridge.errors import DataError, FitMessage, UnsupportedModelError, matched, near_match
+from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.influence import cooks_distance, hat_values
+from lmerbridge.inference.levels import LEVEL
 from lmerbridge.inference.parameters import cells, parameters
+from lmerbridge.model.intervals import confint
+from lmerbridge.model.rows import by_row, padded_variables
+from lmerbridge.model.testing import summary
+from lmerbridge.model.variables import frame_table
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import coefficients, random_table, structure_of, variance_table
 
-__all__ = ["EFFECTS", "NO_WALD", "Request", "augmented", "glance", "tidy"]
+__all__ = ["EFFECTS", "NO_WALD", "Request", "augment", "glance", "tidy", "tidy_fit"]
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals", "ran_coefs")
 NO_WALD = (
@@ -91,11 +99,18 @@ class Request:
             inside = False
         if not inside:
             raise DataError(f"conf_level must be between 0 and 1, not {conf_level!r}")
+        scale = _scale(wanted, scales)
+        method = matched(conf_method, ("Wald", "profile", "boot"), "conf_method")
+        belongs(
+            "conf_int=True",
+            conf_level=conf_level != LEVEL and not conf_int,
+            conf_method=method != "Wald" and not conf_int,
+        )
         return cls(
             tuple(name for name in EFFECTS if name in wanted),
-            _scale(wanted, scales),
+            scale,
             float(conf_level) if conf_int else None,
-            matched(conf_method, ("Wald", "profile", "boot"), "conf_method"),
+            method,
         )
 
     @property
@@ -296,19 +311,56 @@ def glance(result: FitResult) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def augmented(frame: ModelFrame, result: FitResult) -> dict[str, Any]:
+def tidy_fit(fit: Fit, request: Request, ddf: str | None) -> pd.DataFrame:
+    """Return a row per estimate, with tests and limits where the request has them.
+
+    Parameters
+    ----------
+    ddf : str, optional
+        As of :meth:`lmerbridge.Model.tidy`.
+    """
+    wald = request.method == "Wald"
+    belongs("effects='fixed'", ddf=ddf is not None and "fixed" not in request.effects)
+    belongs(
+        "effects='fixed' and 'ran_pars'",
+        conf_method=not wald and not {"fixed", "ran_pars"} & {*request.effects},
+    )
+    tests = None
+    if ddf is not None:
+        shown = summary(fit, None, ddf)
+        tests = None if shown.tests is None else shown.tests.table
+    bounds = None
+    if request.level is not None and not wald:
+        bounds = confint(fit, request.method, request.level)
+    if request.level is not None and wald and request.only_parameters:
+        warnings.warn(NO_WALD, FitMessage, stacklevel=from_outside())
+    return tidy(fit.result, request, tests, bounds)
+
+
+def augment(fit: Fit) -> pd.DataFrame:
+    """Return the variables with broom.mixed's columns; see :meth:`lmerbridge.Model.augment`."""
+    added = _augmented(fit)
+    table = frame_table(fit.frame)
+    rows = by_row(fit, fit.result.estimates.fitted, ".fitted").index
+    if len(rows) != len(table):
+        table = padded_variables(fit, table)
+    for name, values in added.items():
+        table[name] = by_row(fit, values, name).to_numpy()
+    return table
+
+
+def _augmented(fit: Fit) -> dict[str, Any]:
     """What broom.mixed's ``augment`` adds to the variables, by column, each (n,).
 
     Leverages and Cook's distances are missing where there are too many random effects for them.
     """
-    from lmerbridge.inference.influence import cooks_distance, hat_values
-
+    frame, result = fit.frame, fit.result
     estimates, n = result.estimates, result.data.nobs
     weights = np.ones(n) if estimates.weights is None else estimates.weights
     root = np.sqrt(weights)
     offset = np.zeros(n) if frame.offset is None else frame.offset
     try:
-        hat, cooks = hat_values(frame, result), cooks_distance(frame, result)
+        hat, cooks = hat_values(fit), cooks_distance(fit)
     except UnsupportedModelError:
         hat = cooks = np.full(n, np.nan)
     return {

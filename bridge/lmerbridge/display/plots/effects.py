@@ -11,7 +11,6 @@ from lmerbridge.dialects import dialect_of
 from lmerbridge.display.plots.canvas import axes_of, crowded, drawing
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.inference.axes import level_text
-from lmerbridge.inference.degrees import of_fit
 from lmerbridge.inference.means import marginal_means
 from lmerbridge.inference.reference_grid import reference_grid
 
@@ -54,7 +53,7 @@ def effects(
     if isinstance(column, Numeric):
         values = column.floats
         at[x] = np.linspace(values.min(), values.max(), POINTS)
-    denominator = of_fit(frame, m.result, ddf)
+    denominator = m.denominator(ddf)
     dialect = dialect_of(m.result)
     reference = reference_grid(frame, denominator, at, rg_limit=CELLS, dialect=dialect)
     table = marginal_means(reference, names, level=level).table()

@@ -12,7 +12,7 @@ from lmerbridge.engines.assemble import SINGULAR
 from lmerbridge.engines.native.engine import SETTINGS, Objective
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import Evaluation
+    from lmerbridge.likelihood import CrossProducts, Evaluation
 
 __all__ = ["OptimizerFit", "all_fits"]
 
@@ -31,12 +31,11 @@ class OptimizerFit:
     seconds: float
 
 
-def all_fits(frame: ModelFrame, REML: bool) -> list[OptimizerFit]:
+def all_fits(frame: ModelFrame, c: CrossProducts, REML: bool) -> list[OptimizerFit]:
     """The fits, in the order in which the engine tries the optimizers."""
     from lmerbridge.engines.optimum import attempts
-    from lmerbridge.likelihood import Search, cross_products, evaluate
+    from lmerbridge.likelihood import Search, evaluate
 
-    c = cross_products(frame)
     sizes = [len(b.names) for b in frame.random]
     lower = theta_lower(sizes) == 0
     search = Search(c)

@@ -50,7 +50,13 @@ class Refits:
         return len(self.sigma)
 
 
-def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None) -> Refits:
+def refit_many(
+    frame: ModelFrame,
+    responses: Any,
+    REML: bool,
+    start: Any = None,
+    products: CrossProducts | None = None,
+) -> Refits:
     """Fit the model of ``frame`` to each column of ``responses``.
 
     Models with one grouping factor are fitted many at a time; others one after another, from
@@ -61,6 +67,8 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
     responses : array (n, B), or another shape of :func:`lmerbridge.design.responses.row_matrix`
     start : array (m,), optional
         Theta to start from, such as that of the model the responses were simulated from.
+    products : CrossProducts, optional
+        Those of ``frame``, where they are known.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def refit_many(frame: ModelFrame, responses: Any, REML: bool, start: Any = None)
 
     Y = row_matrix(frame, responses, "the matrix of new responses")
     constant = np.ptp(Y, axis=0) == 0 if len(Y) else np.zeros(Y.shape[1], dtype=bool)
-    c = cross_products(frame)
+    c = cross_products(frame) if products is None else products
     search = Search(c)
     diagonal = search.bounded
     first = np.where(diagonal, STARTS[0], 0.0)

@@ -1,0 +1,98 @@
+"""A model by every optimizer that there is: lme4's ``allFit``."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pandas as pd
+
+from lmerbridge.design import lmerControl
+from lmerbridge.engines import FitSpec, load_engine, refusal, status_of
+from lmerbridge.errors import LmerBridgeError
+from lmerbridge.inference.fit import Fit
+from lmerbridge.model.fitting import updated
+from lmerbridge.model.progress import progress_bar
+
+__all__ = ["all_fit"]
+
+LME4_OPTIMIZERS = ("bobyqa", "Nelder_Mead", "nlminbwrap", "nloptwrap")
+
+
+def all_fit(fit: Fit, progress: bool) -> pd.DataFrame:
+    """Fit the model by each optimizer of the native engine, and of lme4 where R is: a row each."""
+    rows = _native_fits(fit)
+    engine = _lme4(fit)
+    with progress_bar("allFit", progress) as bar:
+        for i, name in enumerate(LME4_OPTIMIZERS if _available(fit, engine) else ()):
+            if bar is not None:
+                bar(i, len(LME4_OPTIMIZERS))
+            rows.append(_lme4_fit(fit, engine, name))
+    table = pd.DataFrame(rows)
+    table.insert(3, "above", table["criterion"] - table["criterion"].min())
+    return table
+
+
+def _lme4(fit: Fit) -> str:
+    """The engine's name for lme4: in the R that this model was fitted in, if it was in one."""
+    made = fit.result.provenance
+    return made.engine if made.package == "lme4" else "lme4"
+
+
+def _available(fit: Fit, engine: str) -> bool:
+    if fit.call_given is None or not status_of(engine).available:
+        return False
+    return refusal(load_engine(engine), fit.frame, FitSpec(fit.result.call.REML)) is None
+
+
+def _row(
+    fit: Fit, engine: str, optimizer: str, found: Any, seconds: float, **more: Any
+) -> dict[str, Any]:
+    estimates = fit.result.estimates
+    row: dict[str, Any] = {"engine": engine, "optimizer": optimizer, **more, "seconds": seconds}
+    names = [f"theta{i + 1}" for i in range(len(estimates.theta))]
+    row["sigma"] = found.sigma
+    row.update(zip(names, found.theta.tolist(), strict=True))
+    row.update(zip(estimates.names, found.beta.tolist(), strict=True))
+    return row
+
+
+def _native_fits(fit: Fit) -> list[dict[str, Any]]:
+    from lmerbridge.engines.native.all_fit import all_fits
+
+    return [
+        _row(
+            fit,
+            "native",
+            one.optimizer,
+            one.found,
+            one.seconds,
+            criterion=one.found.criterion,
+            converged=one.converged,
+            singular=one.singular,
+            message=f"{one.evaluations} evaluations",
+        )
+        for one in all_fits(fit.frame, fit.products, fit.result.call.REML)
+    ]
+
+
+def _lme4_fit(fit: Fit, engine: str, optimizer: str) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = updated(
+                fit, engine=engine, start=None, control=lmerControl(optimizer=optimizer)
+            ).result
+    except LmerBridgeError as error:
+        return {"engine": engine, "optimizer": optimizer, "message": str(error)}
+    return _row(
+        fit,
+        engine,
+        optimizer,
+        result.estimates,
+        result.provenance.seconds,
+        criterion=result.criterion.value,
+        converged=result.evidence.converged,
+        singular=result.evidence.singular,
+        message="; ".join(result.evidence.messages),
+    )

@@ -1,0 +1,43 @@
+"""``influence`` with the rows' labels, and a warning of what cannot be left out."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from lmerbridge.arguments import from_outside
+from lmerbridge.errors import FitWarning
+from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.influence import Influence, influence
+from lmerbridge.model.progress import progress_bar
+from lmerbridge.model.rows import row_labels
+
+__all__ = ["influence_of"]
+
+
+def influence_of(fit: Fit, groups: str | None, progress: bool) -> Influence:
+    """Fit without each observation, or without each level of a grouping factor.
+
+    Warns
+    -----
+    FitWarning
+        Names what cannot be left out.
+    """
+    labels, used = row_labels(fit)
+    shown = np.array([str(label) for label in labels], dtype=object)
+    own = shown if used is None else shown[used]
+    with progress_bar("influence", progress) as bar:
+        found = influence(fit, groups, own.tolist(), bar)
+    lost = [n for n, row in zip(found.sets, found.beta, strict=True) if np.isnan(row).any()]
+    if lost:
+        named = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        warnings.warn(
+            f"without {named} the fixed effects cannot all be estimated: "
+            f"{len(lost)} of {len(found.sets)} deletions are NaN",
+            FitWarning,
+            stacklevel=from_outside(),
+        )
+    if groups is None and used is not None:
+        return found.placed(shown.tolist(), used)
+    return found
