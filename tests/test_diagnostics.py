@@ -160,7 +160,7 @@ def test_regressions_by_group_are_r_s(sleepstudy):
     one = lb.lm("Reaction ~ Days", sleepstudy[sleepstudy["Subject"].astype(str) == "308"])
     np.testing.assert_allclose(m.coef().loc["308"], one.coef(), rtol=1e-10)
     errors = m.std_error().loc["308"] / m.sigma()
-    np.testing.assert_allclose(errors, np.sqrt(np.diag(one.fit.unscaled)), rtol=1e-10)
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(one.least_squares.unscaled)), rtol=1e-10)
 
 
 def test_groups_that_do_not_determine_a_slope(sleepstudy):
