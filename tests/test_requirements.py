@@ -110,7 +110,7 @@ class TestCommand:
         assert status == 1
         assert "UNAVAILABLE" in out
         assert err.count("lme4 is required, and does not work here: R was not found") == 1
-        assert "dye: lme4: unavailable: lme4 is required" in out
+        assert "FAIL dye: UNAVAILABLE (lme4) lme4 is required" in " ".join(out.split())
         assert "1 not well." in out
 
     def test_environment(self, run, file, no_r, monkeypatch):
@@ -139,7 +139,7 @@ class TestCommand:
         both = text + MODEL.replace('"dye"', '"dye2"')
         status, out, _ = run("check", file(both), "--require", "lme4")
         assert status == 1
-        assert "dye2: lme4: unavailable: lme4 is required" in out
+        assert "FAIL dye2: UNAVAILABLE (lme4) lme4 is required" in " ".join(out.split())
 
     def test_the_scorecard_fails_too(self, run, file, no_r):
         assert run("check", file(MODEL), "--scorecard", "--require", "lme4")[0] == 1

@@ -221,8 +221,10 @@ class TestOptions:
             written = [text for kind, path in paths.items() for text in (f"--{kind}", path)]
             check("--engine", "native", "--engine", "statsmodels", *options, *written)
             texts = {kind: path.read_text() for kind, path in paths.items()}
-            # pictures have identifiers by chance, and JUnit says when it was written
-            own = re.compile(r'<svg.*?</svg>|(?<=timestamp=")[^"]+', flags=re.DOTALL)
+            # pictures have identifiers by chance, and JUnit and the page say when they were written
+            own = re.compile(
+                r'<svg.*?</svg>|(?<=timestamp=")[^"]+|<dt>date</dt><dd>.*?</dd>', flags=re.DOTALL
+            )
             return {k: own.sub("", v) for k, v in texts.items()}
 
         resume = ("--resume", folder / "done.jsonl")

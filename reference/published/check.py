@@ -16,6 +16,7 @@ import functools
 import math
 import re
 import sys
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ from tabulate import tabulate
 from lmerbridge import datasets
 from lmerbridge.crosscheck import load_cases, run_cases
 from lmerbridge.crosscheck.cases import Case, golden
+from lmerbridge.crosscheck.overview import WIDTH, overview_text
 from lmerbridge.crosscheck.quantities import Quantities, of_golden
-from lmerbridge.crosscheck.report import suite_text
 from lmerbridge.crosscheck.requirements import for_a_run, missing
 from lmerbridge.crosscheck.suite import CaseReport, available_engines, read_data
 from lmerbridge.design import build_frame
@@ -56,10 +57,10 @@ Key: TypeAlias = tuple[str, str]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 DOCUMENTS = {
-    1: "the statsmodels chapter on bounce rates",
-    2: "Clark, Thinking about mixed models",
-    3: "the lecture on mixed effects",
-    4: "the slides on DAAG's examples",
+    1: "statsmodels, bounce rates",
+    2: "Clark, mixed models",
+    3: "the lecture",
+    4: "the slides, DAAG",
 }
 QUANTILES = ("Min", "1Q", "Median", "3Q", "Max")
 # Beyond half a unit of the last digit: what the optimizers leave, relative.
@@ -458,6 +459,12 @@ def _one(
     return checks
 
 
+def _counted(what: str, reasons: Mapping[str, int]) -> list[str]:
+    """How many there are for each reason."""
+    said = "; ".join(f"{count} ({reason})" for reason, count in reasons.items())
+    return textwrap.wrap(f"{what}: {said}", width=WIDTH, subsequent_indent="  ") if said else []
+
+
 def published_text(report: PublishedReport) -> str:
     """How many are reproduced, by document and engine; each that is not; nothing left out."""
     engines = list(dict.fromkeys(c.engine for c in report.checks if c.engine))
@@ -489,9 +496,9 @@ def published_text(report: PublishedReport) -> str:
                 + (f" ({c.value.reason})" if c.value.reason else "")
             )
     reasons = Counter(c.text for c in report.checks if c.kind == "not run")
-    lines += [f"not checked: {count} ({reason})" for reason, count in reasons.items()]
+    lines += _counted("not checked", reasons)
     why = Counter(c.text or c.value.reason for c in report.checks if c.kind == "reason holds")
-    lines += [f"explained: {count} ({reason})" for reason, count in why.items()]
+    lines += _counted("explained", why)
     total = len({id(c.value) for c in report.checks})
     good = {id(c.value) for c in report.checks if c.kind in ("reproduced", "reason holds")}
     lines.append(f"{total} printed numbers, {len(good)} checked and accounted for.")
@@ -502,7 +509,7 @@ def main() -> int:
     """Run the suite and the zoo, print both proofs, and return the exit status."""
     cases = [*load_cases(), *load_cases(HERE.parent / "zoo.toml")]
     reports = run_cases(for_a_run(cases, [], []), available_engines())
-    print(suite_text(reports))
+    print(overview_text(reports))
     published = check_published(reports)
     print(f"\n{published_text(published)}")
     absent = missing(reports)
@@ -510,8 +517,7 @@ def main() -> int:
         print(sentence, file=sys.stderr)
     well = published.well and not absent and all(report.well for report in reports)
     print(
-        "All is well: the engines agree, or their difference is explained, and they reproduce what "
-        "the documents print."
+        "All is well: what the documents print comes out, digit by digit, or it is known why not."
         if well
         else "NOT WELL: what is in capitals above needs care."
     )

@@ -212,6 +212,10 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown, for a summary.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page.")] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Every quantity of every fit, and all evidence."),
+    ] = False,
 ) -> None:
     """Fit every model of a suite with every engine, compare, and say why they differ."""
     from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
@@ -268,7 +272,7 @@ def check(
         reports = against_baseline(reports, kept)
     if r:
         reports = [drifted(report) for report in reports]
-    _print_reports(reports, scorecard)
+    _print_reports(reports, scorecard, verbose)
     if r:
         for sentence in between(reports):
             typer.echo(sentence)
@@ -279,10 +283,13 @@ def check(
     absent = missing(reports)
     for sentence in absent.values():
         typer.echo(f"lmerbridge: {sentence}", err=True)
+    idle = {}
     for name in [] if engine else engine_names():
         state = status_of(name)
-        if not state.available and name not in absent and (scorecard or name in AUTO_ORDER or own):
-            typer.echo(f"engine {name!r} took no part: {state.problem}")
+        if not state.available and name not in absent and (scorecard or name in AUTO_ORDER):
+            idle[name] = state.problem
+    for name, problem in idle.items():
+        typer.echo(f"engine {name!r} took no part: {problem}")
     if kept is not None:
         from lmerbridge.crosscheck.baseline import not_compared
 
@@ -360,23 +367,30 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda case, done: bar.update(task, description=case.name, completed=done)
 
 
-def _print_reports(reports: list[Any], scorecard: bool) -> None:
-    from lmerbridge.crosscheck import suite_text
+def _print_reports(reports: list[Any], scorecard: bool, verbose: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from lmerbridge.crosscheck.overview import WIDTH, conclusion, overview_text
+    from lmerbridge.crosscheck.report import suite_text
     from lmerbridge.crosscheck.scorecard import scorecard as scores
     from lmerbridge.crosscheck.scorecard import scorecard_text
 
     if scorecard:
         typer.echo(scorecard_text(scores(reports)))
         return
-    from rich.console import Console
-    from rich.text import Text
-
     console = Console(soft_wrap=True, highlight=False)
-    for line in suite_text(reports).splitlines():
+    if verbose:
+        shown = f"{suite_text(reports)}\n{conclusion(reports)}"
+    else:
+        shown = overview_text(reports, console.width if console.is_terminal else WIDTH)
+    for line in shown.splitlines():
         text = Text(line)
         if console.is_terminal:
-            text.highlight_regex(r"\b[A-Z]{4,}[A-Z, ]+\b|\S+!", "bold red")
-            text.highlight_regex(r"agrees with [\w ]+?(?=  |$)", "green")
+            text.highlight_regex(r"\b[A-Z]{4,}[A-Z, ]+\b|\S+!|^FAIL|^Not well:", "bold red")
+            text.highlight_regex(r"agrees with [\w ]+?(?=  |$)|^ok|^All is well:", "green")
+            text.highlight_regex("^note", "yellow")
+            text.highlight_regex("^skip", "dim")
         console.print(text)
 
 

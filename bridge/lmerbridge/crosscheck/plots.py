@@ -21,7 +21,7 @@ MOST = 12  # fixed effects in one picture
 
 def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None) -> Axes:
     """Fixed effects by engine, with 95 % intervals, each less the first engine's estimate and in
-    units of its standard error; at most 12, those that differ most.
+    units of its standard error; at most 12, those that differ most, in the model's order.
 
     Returns
     -------
@@ -40,9 +40,9 @@ def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None)
         gap = q.values["fixed effects"][name] - first.values["fixed effects"][name]
         return gap / first.values["standard errors"][name]
 
-    names.sort(key=lambda n: -max(abs(moved(q, n)) for q in quantities.values()))
     left_out = len(names) - MOST
-    names = names[:MOST]
+    ranked = sorted(names, key=lambda n: -max(abs(moved(q, n)) for q in quantities.values()))
+    names = [n for n in names if n in ranked[:MOST]]  # in the model's order
     ax = axes_of(ax, figsize=(7, 1.2 + 0.28 * max(len(names), 1) * max(len(engines), 2) ** 0.6))
     height = 0.8 / max(len(engines), 1)
     for k, engine in enumerate(engines):

@@ -12,9 +12,17 @@ from lmerbridge.crosscheck.suite import CaseReport, Outcome
 from lmerbridge.crosscheck.tolerances import TOLERANCES
 from lmerbridge.crosscheck.verdict import VERDICTS, Verdict
 
-__all__ = ["explanations", "suite_rows", "suite_text", "totals", "verdict_cell"]
+__all__ = [
+    "SHORT_NAMES",
+    "difference_cell",
+    "explanations",
+    "suite_rows",
+    "suite_text",
+    "totals",
+    "verdict_cell",
+]
 
-_SHORT = {
+SHORT_NAMES = {
     "criterion": "criterion",
     "fixed effects": "fixef",
     "standard errors": "SE",
@@ -31,7 +39,8 @@ _SHORT = {
 }
 
 
-def _cell(comparison: Difference) -> str:
+def difference_cell(comparison: Difference) -> str:
+    """A difference in a table; ``!`` marks one beyond its tolerance."""
     if comparison.problem is not None:
         return "!"
     if comparison.difference is None:
@@ -106,12 +115,12 @@ def suite_rows(reports: Sequence[CaseReport]) -> tuple[list[str], list[list[str]
         if report.skipped:
             rows.append([label, "", "skipped"])
         for outcome in report.outcomes:
-            cells = {d.quantity: _cell(d) for d in outcome.differences}
+            cells = {d.quantity: difference_cell(d) for d in outcome.differences}
             row = [label, outcome.engine, verdict_cell(outcome)]
             if cells:
                 row += [cells.get(t.quantity, "") for t in TOLERANCES]
             rows.append(row)
-    return ["case", "engine", "verdict", *(_SHORT[t.quantity] for t in TOLERANCES)], rows
+    return ["case", "engine", "verdict", *(SHORT_NAMES[t.quantity] for t in TOLERANCES)], rows
 
 
 def totals(reports: Sequence[CaseReport]) -> str:
@@ -145,6 +154,7 @@ def suite_text(reports: Sequence[CaseReport], explain: bool = True) -> str:
             "Each cell is the worst difference over all keys of a quantity, in this unit:",
         ]
         lines += [
-            f"  {_SHORT[t.quantity]:9} {t.unit}, limit {t.limit:g}: {t.reason}" for t in TOLERANCES
+            f"  {SHORT_NAMES[t.quantity]:9} {t.unit}, limit {t.limit:g}: {t.reason}"
+            for t in TOLERANCES
         ]
     return "\n".join([*lines, "", totals(reports)])

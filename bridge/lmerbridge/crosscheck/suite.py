@@ -37,7 +37,16 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError
 from lmerbridge.result import FitResult
 
-__all__ = ["CaseReport", "Outcome", "frame_of", "read_data", "run_case", "run_frame"]
+__all__ = [
+    "GOLDEN",
+    "POLISHED",
+    "CaseReport",
+    "Outcome",
+    "frame_of",
+    "read_data",
+    "run_case",
+    "run_frame",
+]
 
 LME4 = "lme4"
 GOLDEN = "golden"

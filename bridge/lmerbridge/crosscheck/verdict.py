@@ -45,6 +45,7 @@ VERDICTS: dict[str, str] = {
 WELL = {
     "agree",
     "better optimum",
+    "same optimum, other definition",
     "boundary",
     "flat",
     "reference",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -56,14 +58,16 @@ class GPBoostEngine(Engine):
         return None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
-        module: Any = importlib.import_module("gpboost")
         groups = np.column_stack([block.codes for block in frame.random])
         began = time.perf_counter()
         try:
-            m = module.GPModel(
-                group_data=groups, likelihood="gaussian", matrix_inversion_method="cholesky"
-            )
-            m.fit(y=frame.y, X=frame.X, params={"trace": False})
+            # it prints how many threads it uses, among what the user's program prints
+            with contextlib.redirect_stdout(io.StringIO()):
+                module: Any = importlib.import_module("gpboost")
+                m = module.GPModel(
+                    group_data=groups, likelihood="gaussian", matrix_inversion_method="cholesky"
+                )
+                m.fit(y=frame.y, X=frame.X, params={"trace": False})
         except Exception as error:
             raise FitFailedError(f"gpboost: {type(error).__name__}: {error}") from error
         seconds = time.perf_counter() - began
