@@ -108,7 +108,8 @@ def outcome_text(report: CaseReport) -> str:
     said = []
     if agreeing:
         verb = "agrees" if len(agreeing) == 1 else "agree"
-        who = f" with {', '.join(map(_other, sorted(stored)))}" if stored else ""
+        one = stored and len(agreeing) == 1  # of several it is plain with whom
+        who = f" with {', '.join(map(_other, sorted(stored)))}" if one else ""
         alone = len(agreeing) == 1 and not stored
         ending = " alone" if len(report.outcomes) == 1 else ""
         said.append(_engines(agreeing) + (ending if alone else f" {verb}{who}"))
