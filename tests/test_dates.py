@@ -124,7 +124,7 @@ def test_missing_dates_are_missing(d):
         ("y ~ I(at %% 7) + (1 | g)", "not defined for 'POSIXct'"),
         ("y ~ sqrt(since) + (1 | g)", "'sqrt' is not defined for 'difftime'"),
         ("y ~ I(-day) + (1 | g)", "not defined for 'Date'"),
-        ("y ~ cut(day, 3) + (1 | g)", "'cut' is not defined for 'Date'"),
+        ("y ~ cut(day, 3) + (1 | g)", "make a column of the intervals first"),
         ("y ~ C(day) + (1 | g)", "not interpretable as a factor"),
         ("y ~ offset(since) + (1 | g)", "'offset' must be numeric"),
         ("day ~ x + (1 | g)", "response must be numeric"),

@@ -442,6 +442,8 @@ def test_what_is_no_dialect_is_refused(text, says, fits, monkeypatch):
 
 
 def test_an_unknown_option_is_refused():
+    with pytest.raises(DataError, match="diag\\(x \\| g\\) for what 'diag_special' makes"):
+        lb.options(**{"lme4.doublevert.default": "diag_special"})
     with pytest.raises(DataError, match=r"no option 'dialekt' \(did you mean 'dialect'"):
         lb.options(dialekt="1.1-31")
 

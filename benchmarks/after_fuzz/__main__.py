@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -190,11 +191,11 @@ def printed_by_r(value: Any) -> bool:
 
 
 def batches(
-    first: int, models: int, area: str | None
+    first: int, models: int, area: str | None, structured: bool
 ) -> Iterator[list[tuple[Made, list[Question]]]]:
     made = []
     for seed in range(first, first + models):
-        model = make_model(seed)
+        model = make_model(seed, structured)
         asks = [q for q in questions(model) if area is None or q.area == area]
         made.append((model, asks))
         if len(made) == BATCH:
@@ -217,11 +218,16 @@ def main(
             "--r", help="the R that is asked: a command in place of Rscript, which sees our files"
         ),
     ] = None,
+    structured: Annotated[
+        bool, typer.Option(help="models with covariance structures, of which R needs lme4 2")
+    ] = False,
     show: Annotated[bool, typer.Option(help="both answers where they differ")] = False,
 ) -> None:
     """Ask, compare, and say what differs."""
     warnings.simplefilter("ignore")
     words = r_words(r_command)
+    if r_command:
+        os.environ["LMERBRIDGE_R"] = r_command  # the rules fit again by the R that is asked
     dialect = dialect_of_r(words)
     lb.options(dialect=dialect)
     counts: Counter[str] = Counter()
@@ -229,7 +235,7 @@ def main(
     areas: dict[str, Counter[str]] = {}
     log = None if out is None else out.open("w", encoding="utf-8")
     with ThreadPoolExecutor(jobs) as pool:
-        work = list(batches(first, models, area))
+        work = list(batches(first, models, area, structured))
         texts = [asked_of_r(batch) for batch in work]
         for batch, replies in zip(
             work, pool.map(ask_r, texts, [keep] * len(texts), [words] * len(texts)), strict=True

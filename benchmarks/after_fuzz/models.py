@@ -4,6 +4,7 @@ covariates of two values, transformed responses.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,13 @@ FIXED = [
 RANDOM = [
     "(1 | g)", "(1 | g)", "(1 | g)", "(x | g)", "(x || g)", "(1 | g) + (1 | h)", "(1 | g / s)",
     "(0 + x | g)", "(1 | g) + (0 + z | g)", "(1 | h) + (x | g)", "(b | g)",
+]  # fmt: skip
+STRUCTURED = [
+    "us(x | g)", "diag(x | g)", "diag(x | g, hom = TRUE)", "cs(x | g)", "cs(x | g, hom = TRUE)",
+    "cs(0 + b | g)", "cs(0 + a | g, hom = TRUE)", "ar1(0 + k | g)", "ar1(0 + a | g, hom = FALSE)",
+    "diag(0 + b | g)", "(1 | h) + cs(0 + b | g)", "diag(x | g) + ar1(0 + a | h)", "diag(b * x | g)",
+    "cs(x + z | g)", "us(0 + b | g) + diag(z | h)", "ar1(0 + b | g) + cs(0 + b | h, hom = TRUE)",
+    "cs(0 + a | g, hom = TRUE) + (0 + x | g)", "diag(0 + a:b | g, hom = TRUE) + (1 | g)",
 ]  # fmt: skip
 RESPONSES = ["y"] * 14 + [
     "log(y)", "sqrt(y)", "log(y + 1)", "log10(y)", "2 * sqrt(y)", "sqrt(y + 0.5)", "I(y^2)", "log2(y)",
@@ -71,10 +79,13 @@ class Made:
     def smaller(self) -> str | None:
         """The formula without its fixed terms, to compare with; ``None`` where there are none."""
         response, _, right = self.formula.partition(" ~ ")
-        fixed, _, random = right.partition(" + (")
+        first = re.search(r" \+ (?=(?:us|diag|cs|ar1)?\([^()]*\|)", right)
+        if first is None:
+            return None
+        fixed, random = right[: first.start()], right[first.end() :]
         if fixed in ("1", "0 + x") or fixed.startswith(("0", "(")):
             return None
-        return f"{response} ~ 1 + ({random}"
+        return f"{response} ~ 1 + {random}"
 
     def arguments(self) -> dict[str, Any]:
         """The same for ``lb.lmer``."""
@@ -147,8 +158,8 @@ def _variables(fixed: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def make_model(seed: int) -> Made:
-    """Return the model of this seed."""
+def make_model(seed: int, structured: bool = False) -> Made:
+    """Return the model of this seed; ``structured``: with covariance structures."""
     rng = np.random.default_rng(seed)
     traits: set[str] = set()
     response = str(rng.choice(RESPONSES))
@@ -157,7 +168,9 @@ def make_model(seed: int) -> Made:
         traits.add("positive")
     d = _data(rng, traits)
     fixed = str(rng.choice(FIXED))
-    random = str(rng.choice(RANDOM))
+    random = str(rng.choice(STRUCTURED if structured else RANDOM))
+    if structured:
+        traits.add("structured")
     factors, covariates = _variables(fixed)
     contrasts = {}
     if factors and rng.random() < 0.25:
@@ -174,7 +187,7 @@ def make_model(seed: int) -> Made:
         traits.add("ML")
     rows = rng.choice(len(d), min(6, len(d)), replace=False)
     new = d.iloc[rows].reset_index(drop=True)
-    groups = tuple(dict.fromkeys(c for c in random if c in "gh"))
+    groups = tuple(dict.fromkeys(re.findall(r"\| ([gh])", random)))
     return Made(
         seed, d, new, f"{response} ~ {fixed} + {random}", REML, weights, offset, contrasts, factors,
         covariates, groups, frozenset(traits),

@@ -110,6 +110,9 @@ def _around(made: Made, rng: Any, ask: Any) -> None:
             continue
         ask("getME", f'as.numeric(as.matrix(getME(m4, "{name}")))',
             lambda q, n=name: np.asarray(q.m.getME(n), dtype=float).ravel(order="F"))  # fmt: skip
+    if "structured" in made.traits:
+        ask("getME", 'getME(m4, "par")', lambda q: q.m.getME("par"))
+        ask("getME", 'names(getME(m4, "theta"))', lambda q: list(q.m.getME("theta").index))
     ask("influence", "hatvalues(m4)", lambda q: q.m.hatvalues())
     ask("influence", "cooks.distance(m4)", lambda q: q.m.cooks_distance())
     if made.seed % 5 == 0:

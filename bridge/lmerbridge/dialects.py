@@ -259,6 +259,11 @@ def options(**changes: Any) -> Options:
     before = _current
     known = [field.name for field in fields(Options)]
     for name, value in changes.items():
+        if name.endswith("doublevert.default"):
+            raise DataError(
+                f"{name} is no option here: || is what it is by default in lme4; write diag(x | g) "
+                "for what 'diag_special' makes of (x || g)"
+            )
         if name not in known:
             raise DataError(
                 f"no option {name!r}{near_match(name, known)}; there are {', '.join(known)}"

@@ -13,10 +13,10 @@ from lmerbridge.design.values import (
     Arguments,
     Value,
     column_of,
-    no_time,
     numbers_of,
     plain_values,
     text_of,
+    time_in,
 )
 from lmerbridge.dialects import without_r
 from lmerbridge.errors import DataError, near_match
@@ -184,7 +184,12 @@ def cut(args: Arguments) -> Value:
     """R's ``cut``."""
     if isinstance(args.first("x"), Logical):
         raise DataError("cut(): 'x' must be numeric")
-    no_time(args.first("x"), "cut")
+    time = time_in(args.first("x"))
+    if time is not None:
+        raise DataError(
+            f"cut() of a {time.kind} is not here: make a column of the intervals first "
+            "(of months: t.dt.strftime('%Y-%m')), or write cut(as.numeric(t), 3)"
+        )
     x = args.numbers("x")
     right, lowest = args.truth("right", True), args.truth("include.lowest", False)
     learned = args.memory
