@@ -64,7 +64,7 @@ def _by_level(through: Any, matrix: sparse.csr_array, levels: int, width: int) -
     return blocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _LevelPairs:
     """Every pair of entries of a sparse C in rows a and b of one level: its level, its columns x
     and y, and the product of the entries.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ __all__ = ["Model", "model_of"]
 
 @checked
 @by_value
-@dataclass(frozen=True, eq=False, repr=False, init=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A fitted linear mixed model.
 
@@ -78,8 +79,6 @@ class Model:
 
     Attributes
     ----------
-    fit : Fit
-        The result, the model frame and the call, for the functions of ``lmerbridge.inference``.
     result : FitResult
         All numbers, frozen.
     frame : ModelFrame
@@ -87,22 +86,17 @@ class Model:
         The arguments of ``lmer``, for :meth:`update` and :meth:`refit`; by name in ``inputs``.
     """
 
-    fit: Fit
+    result: FitResult
+    _frame: ModelFrame | None = None
+    _call: Call | Mapping[str, Any] | None = None
 
-    def __init__(
-        self,
-        result: FitResult,
-        frame: ModelFrame | None = None,
-        call: Call | Mapping[str, Any] | None = None,
-    ) -> None:
-        if isinstance(call, Mapping):
-            call = Call(**call)
-        object.__setattr__(self, "fit", Fit(result, frame, call))
-
-    @property
-    def result(self) -> FitResult:
-        """All numbers, frozen."""
-        return self.fit.result
+    @cached_property
+    def fit(self) -> Fit:
+        """The result, the model frame and the call, for the functions of ``lmerbridge.inference``;
+        it holds what has been computed of them.
+        """
+        call = Call(**self._call) if isinstance(self._call, Mapping) else self._call
+        return Fit(self.result, self._frame, call)
 
     @property
     def frame(self) -> ModelFrame:
@@ -1378,8 +1372,8 @@ class Model:
 
 def model_of(fit: Fit) -> Model:
     """Return the model of a fit, with what has been computed of it."""
-    found = Model.__new__(Model)
-    object.__setattr__(found, "fit", fit)
+    found = Model(fit.result, fit.frame_given, fit.call_given)
+    found.__dict__["fit"] = fit
     return found
 
 
@@ -1389,15 +1383,9 @@ def _fit_of(value: Any) -> Any:
 
 
 def _of_model(FUN: Callable[[Any], Any] | None) -> Callable[[Fit], Any] | None:
-    """A user's function of a model as one of a fit."""
-    return None if FUN is None else _OfModel(FUN)
+    """A user's function of a model as one of a fit, which pickles where it does."""
+    return None if FUN is None else partial(_asked, FUN)
 
 
-@dataclass(frozen=True)
-class _OfModel:
-    """An object, since functions of functions do not pickle."""
-
-    FUN: Callable[[Any], Any]
-
-    def __call__(self, fit: Fit) -> Any:
-        return self.FUN(model_of(fit))
+def _asked(FUN: Callable[[Any], Any], fit: Fit) -> Any:
+    return FUN(model_of(fit))
