@@ -395,7 +395,7 @@ def test_intervals_of_a_statistic():
 
 
 def test_a_profile_that_breaks_off_leaves_the_others(monkeypatch):
-    from lmerbridge.inference import profile as profiles
+    from lmerbridge.inference import profiling as profiles
 
     def broken(self, value):
         if self.p.name == "Days" and value > self.estimate:

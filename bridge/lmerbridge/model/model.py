@@ -624,7 +624,7 @@ class Model:
         if not others:
             belongs("comparisons of models", refit=not refit, model_names=model_names is not None)
             return testing.anova_of_one(self.fit, type, ddf)
-        belongs("the tests of one model", type=type != 3, ddf=ddf != "Satterthwaite")
+        testing.refuse_between_models(type, ddf)
         names = list(model_names or comparing.model_names((self, *others)))
         return comparing.comparison((self, *others), names, refit)
 

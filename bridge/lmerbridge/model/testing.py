@@ -31,6 +31,7 @@ __all__ = [
     "contest_of_one_row",
     "drop1",
     "hypotheses",
+    "refuse_between_models",
     "summary",
     "wald_tests",
 ]
@@ -60,6 +61,18 @@ def anova_of_one(fit: Fit, type: int | str, ddf: str) -> RTable:
     for note in found.notes:
         warnings.warn(note, FitMessage, stacklevel=from_outside())
     return table_of_tests(found)
+
+
+def refuse_between_models(type: int | str, ddf: str) -> None:
+    """Refuse what belongs to the tests of one model, where models are compared.
+
+    Raises
+    ------
+    DataError
+        ``type`` or ``ddf`` is none, or another than the default.
+    """
+    name, kind = ddf_name(ddf), type_name(type)
+    belongs("the tests of one model", type=kind != "III", ddf=name != "Satterthwaite")
 
 
 def wald_tests(fit: Fit, type: int | str, test_statistic: str) -> RTable:
