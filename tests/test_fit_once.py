@@ -1,5 +1,7 @@
 """What many methods need of a fit is computed once, whichever of them asks first."""
 
+import copy
+import gc
 import pickle
 
 import numpy as np
@@ -10,6 +12,7 @@ import lmerbridge as lb
 from lmerbridge import likelihood
 from lmerbridge.errors import FitMessage
 from lmerbridge.inference.fit import Fit
+from lmerbridge.likelihood import known, products_of
 
 ASKED = {
     "summary by Satterthwaite": lambda m: m.summary(ddf="Satterthwaite"),
@@ -34,46 +37,61 @@ ASKED = {
 }
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """A fresh model, and the frames whose cross-products have been computed since."""
-    m = lb.lmer(
-        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="native"
+def sleepstudy(engine="native"):
+    return lb.lmer(
+        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine=engine
     )
-    frames = []
+
+
+@pytest.fixture
+def frames(monkeypatch):
+    """The frames whose cross-products are computed."""
+    found = []
     whole = likelihood.cross_products
 
-    def counting(frame, *args, **kwargs):
-        frames.append(frame)
-        return whole(frame, *args, **kwargs)
+    def counting(frame):
+        found.append(frame)
+        return whole(frame)
 
-    for name in ("lmerbridge.likelihood", "lmerbridge.engines.native.refits"):
-        monkeypatch.setattr(f"{name}.cross_products", counting, raising=False)
-    return m, frames
+    for place in ("", ".known"):
+        monkeypatch.setattr(f"lmerbridge.likelihood{place}.cross_products", counting)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_cross_products_of_a_fit_are_computed_once(counted, monkeypatch):
-    m, frames = counted
+@pytest.mark.parametrize("engine", ["native", "statsmodels"])
+def test_cross_products_of_a_fit_are_computed_once(frames, monkeypatch, engine):
+    """By the native engine's fit itself, or for what is asked first of another's."""
     monkeypatch.setattr("lmerbridge.model.all_fit._available", lambda *_: False)
+    m = sleepstudy(engine)
     for what, ask in ASKED.items():
         ask(m)
         assert sum(frame is m.frame for frame in frames) == 1, what
 
 
+def test_cross_products_end_with_their_frame():
+    gc.collect()  # of other tests' fits
+    before = len(known._KNOWN)
+    m = sleepstudy()
+    assert len(known._KNOWN) == before + 1
+    assert products_of(m.frame) is m.fit.products
+    twin = copy.copy(m.frame)
+    assert twin == m.frame
+    assert products_of(twin) is not m.fit.products
+    del m, twin
+    gc.collect()
+    assert len(known._KNOWN) == before
+
+
 def test_degrees_of_freedom_are_computed_once():
-    m = lb.lmer(
-        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="native"
-    )
+    m = sleepstudy()
     assert m.denominator("Satterthwaite") is m.denominator("Sat")
     assert m.denominator("Kenward-Roger") is not m.denominator("Satterthwaite")
 
 
 def test_what_is_computed_is_of_this_fit():
     """Another result, or another frame, has its own."""
-    m = lb.lmer(
-        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="native"
-    )
+    m = sleepstudy()
     ml = m.refitML()
     m.denominator("Satterthwaite")
     assert ml.denominator("Satterthwaite") is not m.denominator("Satterthwaite")
@@ -84,9 +102,7 @@ def test_what_is_computed_is_of_this_fit():
 
 
 def test_what_was_computed_does_not_travel():
-    m = lb.lmer(
-        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="native"
-    )
+    m = sleepstudy()
     plain = len(pickle.dumps(m))
     m.summary(ddf="Kenward-Roger")
     assert len(pickle.dumps(m)) == plain

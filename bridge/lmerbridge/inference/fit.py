@@ -70,10 +70,12 @@ class Fit:
 
     @cached_property
     def products(self) -> CrossProducts:
-        """Cross-products of the model frame, computed once for all that is asked of the fit."""
-        from lmerbridge.likelihood import cross_products
+        """Cross-products of the model frame, computed once: by the fit itself, if the native
+        engine made it, or for what is asked first.
+        """
+        from lmerbridge.likelihood import products_of
 
-        return cross_products(self.frame)
+        return products_of(self.frame)
 
     def once(self, what: Hashable, make: Callable[[], T]) -> T:
         """Return what ``make`` gives, and the same again for the same ``what``.

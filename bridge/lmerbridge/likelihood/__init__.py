@@ -15,6 +15,7 @@ from lmerbridge.likelihood.evaluate import (
 )
 from lmerbridge.likelihood.information import Information, expected_information
 from lmerbridge.likelihood.joint import joint_vcov
+from lmerbridge.likelihood.known import products_of
 from lmerbridge.likelihood.many import (
     Many,
     Solutions,
@@ -43,6 +44,7 @@ __all__ = [
     "fixed_effects",
     "joint_vcov",
     "many_responses",
+    "products_of",
     "sequential_effects",
     "solutions_of_many",
     "unprofiled",

@@ -65,10 +65,10 @@ class NativeEngine(Engine):
             The criterion cannot be computed anywhere.
         """
         from lmerbridge.engines.optimum import minimize
-        from lmerbridge.likelihood import Search, cross_products
+        from lmerbridge.likelihood import Search, products_of
 
         began = time.perf_counter()
-        products = cross_products(frame)
+        products = products_of(frame)
         search = Search(products)
         start = None if spec.start is None else search.of_parameters(np.array(spec.start))
         end = math.inf if spec.timeout is None else began + spec.timeout
