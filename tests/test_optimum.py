@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmerbridge.engines.optimum import Settings, minimize
+from lmerbridge.engines.optimum import Settings, minimize, shown_above
 
 
 def minimum(value, gradient, diagonal):
@@ -64,3 +64,16 @@ class TestMinimize:
 
         minimize(value, lambda x: 2 * (x - 2), np.array([True]), Settings(1e-8), np.array([1.75]))
         assert seen[0] == 1.75
+
+
+@pytest.mark.parametrize("limit", [1e-6, 2e-3, 1.0, 30.0])
+def test_a_message_does_not_contradict_its_numbers(limit):
+    """What is said to be above a tolerance is shown as above it, however near it is."""
+    for above in (1e-15, 1e-9, 1e-5, 4e-3, 0.3, 7.0):
+        value = limit * (1 + above)
+        text = shown_above(value, limit)
+        assert float(text) > limit
+        assert float(text) == pytest.approx(value, rel=0.05)
+    assert shown_above(3.2123e-5, 1e-6) == "3.2e-05"
+    assert shown_above(float("inf"), limit) == "inf"
+    assert shown_above(float("nan"), limit) == "nan"

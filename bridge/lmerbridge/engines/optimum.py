@@ -19,7 +19,7 @@ from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
 
-__all__ = ["Attempt", "Optimum", "Settings", "attempts", "minimize", "roughly"]
+__all__ = ["Attempt", "Optimum", "Settings", "attempts", "minimize", "roughly", "shown_above"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -251,6 +251,18 @@ def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     return False
 
 
+def shown_above(value: float, limit: float) -> str:
+    """Write a value above a limit in two digits, or in as many as it takes to be read as above it.
+
+    Parameters
+    ----------
+    value, limit : float
+        In the same unit; a value that is not above the limit, or is no number, has two digits.
+    """
+    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
+    return next((text for text in texts if float(text) > limit), f"{value:.2g}")
+
+
 def _doubt(
     objective: _Objective,
     x: Vector,
@@ -265,7 +277,8 @@ def _doubt(
         return "the criterion cannot be computed there"
     if not decrement < tolerance:
         return (
-            f"one more Newton step would change the criterion by {decrement:.2g} "
+            "one more Newton step would change the criterion by "
+            f"{shown_above(decrement, tolerance)} "
             f"(tol = {tolerance:g})"
         )
     if not convex:
