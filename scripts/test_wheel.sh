@@ -27,7 +27,7 @@ python=$(readlink -f .venv/bin/python)
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$work"/dist/*.whl \
   'pytest>=8.2' 'pytest-xdist>=3.6' 'hypothesis>=6.100' 'jsonschema>=4.20' 'polars>=1.0' \
-  'mpmath>=1.3' 'matplotlib>=3.8'
+  'mpmath>=1.3' 'matplotlib>=3.8' 'hatchling>=1.26'
 cp -r tests pyproject.toml "$work/"
 cd "$work"
 "$work/venv/bin/python" -c '
