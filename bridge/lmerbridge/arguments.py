@@ -25,7 +25,6 @@ from lmerbridge.errors import ArgumentError, DataError, near_match
 __all__ = [
     "belongs",
     "checked",
-    "frames",
     "from_outside",
     "listed_names",
     "numbers_of",
@@ -350,17 +349,6 @@ def belongs(what: str, **given: bool) -> None:
     if names:
         listed = f"{', '.join(names[:-1])} and {names[-1]}"
         raise DataError(f"{listed} belong to {what}: leave them out, or ask for that")
-
-
-def frames(depth: int) -> int:
-    """The ``stacklevel`` of what is ``depth`` calls up (1: the caller), checks not counted."""
-    frame = sys._getframe(1)
-    counted = real = 1
-    while counted < depth and frame.f_back is not None:
-        frame = frame.f_back
-        real += 1
-        counted += frame.f_globals.get("__name__") != __name__
-    return real
 
 
 def from_outside() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmerbridge.design import ModelFrame
@@ -68,7 +67,7 @@ class Fit:
             raise DataError(WITHOUT_DATA)
         return self.call_given
 
-    @cached_property
+    @property
     def products(self) -> CrossProducts:
         """Cross-products of the model frame, computed once: by the fit itself, if the native
         engine made it, or for what is asked first.
@@ -95,11 +94,8 @@ class Fit:
 
     def with_result(self, result: FitResult) -> Fit:
         """Return the same model with other numbers."""
-        found = replace(self, result=result)
-        if "products" in self.__dict__:  # of the frame, which is the same
-            found.__dict__["products"] = self.products
-        return found
+        return replace(self, result=result)
 
     def __getstate__(self) -> dict[str, Any]:
         # what was computed can be computed again, and may be larger than all the rest
-        return {k: v for k, v in self.__dict__.items() if k not in ("products", "_computed")}
+        return {k: v for k, v in self.__dict__.items() if k != "_computed"}
