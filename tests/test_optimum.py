@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lmerbridge.engines.optimum import Settings, minimize, shown_above
+from lmerbridge.solve.optimum import minimize, shown_above
+from lmerbridge.solve.settings import Settings
 
 
 def minimum(value, gradient, diagonal):

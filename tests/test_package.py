@@ -32,6 +32,7 @@ ROOMS = {
     "result": {"equality", "covariance", "errors"},
     "rlang": {"equality", "errors", "version_numbers"},
     "likelihood": {"equality", "covariance", "design", "errors"},
+    "solve": {"equality", "covariance", "design", "likelihood", "errors"},
     "engines": {
         "equality",
         "covariance",
@@ -39,12 +40,13 @@ ROOMS = {
         "design",
         "formula",
         "likelihood",
+        "solve",
         "result",
         "rlang",
         "version_numbers",
         "errors",
     },
-    # profiles, bootstrap and deletion fit again, by the native engine
+    # profiles, bootstrap and deletion minimize again, and need no engine for it
     "inference": {
         "equality",
         "covariance",
@@ -53,7 +55,7 @@ ROOMS = {
         "design",
         "formula",
         "likelihood",
-        "engines",
+        "solve",
         "result",
         "rank",
         "digest",
@@ -77,6 +79,7 @@ ROOMS = {
         "dialects",
         "design",
         "engines",
+        "solve",
         "formula",
         "inference",
         "display",

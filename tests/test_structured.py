@@ -346,8 +346,8 @@ MIXED = "y ~ x + ar1(0 + f | g, hom = FALSE) + (x | h) + cs(0 + f | k, hom = TRU
 
 def test_the_gradient_over_coordinates_is_that_of_differences(rng):
     from lmerbridge.design import build_frame
-    from lmerbridge.engines.native.engine import Objective
     from lmerbridge.likelihood import Search, cross_products
+    from lmerbridge.solve.objective import Objective
 
     search = Search(cross_products(build_frame(MIXED, made())))
     objective = Objective(search, True)

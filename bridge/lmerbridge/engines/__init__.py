@@ -1,4 +1,4 @@
-"""Engines fit; one file each. Ours are listed in the registry, others found by entry points."""
+"""Engines fit; one file or folder each. The registry lists ours, entry points find others."""
 
 from lmerbridge.engines.asked import Seconds, fit_spec, start_values, timeout_seconds
 from lmerbridge.engines.located import EngineName, engine_name, package_of

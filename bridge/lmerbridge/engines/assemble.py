@@ -25,10 +25,12 @@ from lmerbridge.result import (
     Provenance,
     RandomEffects,
 )
+from lmerbridge.solve.settings import SINGULAR
 
 if TYPE_CHECKING:
-    from lmerbridge.engines.optimum import Optimum, Settings
     from lmerbridge.likelihood import Evaluation
+    from lmerbridge.solve.optimum import Optimum
+    from lmerbridge.solve.settings import Settings
 
 __all__ = [
     "SINGULAR",
@@ -39,8 +41,6 @@ __all__ = [
     "fitted_values",
     "result_of",
 ]
-
-SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
 
 
 def fitted_values(frame: ModelFrame, beta: Any, modes: Sequence[Any]) -> Any:

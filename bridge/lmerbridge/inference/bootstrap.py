@@ -469,7 +469,7 @@ def jackknife_of_parameters(fit: Fit) -> Array:
 
 def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     """Names, values and statistic of all parameters, by fast refits."""
-    from lmerbridge.engines.native.refits import refit_many
+    from lmerbridge.solve.refits import refit_many
 
     frame, result = fit.frame, fit.result
     estimates = result.estimates

@@ -175,7 +175,7 @@ def influence(
     DataError
         Unknown grouping factor.
     """
-    from lmerbridge.engines.native.refits import refit_products
+    from lmerbridge.solve.refits import refit_products
 
     frame, result, c = fit.frame, fit.result, fit.products
     if groups is None:

@@ -22,10 +22,10 @@ import numpy as np
 from lmerbridge.arguments import from_outside
 from lmerbridge.design import ModelFrame, RandomBlock, templates, upper_triangle
 from lmerbridge.errors import FitFailedError, FitWarning
-from lmerbridge.inference.constrained import Held, Search
 from lmerbridge.inference.parameters import Parameter, parameters
 from lmerbridge.inference.profile import FAILURES, Profile, ProfilePoint
 from lmerbridge.result import FitResult
+from lmerbridge.solve.constrained import Held, Search
 
 __all__ = ["profile"]
 

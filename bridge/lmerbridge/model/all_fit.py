@@ -58,7 +58,7 @@ def _row(
 
 
 def _native_fits(fit: Fit) -> list[dict[str, Any]]:
-    from lmerbridge.engines.native.all_fit import all_fits
+    from lmerbridge.solve.all_fit import all_fits
 
     return [
         _row(

@@ -23,7 +23,7 @@ from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
 
 if TYPE_CHECKING:
-    from lmerbridge.engines.native.refits import Refits
+    from lmerbridge.solve.refits import Refits
 
 __all__ = [
     "by_maximum_likelihood",
@@ -154,7 +154,7 @@ def natively(fit: Fit, y: Any) -> Fit:
 
 def refitted_many(fit: Fit, responses: Any) -> Refits:
     """Fit the same model to many responses; arguments as of :meth:`lmerbridge.Model.refit_many`."""
-    from lmerbridge.engines.native.refits import refit_many
+    from lmerbridge.solve.refits import refit_many
 
     theta = fit.result.estimates.theta
     _ = fit.call  # a model without its data is refused

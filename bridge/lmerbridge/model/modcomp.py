@@ -231,8 +231,8 @@ def pb_comparison(larger: Fit, smaller: Any, nsim: int, seed: int | None, progre
     """``PBmodcomp`` (Halekoh & Hojsgaard 2014, section 5): the share of bootstrap likelihood
     ratios, made under the smaller model, that reach the observed one.
     """
-    from lmerbridge.engines.native.refits import refit_many
     from lmerbridge.model.progress import progress_bar
+    from lmerbridge.solve.refits import refit_many
 
     if _is_formula(smaller):
         text = update_formula(larger.frame.formula, smaller)

@@ -57,12 +57,12 @@ from lmerbridge.model.rows import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
 
 if TYPE_CHECKING:
-    from lmerbridge.engines.native.refits import Refits
     from lmerbridge.inference.bootstrap import Bootstrap
     from lmerbridge.inference.explained import ICC, R2, PrincipalComponents
     from lmerbridge.inference.influence import Influence
     from lmerbridge.inference.profile import Profile
     from lmerbridge.model.accessors import Family, ModelTerms
+    from lmerbridge.solve.refits import Refits
 
 __all__ = ["Model", "model_of"]
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, templates
 from lmerbridge.engines.assemble import assembled, at_floor, fitted_values
-from lmerbridge.engines.optimum import Settings
 from lmerbridge.engines.protocol import (
     LINEAR_MIXED,
     Engine,
@@ -34,6 +33,7 @@ from lmerbridge.engines.statsmodels.problem import (
 from lmerbridge.equality import by_value
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import Estimates, FitResult, RandomEffects
+from lmerbridge.solve.settings import Settings
 
 __all__ = ["MOST_CROSSED_CELLS", "MOST_CROSSED_EFFECTS", "StatsmodelsEngine"]
 
@@ -124,7 +124,7 @@ class StatsmodelsEngine(Engine):
         FitFailedError
             MixedLM cannot evaluate the model at all.
         """
-        from lmerbridge.engines.optimum import minimize
+        from lmerbridge.solve.optimum import minimize
 
         began = time.perf_counter()
         problem = make_problem(frame)

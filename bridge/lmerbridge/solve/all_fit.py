@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
-from lmerbridge.engines.assemble import SINGULAR
-from lmerbridge.engines.native.engine import SETTINGS, Objective
+from lmerbridge.solve.objective import Objective
+from lmerbridge.solve.settings import SETTINGS, SINGULAR
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation
@@ -33,8 +33,8 @@ class OptimizerFit:
 
 def all_fits(frame: ModelFrame, c: CrossProducts, REML: bool) -> list[OptimizerFit]:
     """The fits, in the order in which the engine tries the optimizers."""
-    from lmerbridge.engines.optimum import attempts
     from lmerbridge.likelihood import Search, evaluate
+    from lmerbridge.solve.optimum import attempts
 
     sizes = [len(b.names) for b in frame.random]
     lower = theta_lower(sizes) == 0

@@ -18,8 +18,9 @@ from scipy import optimize
 from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
+from lmerbridge.solve.settings import Settings
 
-__all__ = ["Attempt", "Optimum", "Settings", "attempts", "minimize", "roughly", "shown_above"]
+__all__ = ["Attempt", "Optimum", "attempts", "minimize", "roughly", "shown_above"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -31,31 +32,6 @@ SMALL = 5e-3
 # Where a parameter at the floor is tried as well.
 HEIGHTS = (0.003, 0.03, 0.3)
 STARTS = (1.0, 0.2, 3.0)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an engine's criterion is to be minimized.
-
-    Attributes
-    ----------
-    tolerance : float
-        A point is an optimum if one more Newton step promises less of the criterion than this.
-    floor : float
-        Lower bound of the diagonal parameters.
-    at_floor : float
-        Up to this a diagonal parameter counts as being at the floor.
-    hessian_step : float
-        Of the differences of the gradient.
-    central : bool
-        Whether these are central (a gradient with noise) or forward (an exact one).
-    """
-
-    tolerance: float
-    floor: float = 0.0
-    at_floor: float = 0.0
-    hessian_step: float = 1e-4
-    central: bool = True
 
 
 @by_value

@@ -1,4 +1,4 @@
-"""Many criteria minimized at once: the steps of :mod:`lmerbridge.engines.optimum`, each for all
+"""Many criteria minimized at once: the steps of :mod:`lmerbridge.solve.optimum`, each for all
 that are not done yet.
 """
 
@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.engines.optimum import HEIGHTS, SAME_HESSIAN, SMALL, Settings
 from lmerbridge.equality import by_value
+from lmerbridge.solve.optimum import HEIGHTS, SAME_HESSIAN, SMALL
+from lmerbridge.solve.settings import Settings
 
 __all__ = ["Optima", "minimize_many"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
-from lmerbridge.engines.assemble import SINGULAR
-from lmerbridge.engines.native.engine import SETTINGS, Objective
-from lmerbridge.engines.optimum import STARTS, minimize
 from lmerbridge.equality import by_value
+from lmerbridge.solve.objective import Objective
+from lmerbridge.solve.optimum import STARTS, minimize
+from lmerbridge.solve.settings import SETTINGS, SINGULAR
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation, Search
@@ -123,13 +123,13 @@ def refit_products(c: CrossProducts, REML: bool, start: Array) -> tuple[Evaluati
 def _together(
     frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
-    from lmerbridge.engines.many import minimize_many
     from lmerbridge.likelihood import (
         Search,
         derivatives_of_many,
         many_responses,
         solutions_of_many,
     )
+    from lmerbridge.solve.many import minimize_many
 
     many = replace(many_responses(frame, c, Y), shared=c.in_own_units())
     starts = [first, *(np.where(diagonal, height, 0.0) for height in STARTS)]

@@ -1,0 +1,105 @@
+"""The criterion of a linear mixed model as a function to minimize, and where to start."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmerbridge.errors import FitFailedError
+from lmerbridge.solve.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import Derivatives, Evaluation, Search
+    from lmerbridge.likelihood.compact import CompactSolution
+
+__all__ = ["Objective", "single_start"]
+
+
+class Objective:
+    """The criterion over the coordinates of a search, with its derivatives; all come of one
+    factorization, which is kept.
+    """
+
+    def __init__(self, search: Search, REML: bool, end: float = math.inf):
+        """``end``: when to give up, on the clock of ``time.perf_counter``."""
+        self._search, self._REML, self._end = search, REML, end
+        self._compact = search.compact
+        self._key = b""
+        self._last: Derivatives | CompactSolution | None = None
+        self.hessian = self._hessian if self._compact is not None else None
+
+    def _at(self, x: Any) -> Derivatives | CompactSolution | None:
+        from lmerbridge.likelihood import derivatives
+
+        key = x.tobytes()
+        if key != self._key:
+            if time.perf_counter() > self._end:
+                raise FitFailedError("the fit took longer than timeout= allows")
+            search = self._search
+            self._key, self._last = (
+                key,
+                derivatives(search.products, search.theta(x), self._REML)
+                if self._compact is None
+                else self._compact.at(x, self._REML),
+            )
+        return self._last
+
+    def evaluation(self, x: Any) -> Evaluation | None:
+        """All quantities at ``x``, in the user's units."""
+        from lmerbridge.likelihood.compact import CompactSolution
+
+        search, at = self._search, self._at(x)
+        if at is None:
+            return None
+        if isinstance(at, CompactSolution):
+            found: Evaluation | None = at.evaluation(search.products, x)
+        else:
+            found = at.evaluation()
+        return None if found is None else found.in_units(search.users(x), search.maps)
+
+    def value(self, x: Any) -> float:
+        at = self._at(x)
+        return math.inf if at is None else at.criterion
+
+    def gradient(self, x: Any) -> Any:
+        at = self._at(x)
+        if at is None:
+            return np.zeros(len(x))
+        return at.gradient if self._search.plain else self._search.slope(x).T @ at.gradient
+
+    def information(self, x: Any) -> Any:
+        at = self._at(x)
+        if at is None:
+            return np.zeros((len(x), len(x)))
+        if self._search.plain:
+            return at.information
+        slope = self._search.slope(x)
+        return slope.T @ at.information @ slope
+
+    def _hessian(self, x: Any) -> Any:
+        from lmerbridge.likelihood.compact import CompactSolution
+
+        at = self._at(x)
+        if isinstance(at, CompactSolution):
+            return at.hessian
+        return np.full((len(x), len(x)), np.nan)
+
+
+def single_start(search: Search, REML: bool, end: float) -> Any:
+    """A start from the models with one factor each, which cost little."""
+    from lmerbridge.likelihood.starts import together
+    from lmerbridge.solve.optimum import roughly
+
+    start = np.zeros(len(search.bounded))
+    for index in range(len(search.products.factors)):
+        alone, where = search.alone(index)
+        objective = Objective(alone, REML, end)
+        found = roughly(
+            objective.value, objective.gradient, objective.information, alone.bounded, SETTINGS
+        )
+        start[where] = np.where(alone.bounded, np.maximum(found, 0.1), found)
+    joint = together(search.products, start) if search.plain else None
+    return start if joint is None else joint
