@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Tests run side by side, one on each core: threads of BLAS would wait for each other's cores. It
+# reads this when it is loaded, here, in the processes of xdist and in those that tests start.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 import hypothesis
 import numpy as np
 import pandas as pd

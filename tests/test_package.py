@@ -18,6 +18,7 @@ ROOMS = {
     "_version": set(),
     "errors": set(),
     "arguments": {"errors"},
+    "blas_threads": set(),
     "rmath": set(),
     "rank": set(),
     "version_numbers": set(),
@@ -31,10 +32,11 @@ ROOMS = {
     "design": {"equality", "covariance", "arguments", "dialects", "formula", "errors", "rmath"},
     "result": {"equality", "covariance", "errors"},
     "rlang": {"equality", "errors", "version_numbers"},
-    "likelihood": {"equality", "covariance", "design", "errors"},
-    "solve": {"equality", "covariance", "design", "likelihood", "errors"},
+    "likelihood": {"equality", "blas_threads", "covariance", "design", "errors"},
+    "solve": {"equality", "blas_threads", "covariance", "design", "likelihood", "errors"},
     "engines": {
         "equality",
+        "blas_threads",
         "covariance",
         "arguments",
         "design",
@@ -49,6 +51,7 @@ ROOMS = {
     # profiles, bootstrap and deletion minimize again, and need no engine for it
     "inference": {
         "equality",
+        "blas_threads",
         "covariance",
         "arguments",
         "dialects",

@@ -128,6 +128,11 @@ class CrossProducts:
         return int(self.Zr2.shape[0])
 
     @cached_property
+    def largest(self) -> int:
+        """Rows of the largest square matrix that is factorized as one."""
+        return max(self.p, sum(factor.columns for factor in self.factors[self.stages :]))
+
+    @cached_property
     def coupling(self) -> Coupling | None:
         """ZZ12 in the storage that suits its density."""
         if not self.q2:

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import linalg
 
+from lmerbridge.blas_threads import one_thread_below
 from lmerbridge.design import templates, upper_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
@@ -120,6 +121,11 @@ def _split(c: CrossProducts, whole: Array) -> list[Array]:
 
 
 def _solve(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
+    with one_thread_below(c.largest):
+        return _solved(c, theta, REML)
+
+
+def _solved(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
     """``None`` where the criterion has no digits."""
     theta = np.asarray(theta, dtype=np.float64)
     if not np.all(np.isfinite(theta)):
@@ -284,18 +290,23 @@ class Derivatives:
         c, s = self._c, self._solution
         if s is None:
             return np.zeros(self._size)
-        return _gradient(c, s, self._REML, s.freedom / s.rss)
+        with one_thread_below(c.largest):
+            return _gradient(c, s, self._REML, s.freedom / s.rss)
 
     @cached_property
     def information(self) -> Array:
         if self._solution is None:
             return np.zeros((self._size, self._size))
-        return _information(self._c, self._solution)
+        with one_thread_below(self._c.largest):
+            return _information(self._c, self._solution)
 
     def evaluation(self) -> Evaluation | None:
         """All quantities at this theta, of the same factorization."""
         s = self._solution
-        return None if s is None else _evaluation(self._c, s, self._theta)
+        if s is None:
+            return None
+        with one_thread_below(self._c.largest):
+            return _evaluation(self._c, s, self._theta)
 
 
 def derivatives(c: CrossProducts, theta: Array, REML: bool) -> Derivatives:
@@ -352,8 +363,7 @@ def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
 
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
     """All quantities at ``theta``; ``None`` where they cannot be computed."""
-    s = _solve(c, theta, REML)
-    return None if s is None else _evaluation(c, s, theta)
+    return derivatives(c, theta, REML).evaluation()
 
 
 def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:

@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmerbridge.blas_threads import one_thread_below
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.assemble import assembled, at_floor, estimates_at
 from lmerbridge.engines.protocol import (
@@ -22,6 +24,9 @@ from lmerbridge.engines.protocol import (
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
 from lmerbridge.solve.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
 
 __all__ = ["NativeEngine"]
 
@@ -55,12 +60,20 @@ class NativeEngine(Engine):
         FitFailedError
             The criterion cannot be computed anywhere.
         """
-        from lmerbridge.likelihood import Search, products_of
-        from lmerbridge.solve.objective import Objective, single_start
-        from lmerbridge.solve.optimum import minimize
+        from lmerbridge.likelihood import products_of
 
         began = time.perf_counter()
         products = products_of(frame)
+        with one_thread_below(products.largest):
+            return self._fit(frame, spec, products, began)
+
+    def _fit(
+        self, frame: ModelFrame, spec: FitSpec, products: CrossProducts, began: float
+    ) -> FitResult:
+        from lmerbridge.likelihood import Search
+        from lmerbridge.solve.objective import Objective, single_start
+        from lmerbridge.solve.optimum import minimize
+
         search = Search(products)
         start = None if spec.start is None else search.of_parameters(np.array(spec.start))
         end = math.inf if spec.timeout is None else began + spec.timeout
