@@ -266,8 +266,9 @@ def faults(owner: str, thing: object, odd: dict = ODD) -> list[str]:
 
 # -- words
 
-# Arguments that any text will do for: names that the user makes up, and symbols.
-FREE = {"Letters", "resume"}
+# Arguments that any text will do for: names that the user makes up, or that the engine knows, and
+# symbols.
+FREE = {"Letters", "optimizer", "resume"}
 
 
 def words(method: object) -> list[str]:

@@ -319,7 +319,7 @@ def test_what_full_may_be(crossed):
 
 
 def test_a_matrix_of_too_many_modes_is_refused(crossed, monkeypatch):
-    monkeypatch.setattr("lmerbridge.inference.modes_vcov.MOST", 20)
+    monkeypatch.setattr("lmerbridge.inference.modes_vcov.MAX_DENSE_ROWS", 20)
     with pytest.raises(UnsupportedModelError, match=r"28 random effects.*ranef\(condVar=True\)"):
         crossed.vcov(full="modes")
 

@@ -91,7 +91,10 @@ def entry_points(monkeypatch):
     """Make other entry points than those that are installed."""
 
     def make(**targets):
-        points = [importlib.metadata.EntryPoint(n, t, registry.GROUP) for n, t in targets.items()]
+        points = [
+            importlib.metadata.EntryPoint(n, t, registry.ENTRY_POINT_GROUP)
+            for n, t in targets.items()
+        ]
         monkeypatch.setattr(
             importlib.metadata,
             "entry_points",

@@ -34,11 +34,15 @@ MODELS = [
 
 STORAGES = {
     "as it comes": {},
-    "dense": {(storage, "DENSE"): 0.0},
-    "pairs": {(storage, "DENSE"): 1.0},
-    "sparse": {(storage, "DENSE"): 1.0, (storage, "ROOM"): 0, (storage, "BAND"): 50},
-    "stages": {(layout, "SMALL"): 0},
-    "few rows at a time": {(row_work, "CHUNK"): 7},
+    "dense": {(storage, "DENSE_SHARE"): 0.0},
+    "pairs": {(storage, "DENSE_SHARE"): 1.0},
+    "sparse": {
+        (storage, "DENSE_SHARE"): 1.0,
+        (storage, "MAX_STORED_NUMBERS"): 0,
+        (storage, "BAND_NUMBERS"): 50,
+    },
+    "stages": {(layout, "SMALL_COLUMNS"): 0},
+    "few rows at a time": {(row_work, "CHUNK_ROWS"): 7},
 }
 
 

@@ -17,7 +17,7 @@ from lmerbridge.crosscheck.overview import (
     worst_difference,
 )
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
-from lmerbridge.crosscheck.verdict import WELL, Verdict
+from lmerbridge.crosscheck.verdict import HARMLESS, Verdict
 from lmerbridge.engines import load_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
@@ -88,7 +88,7 @@ def test_whatever_needs_a_word_has_it_with_what_to_do(kind):
     assert (f"what {kind} means" in text) == (not quiet)
     assert ("-> " in text) == (not quiet)
     assert (kind in ADVICE) == (kind not in ("agree", "reference", "error as expected"))
-    assert (kind.upper() in text) == (kind not in WELL)
+    assert (kind.upper() in text) == (kind not in HARMLESS)
 
 
 def test_what_is_expected_needs_no_block():

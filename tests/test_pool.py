@@ -8,7 +8,7 @@ import pytest
 
 from lmerbridge.errors import EngineUnavailableError, FitFailedError
 from lmerbridge.rlang.child import GoneError, KilledError, KilledStartingError
-from lmerbridge.rlang.pool import TRIES, Pool
+from lmerbridge.rlang.pool import MAX_FAILED_STARTS, Pool
 from lmerbridge.rlang.values import Reply
 
 ANSWER = Reply("answer", None, (), ())
@@ -111,12 +111,14 @@ def test_a_start_that_a_kill_ends_is_repeated_once():
 
 def test_starts_that_end_where_r_has_worked_are_no_missing_engine():
     """``auto`` takes another engine where R is unavailable, but not where it is being killed."""
-    left = ["answers", "is killed", *["start killed"] * (TRIES - 1), "answers"]
+    left = ["answers", "is killed", *["start killed"] * (MAX_FAILED_STARTS - 1), "answers"]
     pool = Pool(lambda: Scripted(left), 1, "scripted")
     pool.call("fit", {})
     assert pool.call("fit", {}).value == "answer"
-    left[:] = ["is killed", *["start killed"] * TRIES, "answers"]
-    with pytest.raises(FitFailedError, match=f"{TRIES} processes ended while they started"):
+    left[:] = ["is killed", *["start killed"] * MAX_FAILED_STARTS, "answers"]
+    with pytest.raises(
+        FitFailedError, match=f"{MAX_FAILED_STARTS} processes ended while they started"
+    ):
         pool.call("fit", {})
 
 

@@ -45,11 +45,11 @@ from lmerbridge.rlang import (
     transports,
     use,
 )
-from lmerbridge.rlang.blobs import LARGE, Forget, Kept, Known, Ledger, resolved
+from lmerbridge.rlang.blobs import LARGE_BYTES, Forget, Kept, Known, Ledger, resolved
 from lmerbridge.rlang.child import Child, KilledError, KilledStartingError
 from lmerbridge.rlang.pool import Pool, wanted_workers
 from lmerbridge.rlang.processes import RscriptSession, WorkerSession
-from lmerbridge.rlang.rcodec import MARK, BadReplyError, decode, encode
+from lmerbridge.rlang.rcodec import MESSAGE_MARK, BadReplyError, decode, encode
 from lmerbridge.rlang.worker import dumped, loaded
 from rpy2_here import needs_rpy2, rpy2_problem
 
@@ -379,7 +379,7 @@ class TestPlacement:
     def test_an_end_of_the_tries(self, monkeypatch):
         addresses = [0x7F00_0000_0000 + i * 0x1000 for i in range(99)]
         _, log = self.started(monkeypatch, *addresses)
-        assert log == ["killed and closed"] * placement.TRIES + ["started"]
+        assert log == ["killed and closed"] * placement.MAX_STARTS + ["started"]
 
     @pytest.mark.parametrize(
         "gaps",
@@ -680,7 +680,7 @@ for text in sys.argv[1:]:
 
 class Impostor(RscriptSession):
     def __init__(self, *texts, greeting=None, then="time.sleep(60)"):
-        greeting = whole(MARK, 0) if greeting is None else greeting
+        greeting = whole(MESSAGE_MARK, 0) if greeting is None else greeting
         program = IMPOSTOR.format(greeting=greeting, then=then)
         self.__class__.__mro__[2].__init__(
             self,
@@ -700,14 +700,14 @@ def whole(*numbers):
     "texts",
     [
         ("deadbeef" * 20,),
-        (whole(MARK, 99),),
-        (whole(MARK, 3, -5, 0),),
-        (whole(MARK, 3, 2, 1, 7), whole(0, 0, 0, 0)),
-        (whole(MARK, 3, 4, 2, 3, 3), whole(0, 0, 0, 0, 0, 0, 0, 0)),
-        (whole(MARK, 4, 1, 1), "6100", whole(9)),
-        (whole(MARK, 0),),
-        (whole(MARK) + whole(5, 1, 0) * 100 + whole(0),),
-        (whole(MARK, 5, 1, 1) + "7800" + whole(0),),
+        (whole(MESSAGE_MARK, 99),),
+        (whole(MESSAGE_MARK, 3, -5, 0),),
+        (whole(MESSAGE_MARK, 3, 2, 1, 7), whole(0, 0, 0, 0)),
+        (whole(MESSAGE_MARK, 3, 4, 2, 3, 3), whole(0, 0, 0, 0, 0, 0, 0, 0)),
+        (whole(MESSAGE_MARK, 4, 1, 1), "6100", whole(9)),
+        (whole(MESSAGE_MARK, 0),),
+        (whole(MESSAGE_MARK) + whole(5, 1, 0) * 100 + whole(0),),
+        (whole(MESSAGE_MARK, 5, 1, 1) + "7800" + whole(0),),
     ],
 )
 def test_garbage_on_the_line(texts, own_folder):
@@ -719,12 +719,12 @@ def test_garbage_on_the_line(texts, own_folder):
 
 
 def test_a_message_that_stops_in_the_middle(monkeypatch):
-    monkeypatch.setattr("lmerbridge.rlang.line.STALL", 0.3)
+    monkeypatch.setattr("lmerbridge.rlang.line.STALL_SECONDS", 0.3)
     with pytest.raises(FitFailedError, match="stopped in the middle of a message"):
-        Impostor(whole(MARK, 3, 1000, 0)).call("list", {"x": 1.0})
+        Impostor(whole(MESSAGE_MARK, 3, 1000, 0)).call("list", {"x": 1.0})
 
 
-@pytest.mark.parametrize("text", ["", whole(MARK), whole(MARK, 3, 1000, 0)])
+@pytest.mark.parametrize("text", ["", whole(MESSAGE_MARK), whole(MESSAGE_MARK, 3, 1000, 0)])
 def test_a_line_that_is_closed_in_the_middle(text):
     with pytest.raises(FitFailedError, match="ended with status 7 during the call"):
         Impostor(text, then="os._exit(7)").call("list", {"x": 1.0})
@@ -741,7 +741,7 @@ def test_a_greeting_that_is_none_is_an_engine_that_does_not_start(own_folder):
 
 
 def test_a_process_that_never_answers_is_not_available(monkeypatch):
-    monkeypatch.setattr("lmerbridge.rlang.child.START", 0.5)
+    monkeypatch.setattr("lmerbridge.rlang.child.CONNECT_SECONDS", 0.5)
     child = Child([sys.executable, "-S", "-c", "import time; time.sleep(60)"], os.environ, "R")
     with pytest.raises(EngineUnavailableError, match=r"did not answer within 0\.5 s"):
         child.connect()
@@ -778,7 +778,7 @@ def reading(data):
 
 @given(st.lists(st.integers(-3, 12) | st.integers(-(2**31), 2**31 - 1), max_size=40), st.binary())
 def test_no_bytes_confuse_the_reader(numbers, tail):
-    data = np.array([MARK, *numbers], dtype="<i4").tobytes() + tail
+    data = np.array([MESSAGE_MARK, *numbers], dtype="<i4").tobytes() + tail
     with contextlib.suppress(BadReplyError, MemoryError):
         decode(*reading(data))
 
@@ -837,7 +837,7 @@ class TestLedger:
         assert isinstance(ledger.prepared({"x": other})["x"], Kept)
 
     def test_what_is_small_is_sent(self):
-        x = np.arange(LARGE // 8 - 1.0)
+        x = np.arange(LARGE_BYTES // 8 - 1.0)
         assert Ledger().prepared({"x": x})["x"] is x
 
     def test_room(self):
@@ -1122,7 +1122,7 @@ NESTED = st.recursive(PLAIN, lambda v: st.dictionaries(TEXTS.filter(bool), v, ma
 @given(NESTED)
 def test_encoded_values_are_read_by_our_own_reader(value):
     """The two directions have one format; what R makes of it is tested with R."""
-    data = MARK.to_bytes(4, "little") + b"".join(bytes(p) for p in encode(value))
+    data = MESSAGE_MARK.to_bytes(4, "little") + b"".join(bytes(p) for p in encode(value))
     found = decode(*reading(data))
     assert found == value or (isinstance(value, dict) and not value)
 

@@ -26,7 +26,7 @@ from lmerbridge.crosscheck import (
 from lmerbridge.crosscheck.expectations import UNAVAILABLE
 from lmerbridge.crosscheck.report import explanations
 from lmerbridge.crosscheck.suite import CaseReport, Outcome
-from lmerbridge.crosscheck.verdict import WELL, Verdict
+from lmerbridge.crosscheck.verdict import HARMLESS, Verdict
 from lmerbridge.design import build_frame
 from lmerbridge.engines import (
     LINEAR_MIXED,
@@ -415,7 +415,7 @@ def test_the_verdicts_that_are_given_are_those_of_the_list():
                 given |= {one.value for one in said if isinstance(one, ast.Constant)}
                 given |= {UNAVAILABLE for one in said if getattr(one, "id", "") == "UNAVAILABLE"}
     assert given == set(VERDICTS)
-    assert set(VERDICTS) > WELL
+    assert set(VERDICTS) > HARMLESS
     assert len(set(VERDICTS.values())) == len(VERDICTS)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmerbridge.display import plots
     from lmerbridge.engines import engine_names, register_engine
     from lmerbridge.errors import (
+        ArgumentError,
         DataError,
         EngineUnavailableError,
         FitFailedError,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 # Loaded on first use, so that the import is quick and starts nothing.
 _WHERE = {
+    "ArgumentError": "lmerbridge.errors",
     "Comparison": "lmerbridge.crosscheck",
     "Control": "lmerbridge.design",
     "DataError": "lmerbridge.errors",
@@ -94,6 +96,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "ArgumentError",
     "Comparison",
     "Control",
     "DataError",

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from lmerbridge.errors import ArgumentError, DataError, near_match
+from lmerbridge.errors import ArgumentError, near_match
 
 __all__ = [
     "belongs",
@@ -37,68 +37,68 @@ __all__ = [
 Checked = TypeVar("Checked", bound=Callable[..., Any])
 
 # Integers that fit a machine's word: what is larger is no count, position or digit.
-LARGEST = 2**63
+INTEGER_BOUND = 2**63
 
 
 class _NoMatch:
     """What a reader gives for a value of another kind."""
 
 
-NO = _NoMatch()
+NO_MATCH = _NoMatch()
 Reader = Callable[[Any], Any]
 
 
 def _none(value: Any) -> Any:
-    return None if value is None else NO
+    return None if value is None else NO_MATCH
 
 
 def _truth(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    return bool(value) if isinstance(value, numbers.Integral) and value in (0, 1) else NO
+    return bool(value) if isinstance(value, numbers.Integral) and value in (0, 1) else NO_MATCH
 
 
 def _integer(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        return NO
+        return NO_MATCH
     if isinstance(value, numbers.Integral):
         whole = int(value)
     elif math.isfinite(value) and float(value).is_integer():
         whole = int(float(value))
     else:
-        return NO
-    return whole if abs(whole) < LARGEST else NO
+        return NO_MATCH
+    return whole if abs(whole) < INTEGER_BOUND else NO_MATCH
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        return NO
-    return NO if math.isnan(value) else value
+        return NO_MATCH
+    return NO_MATCH if math.isnan(value) else value
 
 
 def _text(value: Any) -> Any:
-    return value if isinstance(value, str) else NO
+    return value if isinstance(value, str) else NO_MATCH
 
 
 def _mapping(value: Any) -> Any:
-    return value if isinstance(value, Mapping) else NO
+    return value if isinstance(value, Mapping) else NO_MATCH
 
 
 def _function(value: Any) -> Any:
-    return value if callable(value) else NO
+    return value if callable(value) else NO_MATCH
 
 
 def _sequence(item: Reader) -> Reader:
     def read(value: Any) -> Any:
         if isinstance(value, (str, bytes, Mapping)):
-            return NO
+            return NO_MATCH
         if getattr(value, "ndim", 1) != 1:
-            return NO
+            return NO_MATCH
         if not isinstance(value, Iterable):
-            return NO
+            return NO_MATCH
         items = [item(v) for v in value]
-        if any(v is NO for v in items):
-            return NO
+        if any(v is NO_MATCH for v in items):
+            return NO_MATCH
         return tuple(items) if isinstance(value, tuple) else items
 
     return read
@@ -160,16 +160,16 @@ def _readers(annotation: str, known: Mapping[str, Any]) -> list[tuple[Reader, st
 
 
 def _instance(kind: type) -> Reader:
-    return lambda value: value if isinstance(value, kind) else NO
+    return lambda value: value if isinstance(value, kind) else NO_MATCH
 
 
 def _first_of(readers: Sequence[Reader]) -> Reader:
     def read(value: Any) -> Any:
         for reader in readers:
             found = reader(value)
-            if found is not NO:
+            if found is not NO_MATCH:
                 return found
-        return NO
+        return NO_MATCH
 
     return read
 
@@ -199,7 +199,7 @@ def of_kind(value: object, annotation: str, what: str) -> Any:
 
     Raises
     ------
-    DataError
+    ArgumentError
         It is of no such kind.
     """
     return _read(value, _readers(annotation, {}), what)
@@ -210,7 +210,7 @@ def listed_names(value: object, what: str) -> list[str]:
 
     Raises
     ------
-    DataError
+    ArgumentError
         They are no text; ``what`` names the argument.
     """
     found = of_kind(value, "str | Sequence[str] | None", what)
@@ -222,7 +222,7 @@ def several(value: object, what: str) -> list[Any]:
 
     Raises
     ------
-    DataError
+    ArgumentError
         A table, a matrix, or what has no elements; ``what`` names the argument.
     """
     if value is None:
@@ -230,8 +230,8 @@ def several(value: object, what: str) -> list[Any]:
     if isinstance(value, (str, numbers.Number)):
         return [value]
     found = _sequence(_anything)(value)
-    if found is NO:
-        raise DataError(f"{what} must be one value or a list of values, not {_shown(value)}")
+    if found is NO_MATCH:
+        raise ArgumentError(f"{what} must be one value or a list of values, not {_shown(value)}")
     return list(found)
 
 
@@ -240,11 +240,11 @@ def one_of_ours(value: object, kind: type, what: str) -> Any:
 
     Raises
     ------
-    DataError
+    ArgumentError
         It is another; ``what`` names the argument.
     """
     if not isinstance(value, kind):
-        raise DataError(f"{what} must be {kind.__name__}, not {_shown(value)}")
+        raise ArgumentError(f"{what} must be {kind.__name__}, not {_shown(value)}")
     return value
 
 
@@ -253,7 +253,7 @@ def numbers_of(value: object, what: str) -> np.ndarray[Any, np.dtype[np.float64]
 
     Raises
     ------
-    DataError
+    ArgumentError
         What no array of numbers can be made of; ``what`` names the argument.
     """
     if not isinstance(value, Mapping):
@@ -261,16 +261,16 @@ def numbers_of(value: object, what: str) -> np.ndarray[Any, np.dtype[np.float64]
             return np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
             pass
-    raise DataError(f"{what} must be numbers, not {_shown(value)}")
+    raise ArgumentError(f"{what} must be numbers, not {_shown(value)}")
 
 
 def _read(value: object, readers: list[tuple[Reader, str]] | None, what: str) -> Any:
     if readers is None:
         return value
     found = _first_of([r for r, _ in readers])(value)
-    if found is NO:
+    if found is NO_MATCH:
         words = [w for _, w in readers if w]
-        raise DataError(f"{what} must be {' or '.join(words)}, not {_shown(value)}")
+        raise ArgumentError(f"{what} must be {' or '.join(words)}, not {_shown(value)}")
     return found
 
 
@@ -340,15 +340,15 @@ def belongs(what: str, **given: bool) -> None:
 
     Raises
     ------
-    DataError
+    ArgumentError
         One of them was.
     """
     names = [name for name, there in given.items() if there]
     if len(names) == 1:
-        raise DataError(f"{names[0]} belongs to {what}: leave it out, or ask for that")
+        raise ArgumentError(f"{names[0]} belongs to {what}: leave it out, or ask for that")
     if names:
         listed = f"{', '.join(names[:-1])} and {names[-1]}"
-        raise DataError(f"{listed} belong to {what}: leave them out, or ask for that")
+        raise ArgumentError(f"{listed} belong to {what}: leave them out, or ask for that")
 
 
 def from_outside() -> int:
@@ -372,7 +372,7 @@ def checked(cls: Checked) -> Checked:
 
     Raises
     ------
-    DataError
+    ArgumentError
         By a method: an argument is of another kind; the message names it and what it must be.
     ArgumentError
         By a method: there is no such argument, or one is missing.

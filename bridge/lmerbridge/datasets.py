@@ -21,7 +21,7 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.files import data_folder
 from lmerbridge.reading import read_delimited
 
@@ -256,7 +256,7 @@ def read_csv(
         Not such a file, or levels in the order of numbers that are none.
     """
     if not isinstance(source, (str, Path)) and not hasattr(source, "read"):
-        raise DataError(f"source must be a path or an open file, not {type(source).__name__}")
+        raise ArgumentError(f"source must be a path or an open file, not {type(source).__name__}")
     beside = Path(source).with_suffix(".toml") if isinstance(source, (str, Path)) else None
     if levels is None and beside is not None and beside.is_file():
         columns = tomllib.loads(beside.read_text("utf-8")).get("columns", {})

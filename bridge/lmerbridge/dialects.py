@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NEWEST", "Dialect", "Options", "dialect_of", "options", "without_r"]
 
-VARIABLE = "LMERBRIDGE_DIALECT"
+DIALECT_VARIABLE = "LMERBRIDGE_DIALECT"
 
 
 @dataclass(frozen=True)
@@ -284,8 +284,8 @@ def _chosen() -> Dialect | None:
     """
     if _current.dialect is not None:
         return _read(_current.dialect, "dialect")
-    text = os.environ.get(VARIABLE, "")
-    return _read(text, VARIABLE) if text.strip() else None
+    text = os.environ.get(DIALECT_VARIABLE, "")
+    return _read(text, DIALECT_VARIABLE) if text.strip() else None
 
 
 def without_r() -> Dialect:

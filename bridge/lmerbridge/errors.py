@@ -5,7 +5,7 @@
     LmerBridgeError
     ├── FormulaError            (also ValueError)           the formula is not one of lme4's
     ├── DataError               (also ValueError)           the data cannot be used as asked
-    │   └── ArgumentError       (also TypeError)            a function has no such argument
+    │   └── ArgumentError       (also TypeError)            no such argument, or no such value of it
     ├── EngineUnavailableError  (also ImportError)          the engine is not usable here
     ├── UnsupportedModelError   (also NotImplementedError)  this engine does not fit that model
     └── FitFailedError          (also RuntimeError)         the engine tried and could not fit
@@ -80,7 +80,9 @@ class DataError(LmerBridgeError, ValueError):
 
 
 class ArgumentError(DataError, TypeError):
-    """A function has no argument of this name, or was called without one that it needs."""
+    """A function has no such argument, lacks one, or cannot take its value: it is of another kind,
+    out of range, or a word that is not known.
+    """
 
 
 class EngineUnavailableError(LmerBridgeError, ImportError):
@@ -117,20 +119,20 @@ def near_match(name: object, known: Iterable[str]) -> str:
 
 
 def as_number(value: object, what: str) -> float:
-    """The finite number ``value``.
+    """Return ``value`` as a finite number.
 
     Raises
     ------
-    DataError
+    ArgumentError
         It is none; ``what`` names it.
     """
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    raise DataError(f"{what} must be a number, not {value!r}")
+    raise ArgumentError(f"{what} must be a number, not {value!r}")
 
 
 def matched(word: object, known: Iterable[str], what: str) -> str:
-    """The one of ``known`` that ``word`` is or begins, as R's ``match.arg`` finds it.
+    """Return the one of ``known`` that ``word`` is or begins, as R's ``match.arg`` finds it.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def matched(word: object, known: Iterable[str], what: str) -> str:
 
     Raises
     ------
-    DataError
+    ArgumentError
         No text, none of them, or the beginning of several.
     """
     words = list(known)
@@ -153,6 +155,6 @@ def matched(word: object, known: Iterable[str], what: str) -> str:
         if len(begun) == 1:
             return begun[0]
         if begun:
-            raise DataError(f"{what}={word!r} may be {' or '.join(begun)}; write more of it")
+            raise ArgumentError(f"{what}={word!r} may be {' or '.join(begun)}; write more of it")
     near = near_match(word, words) if isinstance(word, str) else ""
-    raise DataError(f"{what} must be one of {', '.join(words)}, not {word!r}{near}")
+    raise ArgumentError(f"{what} must be one of {', '.join(words)}, not {word!r}{near}")

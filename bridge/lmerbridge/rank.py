@@ -17,7 +17,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # Of the largest singular value of vectors of length 1. What is computed from data by orthogonal
 # factors has errors of 1e-12 and less; R's qr() drops a column of which less than 1e-7 is left.
-COMPUTED = 1e-9
+RANK_TOLERANCE = 1e-9
 
 
 def lengths(vectors: Array, axis: int = 0) -> Array:
@@ -40,7 +40,7 @@ def _count(values: Any, tolerance: float) -> int:
     return int(np.sum(values > tolerance * values.max(initial=0.0)))
 
 
-def rank(rows: Array, units: Array | None = None, tolerance: float = COMPUTED) -> int:
+def rank(rows: Array, units: Array | None = None, tolerance: float = RANK_TOLERANCE) -> int:
     """How many of the rows (r, p) are independent.
 
     Parameters
@@ -56,7 +56,7 @@ def rank(rows: Array, units: Array | None = None, tolerance: float = COMPUTED) -
 
 
 def combinations(
-    rows: Array, units: Array | None = None, tolerance: float = COMPUTED
+    rows: Array, units: Array | None = None, tolerance: float = RANK_TOLERANCE
 ) -> tuple[Array, bool]:
     """Weights (k, r) of the rows (r, p) that make k independent ones of the same space, and
     whether the rows themselves are independent: then the weights are the identity.
@@ -73,7 +73,7 @@ def combinations(
     return U[:, :k].T / sizes, False
 
 
-def null_space(matrix: Array, tolerance: float = COMPUTED) -> Array:
+def null_space(matrix: Array, tolerance: float = RANK_TOLERANCE) -> Array:
     """Orthonormal rows c (k, r) with c @ matrix = 0, for ``matrix`` (r, p); the units of its
     columns do not matter.
     """
@@ -81,7 +81,7 @@ def null_space(matrix: Array, tolerance: float = COMPUTED) -> Array:
     return np.asarray(U[:, _count(values, tolerance) :].T)
 
 
-def echelon(rows: Array, units: Array | None = None, tolerance: float = COMPUTED) -> Array:
+def echelon(rows: Array, units: Array | None = None, tolerance: float = RANK_TOLERANCE) -> Array:
     """The reduced row echelon form of ``rows`` (r, p), by Gauss and Jordan with pivoting.
 
     Parameters

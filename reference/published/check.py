@@ -31,7 +31,7 @@ from tabulate import tabulate
 from lmerbridge import datasets
 from lmerbridge.crosscheck import load_cases, run_cases
 from lmerbridge.crosscheck.cases import Case, golden
-from lmerbridge.crosscheck.overview import WIDTH, overview_text
+from lmerbridge.crosscheck.overview import DEFAULT_COLUMNS, overview_text
 from lmerbridge.crosscheck.quantities import Quantities, of_golden
 from lmerbridge.crosscheck.requirements import for_a_run, missing
 from lmerbridge.crosscheck.suite import CaseReport, available_engines, read_data
@@ -462,7 +462,11 @@ def _one(
 def _counted(what: str, reasons: Mapping[str, int]) -> list[str]:
     """How many there are for each reason."""
     said = "; ".join(f"{count} ({reason})" for reason, count in reasons.items())
-    return textwrap.wrap(f"{what}: {said}", width=WIDTH, subsequent_indent="  ") if said else []
+    return (
+        textwrap.wrap(f"{what}: {said}", width=DEFAULT_COLUMNS, subsequent_indent="  ")
+        if said
+        else []
+    )
 
 
 def published_text(report: PublishedReport) -> str:

@@ -371,7 +371,7 @@ def _print_reports(reports: list[Any], scorecard: bool, verbose: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from lmerbridge.crosscheck.overview import WIDTH, conclusion, overview_text
+    from lmerbridge.crosscheck.overview import DEFAULT_COLUMNS, conclusion, overview_text
     from lmerbridge.crosscheck.report import suite_text
     from lmerbridge.crosscheck.scorecard import scorecard as scores
     from lmerbridge.crosscheck.scorecard import scorecard_text
@@ -383,7 +383,7 @@ def _print_reports(reports: list[Any], scorecard: bool, verbose: bool) -> None:
     if verbose:
         shown = f"{suite_text(reports)}\n{conclusion(reports)}"
     else:
-        shown = overview_text(reports, console.width if console.is_terminal else WIDTH)
+        shown = overview_text(reports, console.width if console.is_terminal else DEFAULT_COLUMNS)
     for line in shown.splitlines():
         text = Text(line)
         if console.is_terminal:

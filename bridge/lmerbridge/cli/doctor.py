@@ -60,8 +60,8 @@ def mend(say: Callable[[str], None] = lambda _: None) -> list[Mended]:
     return done
 
 
-def _imports(name: str) -> str | None:
-    """Why an engine that looks available does not work, found by using it on a small model."""
+def _trial_fit_error(name: str) -> str | None:
+    """Fit a small model with the engine; return the error's text, or ``None`` if it worked."""
     import pandas as pd
 
     from lmerbridge.design import build_frame
@@ -87,7 +87,7 @@ def report() -> tuple[str, bool]:
     rivals = [name for name in engine_names() if is_rival(name)]
     for name in (name for name in engine_names() if name not in rivals):
         state = status_of(name)
-        problem = state.problem if not state.available else _imports(name)
+        problem = state.problem if not state.available else _trial_fit_error(name)
         if problem is None:
             working.append(name)
             lines.append(f"{name}: works (version {state.version})")

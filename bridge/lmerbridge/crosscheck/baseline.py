@@ -25,7 +25,7 @@ from lmerbridge.errors import DataError, LmerBridgeError
 __all__ = ["against_baseline", "load_baseline", "not_compared", "record_baseline"]
 
 FORMAT = "lmerbridge-baseline/1"
-NAME = "baseline"
+BASELINE_NAME = "baseline"
 _NOT_WHOLE = (KeyError, TypeError, ValueError, AttributeError)
 _OF_BASELINE = ("drift", "incomplete baseline", "unavailable")  # what a case may expect of one
 _NONE: Mapping[str, ModelFrame] = {}
@@ -314,13 +314,13 @@ def _judged(
             "failed",
             f"{outcome.engine} gave numbers for the baseline, and now: {outcome.verdict.sentence}",
         )
-        return replace(outcome, verdict=verdict, against=NAME, expected=expected)
+        return replace(outcome, verdict=verdict, against=BASELINE_NAME, expected=expected)
     if own is None:
         return replace(
             outcome, notes=(*outcome.notes, f"the baseline has no fit by {outcome.engine}")
         )
     changed = change.verdict
-    outcome = replace(outcome, against=NAME, expected=expected)
+    outcome = replace(outcome, against=BASELINE_NAME, expected=expected)
     if changed is not None:
         # other numbers are to be expected, and no difference between them means anything
         return replace(outcome, verdict=changed, differences=())

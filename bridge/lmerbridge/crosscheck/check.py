@@ -62,7 +62,9 @@ class Comparison:
 
     @property
     def well(self) -> bool:
-        """Whether every engine agrees, or what differs needs no care."""
+        """True if no verdict asks for action: each engine agrees with the reference, or its
+        difference is explained and harmless (see :attr:`Verdict.well`).
+        """
         return self.report.well
 
     def table(self) -> pd.DataFrame:

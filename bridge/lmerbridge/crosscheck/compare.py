@@ -11,7 +11,7 @@ from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 
 __all__ = ["Difference", "compare"]
 
-_FLOOR = 1e-3  # of sigma: a component this small is no component
+_ZERO_COMPONENT = 1e-3  # of sigma: a component this small is no component
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _difference(
     quantity: str, key: str, a: float, b: float, reference: Quantities, other: Quantities
 ) -> float | None:
     """The difference in the quantity's unit; ``None`` where it has no meaning."""
-    floor = _FLOOR * reference.sigma
+    floor = _ZERO_COMPONENT * reference.sigma
     gap = abs(a - b)
     if quantity == "fixed effects":
         return gap / reference.units[quantity][key]

@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lmerbridge.crosscheck.snapshot import BLOCK, ColumnSnapshot, Snapshot, mixed, of_words
+from lmerbridge.crosscheck.snapshot import BLOCK_ROWS, ColumnSnapshot, Snapshot, mixed, of_words
 
 __all__ = ["data_change", "in_both"]
 
-MOST = 3  # of changed values, rows or levels, that are shown
+MAX_SHOWN = 3  # of changed values, rows or levels, that are shown
 
 # of a value: its row then and now, counted from 1, and what it was and is
 Changed: TypeAlias = tuple[int, int, str, str]
@@ -29,7 +29,7 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 
 def _rows(numbers: Sequence[int]) -> str:
     word = "row" if len(numbers) == 1 else "rows"
-    return f"{word} {_listed([str(n) for n in numbers], MOST)}"
+    return f"{word} {_listed([str(n) for n in numbers], MAX_SHOWN)}"
 
 
 @dataclass
@@ -95,22 +95,22 @@ def _levels(name: str, then: ColumnSnapshot, now: ColumnSnapshot, found: _Found)
     if names:
         parts = [f"{a} is called {b} now" for a, b in names.items()]
         word = "level" if len(parts) == 1 else "levels"
-        found.say(f"{word} of column {name}: {_listed(parts, MOST)}", name)
+        found.say(f"{word} of column {name}: {_listed(parts, MAX_SHOWN)}", name)
     called = tuple(names.get(level, level) for level in then.levels)
     if set(called) == set(now.levels):
         # that names which sort otherwise come in another order needs no saying, unless the first
         # does, with which treatment contrasts compare
         if called != now.levels and (not names or called[0] != now.levels[0]):
             found.say(
-                f"the levels of column {name} are in another order: {_listed(called, MOST)} then, "
-                f"{_listed(now.levels, MOST)} now",
+                f"the levels of column {name} are in another order: "
+                f"{_listed(called, MAX_SHOWN)} then, {_listed(now.levels, MAX_SHOWN)} now",
                 name,
             )
     else:
         gone = [level for level in called if level not in now.levels]
         fresh = [level for level in now.levels if level not in called]
-        parts = [f"{_listed(gone, MOST)} gone"] if gone else []
-        parts += [f"{_listed(fresh, MOST)} new"] if fresh else []
+        parts = [f"{_listed(gone, MAX_SHOWN)} gone"] if gone else []
+        parts += [f"{_listed(fresh, MAX_SHOWN)} new"] if fresh else []
         found.say(f"levels of column {name}: {', '.join(parts)}", name)
     cells = then.cells
     if cells is not None:
@@ -181,7 +181,7 @@ def _say_values(
     def place(row: int, before: int) -> str:
         return str(row) if row == before else f"{row} ({before} then)"
 
-    shown = changed[:MOST]
+    shown = changed[:MAX_SHOWN]
     if len(changed) == 1:
         before, row, a, b = changed[0]
         text = f"in row {place(row, before)}: {a} then, {b} now"
@@ -241,8 +241,8 @@ def _block_change(
     that is not one value.
     """
     assert now.words is not None
-    first = block * BLOCK
-    words = now.words[first : first + BLOCK]
+    first = block * BLOCK_ROWS
+    words = now.words[first : first + BLOCK_ROWS]
     places = np.arange(first, first + len(words), dtype=np.uint64)
     with np.errstate(over="ignore"):
         old = words - (now.sums[block] - then.sums[block])
@@ -262,19 +262,21 @@ def _long(
 ) -> None:
     """Say which rows changed, as far as the sums by block tell."""
     if rows[0] != rows[1]:
-        whole = min(rows) // BLOCK
+        whole = min(rows) // BLOCK_ROWS
         same = whole
         for then, now in columns.values():
             differ = np.flatnonzero(then.places[:whole] != now.places[:whole])
             same = min(same, int(differ[0]) if len(differ) else whole)
-        found.say(f"{rows[0]} rows then, {rows[1]} now, the first {same * BLOCK} of them the same")
+        found.say(
+            f"{rows[0]} rows then, {rows[1]} now, the first {same * BLOCK_ROWS} of them the same"
+        )
         return
     apart = {n: c for n, c in columns.items() if not np.array_equal(c[0].places, c[1].places)}
     if len(apart) > 1 and all(then.alike == now.alike for then, now in apart.values()):
         block = min(int(np.flatnonzero(t.places != n.places)[0]) for t, n in apart.values())
         found.say(
-            f"the rows are in another order, from one of the rows {block * BLOCK + 1} to "
-            f"{min((block + 1) * BLOCK, rows[0])} on"
+            f"the rows are in another order, from one of the rows {block * BLOCK_ROWS + 1} to "
+            f"{min((block + 1) * BLOCK_ROWS, rows[0])} on"
         )
         return
     for name, (then, now) in apart.items():
@@ -284,9 +286,9 @@ def _long(
             changed = [(one[0] + 1, one[0] + 1, one[1], one[2]) for one in ones if one is not None]
             _say_values(name, changed, then, now, found)
             continue
-        last = min((blocks[-1] + 1) * BLOCK, rows[0])
+        last = min((blocks[-1] + 1) * BLOCK_ROWS, rows[0])
         found.say(
-            f"column {name} differs in some of the rows {blocks[0] * BLOCK + 1} to {last}"
+            f"column {name} differs in some of the rows {blocks[0] * BLOCK_ROWS + 1} to {last}"
             f"{_means(then, now)}",
             name,
         )

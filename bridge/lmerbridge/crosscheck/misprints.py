@@ -16,7 +16,7 @@ from lmerbridge.design import ModelFrame, RandomBlock
 
 __all__ = ["as_theta_has_them"]
 
-SAME = 1e-6  # relative: shown from the same theta
+SAME_THETA_TOLERANCE = 1e-6  # relative: shown from the same theta
 
 
 def _components(block: RandomBlock) -> tuple[list[str], list[str]]:
@@ -42,15 +42,17 @@ def as_theta_has_them(
             continue
         term = f"{block.structure.kind}({block.text})"
         missing = [key for key in keys if math.isnan(deviations[key])]
-        if missing and all(right[key] <= SAME * own.sigma for key in keys):
+        if missing and all(right[key] <= SAME_THETA_TOLERANCE * own.sigma for key in keys):
             deviations.update({key: right[key] for key in keys})
             correlations.update({pair: right_pairs[pair] for pair in pairs if pair in right_pairs})
             said.append(f"no standard deviations of {term}, which are 0 by its theta")
         elif len(keys) == 1:
             key = keys[0]
             others = [right[k] for k in right if k not in (key, "sigma", "Residual")]
-            off = abs(deviations[key] - right[key]) > SAME * right[key]
-            if off and any(abs(deviations[key] - other) <= SAME * other for other in others):
+            off = abs(deviations[key] - right[key]) > SAME_THETA_TOLERANCE * right[key]
+            if off and any(
+                abs(deviations[key] - other) <= SAME_THETA_TOLERANCE * other for other in others
+            ):
                 deviations[key] = right[key]
                 said.append(f"another term's standard deviation of {term}")
     if not said:

@@ -12,8 +12,8 @@ from lmerbridge.crosscheck.suite import GOLDEN, POLISHED, CaseReport, Outcome
 
 __all__ = [
     "ADVICE",
+    "DEFAULT_COLUMNS",
     "MARKS",
-    "WIDTH",
     "conclusion",
     "mark_of",
     "outcome_text",
@@ -22,11 +22,11 @@ __all__ = [
     "worst_difference",
 ]
 
-WIDTH = 120  # columns, where the output is no terminal
-LEAST = 30  # columns, for a text beside what comes before it
+DEFAULT_COLUMNS = 120  # columns, where the output is no terminal
+MIN_TEXT_COLUMNS = 30  # columns, for a text beside what comes before it
 MARKS = ("ok", "note", "skip", "FAIL")
-QUIET = ("agree", "reference", "error as expected")
-ALLOWED = ("refused", "unavailable")  # nothing to say of an engine that need not take part
+QUIET_VERDICTS = ("agree", "reference", "error as expected")
+ALLOWED_VERDICTS = ("refused", "unavailable")  # nothing to say of an engine that need not take part
 
 # What to do about a verdict, where there is something to do.
 ADVICE = {
@@ -52,7 +52,7 @@ def _needs_no_word(outcome: Outcome) -> bool:
     kind = outcome.verdict.kind
     if not outcome.well or outcome.moved or outcome.notes:
         return False
-    return kind in QUIET or kind in ALLOWED or kind in outcome.expected
+    return kind in QUIET_VERDICTS or kind in ALLOWED_VERDICTS or kind in outcome.expected
 
 
 def mark_of(report: CaseReport) -> str:
@@ -135,7 +135,7 @@ def _line(report: CaseReport, name_width: int, worst_width: int, width: int) -> 
     begin += f"{seconds_of(report):6.1f} s  {worst_difference(report):{worst_width}}  "
     text = outcome_text(report).replace("\n", " ")
     room = width - len(begin)
-    if room < LEAST and len(text) > room:  # a narrow terminal
+    if room < MIN_TEXT_COLUMNS and len(text) > room:  # a narrow terminal
         return "\n".join([begin.rstrip(), *_indented(text, width)])
     lines = textwrap.wrap(text, width=room, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * len(begin)}".join([begin + (lines or [""])[0], *lines[1:]]).rstrip()
@@ -248,7 +248,7 @@ def _lines_of_skipped(reports: Sequence[CaseReport], width: int) -> list[str]:
     return lines
 
 
-def overview_text(reports: Sequence[CaseReport], width: int = WIDTH) -> str:
+def overview_text(reports: Sequence[CaseReport], width: int = DEFAULT_COLUMNS) -> str:
     """The overview.
 
     A line for each model: its mark, the seconds that its fits took, the worst difference of those

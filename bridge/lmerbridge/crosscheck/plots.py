@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["criterion_between", "plot_criterion", "plot_estimates"]
 
-MOST = 12  # fixed effects in one picture
+MAX_EFFECTS = 12  # fixed effects in one picture
 
 
 def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None) -> Axes:
@@ -40,9 +40,9 @@ def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None)
         gap = q.values["fixed effects"][name] - first.values["fixed effects"][name]
         return gap / first.values["standard errors"][name]
 
-    left_out = len(names) - MOST
+    left_out = len(names) - MAX_EFFECTS
     ranked = sorted(names, key=lambda n: -max(abs(moved(q, n)) for q in quantities.values()))
-    names = [n for n in names if n in ranked[:MOST]]  # in the model's order
+    names = [n for n in names if n in ranked[:MAX_EFFECTS]]  # in the model's order
     ax = axes_of(ax, figsize=(7, 1.2 + 0.28 * max(len(names), 1) * max(len(engines), 2) ** 0.6))
     height = 0.8 / max(len(engines), 1)
     for k, engine in enumerate(engines):
@@ -59,7 +59,7 @@ def plot_estimates(quantities: Mapping[str, Quantities], ax: Axes | None = None)
     ax.invert_yaxis()
     ax.set_xlabel(f"estimate less {engines[0]}'s, in its standard errors (95 % intervals)")
     if left_out > 0:
-        ax.set_title(f"the {MOST} that differ most, of {MOST + left_out}", fontsize=9)
+        ax.set_title(f"the {MAX_EFFECTS} that differ most, of {MAX_EFFECTS + left_out}", fontsize=9)
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 

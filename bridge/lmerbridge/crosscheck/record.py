@@ -18,7 +18,7 @@ from lmerbridge.crosscheck.verdict import Fact, Verdict
 __all__ = ["from_plain", "quantities_from_plain", "quantities_to_plain", "to_plain"]
 
 # Of a large model the other quantities would fill the file.
-SHORT = (
+SHORT_FORMS = (
     "nobs",
     "criterion",
     "fixed effects",
@@ -44,7 +44,7 @@ def quantities_to_plain(q: Quantities, *, all_of_it: bool) -> dict[str, Any]:
         "values": {
             name: {key: _number(v) for key, v in values.items()}
             for name, values in q.values.items()
-            if all_of_it or name in SHORT
+            if all_of_it or name in SHORT_FORMS
         },
         "absent": dict(q.absent),
     }

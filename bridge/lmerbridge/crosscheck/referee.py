@@ -120,8 +120,20 @@ class Referee:
         return {name: value for name, value in found.items() if value}
 
     def own(self, result: FitResult, theta: Array | None = None) -> FitResult | None:
-        """What belongs to the engine's theta (or another) by the definitions of lme4: the same
-        result with the referee's numbers in place of the engine's.
+        """Compute all estimates at the engine's theta by the definitions of lme4.
+
+        Parameters
+        ----------
+        result : FitResult
+            The engine's.
+        theta : array, optional
+            Another than the engine's.
+
+        Returns
+        -------
+        FitResult or None
+            ``result`` with the referee's estimates and criterion in place of the engine's; ``None``
+            where they cannot be computed.
         """
         theta = result.estimates.theta if theta is None else theta
         found = evaluate(self.products, theta, self.spec.REML)

@@ -28,7 +28,7 @@ from lmerbridge.errors import DataError
 __all__ = ["KEPT_ROWS", "ColumnSnapshot", "Snapshot", "mixed", "of_data", "of_frame", "of_words"]
 
 KEPT_ROWS = 10_000  # up to here the values themselves are kept
-BLOCK = 256
+BLOCK_ROWS = 256
 MISSING = "NA"
 TRUTH = "truth value"
 LARGE = "large whole number"
@@ -124,7 +124,7 @@ def mixed(words: Array, places: Array) -> Array:
 
 
 def _block_sums(words: Array) -> Array:
-    starts = np.arange(0, len(words), BLOCK)
+    starts = np.arange(0, len(words), BLOCK_ROWS)
     return np.add.reduceat(words, starts) if len(words) else np.empty(0, dtype=np.uint64)
 
 
@@ -321,7 +321,7 @@ def _column_of(c: Mapping[str, Any]) -> ColumnSnapshot:
         time=None if "time" not in c else Time(*c["time"]),
         derived=bool(c.get("derived", False)),
     )
-    blocks = -(-rows // BLOCK)
+    blocks = -(-rows // BLOCK_ROWS)
     values = len(column.sums) == blocks if column.cells is None else len(column.cells) == rows
     if len(column.places) != blocks or not values:
         raise ValueError(f"not {rows} rows")

@@ -19,7 +19,7 @@ from lmerbridge.result import FitResult
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-__all__ = ["VERDICTS", "WELL", "Fact", "Reference", "Verdict", "judge"]
+__all__ = ["HARMLESS", "VERDICTS", "Fact", "Reference", "Verdict", "judge"]
 
 VERDICTS: dict[str, str] = {
     "agree": "every quantity is within its tolerance",
@@ -42,7 +42,7 @@ VERDICTS: dict[str, str] = {
     "error as expected": "refused, as this case must be",
 }
 # What a suite passes: nothing is wrong with the engine's numbers.
-WELL = {
+HARMLESS = {
     "agree",
     "better optimum",
     "same optimum, other definition",
@@ -54,8 +54,8 @@ WELL = {
     "error as expected",
 }
 
-FLAT = 1e-6  # of the criterion: nobody can tell such points apart
-SAME = 1e-4  # absolute, and relative 1e-9: criteria that are one
+FLAT_CRITERION = 1e-6  # of the criterion: nobody can tell such points apart
+SAME_CRITERION = 1e-4  # absolute, and relative 1e-9: criteria that are one
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Verdict:
 
     @property
     def well(self) -> bool:
-        return self.kind in WELL
+        return self.kind in HARMLESS
 
 
 @by_value
@@ -102,7 +102,7 @@ class Reference:
 
 
 def _same(a: float, b: float) -> bool:
-    return math.isfinite(a) and abs(a - b) <= SAME + 1e-9 * abs(b)
+    return math.isfinite(a) and abs(a - b) <= SAME_CRITERION + 1e-9 * abs(b)
 
 
 def _listed(keys: Sequence[str], most: int = 4) -> str:
@@ -387,7 +387,7 @@ def judge(
         Fact(f"at {reference.name}'s", there),
         Fact("one more step promises", point.promise, "of the criterion"),
     )
-    if gap < -FLAT and reference.polished is not None:
+    if gap < -FLAT_CRITERION and reference.polished is not None:
         better = compare(reference.polished.quantities, found, tolerances)
         if all(d.agrees for d in better):
             sentence = (
@@ -452,8 +452,8 @@ def _explained(
             f"{engine} and {name} agree that the fit is singular, and differ in what is not "
             "defined there: " + _listed([d.quantity for d in rest]),
         )
-    if abs(gap) > limit or (abs(gap) > FLAT and not known):
-        if max(gap, above) > FLAT and not result.evidence.converged:
+    if abs(gap) > limit or (abs(gap) > FLAT_CRITERION and not known):
+        if max(gap, above) > FLAT_CRITERION and not result.evidence.converged:
             return Verdict(
                 "not converged",
                 f"{engine} stopped {max(gap, above):.2g} above the best point found and says "

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, as_number, matched, near_match
+from lmerbridge.errors import ArgumentError, as_number, matched, near_match
 from lmerbridge.formula.syntax import format_number
 
 __all__ = ["CHECK_ACTIONS", "Control", "lmerControl", "r_name"]
+
+P = ParamSpec("P")
 
 CHECK_ACTIONS = ("ignore", "message", "warning", "stop")
 
@@ -28,8 +32,10 @@ class Control:
         The optimizer, by the engine's name for it; ``None`` leaves the engine's default.
     optCtrl : mapping
         Settings of the optimizer, passed on as they are.
-    restart_edge, boundary_tol, calc_derivs, use_last_params
+    restart_edge, calc_derivs, use_last_params : bool, optional
         As in lme4; ``None`` leaves its default.
+    boundary_tol : float, optional
+        As in lme4, in units of theta; ``None`` leaves its default.
     check_nobs_vs_nlev, check_nobs_vs_nRE, check_nlev_gtr_1, check_nlev_gtreq_5 : str
         ``"stop"``, ``"warning"``, ``"message"`` or ``"ignore"``.
     check_rankX : str
@@ -112,16 +118,16 @@ def _checked(name: str, value: Any) -> Any:
         return matched(value, CHECK_ACTIONS, name)
     if name == "optCtrl":
         if not isinstance(value, Mapping):
-            raise DataError("optCtrl must be a mapping of the optimizer's settings")
+            raise ArgumentError("optCtrl must be a mapping of the optimizer's settings")
         return {str(key): _setting(v, f"{key} in optCtrl") for key, v in value.items()}
     if name == "optimizer":
         if not isinstance(value, str):
-            raise DataError(f"optimizer must be the name of one, not {value!r}")
+            raise ArgumentError(f"optimizer must be the name of one, not {value!r}")
         return value
     if name == "boundary_tol":
         return as_number(value, name)
     if not isinstance(value, (bool, np.bool_)):
-        raise DataError(f"{name} must be True or False, not {value!r}")
+        raise ArgumentError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 
@@ -154,29 +160,111 @@ def _r_value(value: Any) -> str:
     return format_number(float(value))
 
 
-def lmerControl(**settings: Any) -> Control:
-    """Settings for ``lmer(..., control=)``, named as in lme4 with ``_`` for ``.``.
+def _recording(declared: Callable[P, Control]) -> Callable[P, Control]:
+    """Let the function take only settings that are known and have values that they can have, and
+    record which were given, in which order: ``summary()`` shows them, defaults not.
+    """
+    known = inspect.signature(declared).parameters
+
+    @functools.wraps(declared)
+    def recorded(*args: P.args, **kwargs: P.kwargs) -> Control:
+        settings: dict[str, Any] = {**kwargs}
+        for name in settings:
+            if name in _SETTINGS_OF_LME4:
+                raise ArgumentError(
+                    f"lmerControl(): lme4's setting {name!r} is not here: {_SETTINGS_OF_LME4[name]}"
+                )
+            if name not in known:
+                raise ArgumentError(
+                    f"lmerControl() has no setting {name!r}{near_match(name, known)}; "
+                    f"it has {', '.join(sorted(known))}"
+                )
+        given = {
+            name: _checked(name, value)
+            for name, value in settings.items()
+            if value is not None or name.startswith("check_")  # else None leaves lme4's default
+        }
+        kwargs.clear()
+        kwargs.update(given)
+        return replace(declared(*args, **kwargs), given=tuple(given.items()))
+
+    return recorded
+
+
+@_recording
+def lmerControl(
+    *,
+    optimizer: str | None = None,
+    optCtrl: Mapping[str, Any] | None = None,
+    restart_edge: bool | None = None,
+    boundary_tol: float | None = None,
+    calc_derivs: bool | None = None,
+    use_last_params: bool | None = None,
+    check_nobs_vs_nlev: str = "stop",
+    check_nobs_vs_nRE: str = "stop",
+    check_nlev_gtr_1: str = "stop",
+    check_nlev_gtreq_5: str = "ignore",
+    check_rankX: str = "message+drop.cols",
+    check_scaleX: str = "warning",
+) -> Control:
+    """Make the settings for ``lmer(..., control=)``, named as in lme4 with ``_`` for ``.``.
+
+    Parameters
+    ----------
+    optimizer : str, optional
+        The optimizer, by the engine's name for it: for engine ``lme4`` nloptwrap, bobyqa,
+        Nelder_Mead, nlminbwrap or another that R finds. ``None`` leaves the engine's default.
+    optCtrl : mapping, optional
+        Settings of the optimizer, passed on as they are: ``{"maxfun": 20000}``.
+    restart_edge : bool, optional
+        Whether to search again from a fit that ended at a boundary of theta.
+    boundary_tol : float, optional
+        How near to a boundary, in units of theta, the boundary itself is tried as well; 0 tries
+        none.
+    calc_derivs : bool, optional
+        Whether to compute gradient and Hessian at the optimum.
+    use_last_params : bool, optional
+        Whether the last values that the optimizer tried are taken, and not the best.
+    check_nobs_vs_nlev, check_nobs_vs_nRE, check_nlev_gtr_1, check_nlev_gtreq_5 : str
+        What to do where a grouping factor has as many levels as there are rows, a random term as
+        many effects as rows, a grouping factor one level, or fewer than five: ``"stop"``,
+        ``"warning"``, ``"message"`` or ``"ignore"``.
+    check_rankX : str
+        What to do with linearly dependent columns of X: ``"message+drop.cols"``,
+        ``"silent.drop.cols"``, ``"warn+drop.cols"``, ``"stop.deficient"`` or ``"ignore"``.
+    check_scaleX : str
+        What to do where standard deviations of predictors are apart by more than a factor of
+        1,000: ``"warning"``, ``"stop"`` or ``"ignore"``.
+
+    Returns
+    -------
+    Control
+        A setting of ``None`` leaves the engine's default. The beginning of a word stands for the
+        word, where it is the beginning of no other.
 
     Raises
     ------
-    DataError
-        An unknown setting, or a value that it cannot have.
+    ArgumentError
+        A setting is unknown, or is one of lme4's that is not here, and the text says what to do
+        instead; or a value is of another kind or none of the words.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> print(lb.lmerControl(optimizer="bobyqa", optCtrl={"maxfun": 20000}))
+    lmerControl(optimizer = "bobyqa", optCtrl = list(maxfun = 20000))
     """
-    known = {f.name for f in fields(Control)} - {"given"}
-    for name in settings:
-        if name in known:
-            continue
-        if name in _SETTINGS_OF_LME4:
-            raise DataError(
-                f"lmerControl(): lme4's setting {name!r} is not here: {_SETTINGS_OF_LME4[name]}"
-            )
-        raise DataError(
-            f"lmerControl() has no setting {name!r}{near_match(name, known)}; "
-            f"it has {', '.join(sorted(known))}"
-        )
-    given = {
-        name: _checked(name, value)
-        for name, value in settings.items()
-        if value is not None or name.startswith("check_")  # else None leaves lme4's default
-    }
-    return Control(**given, given=tuple(given.items()))
+    return Control(
+        optimizer=optimizer,
+        optCtrl=dict(optCtrl or {}),
+        restart_edge=restart_edge,
+        boundary_tol=boundary_tol,
+        calc_derivs=calc_derivs,
+        use_last_params=use_last_params,
+        check_nobs_vs_nlev=check_nobs_vs_nlev,
+        check_nobs_vs_nRE=check_nobs_vs_nRE,
+        check_nlev_gtr_1=check_nlev_gtr_1,
+        check_nlev_gtreq_5=check_nlev_gtreq_5,
+        check_rankX=check_rankX,
+        check_scaleX=check_scaleX,
+    )

@@ -27,11 +27,11 @@ from lmerbridge.design.structure import column_map
 __all__ = ["check_identifiable"]
 
 # of matrices (or columns) of length 1; differences of units leave some 1e-15
-TOLERANCE = 1e-11
+DEPENDENCE_TOLERANCE = 1e-11
 
 
 # independent on some of the rows is independent on all of them
-ROWS = 50_000
+SAMPLE_ROWS = 50_000
 
 
 def _scaled(gram: Array) -> Array:
@@ -43,8 +43,10 @@ def _scaled(gram: Array) -> Array:
 def _dependent(gram: Array) -> bool:
     """Whether vectors with these inner products are linearly dependent."""
     if gram.shape == (2, 2) and gram[0, 0] > 0 and gram[1, 1] > 0:  # one less the correlation
-        return 1 - abs(float(gram[0, 1])) / math.sqrt(gram[0, 0] * gram[1, 1]) < TOLERANCE
-    return bool(np.linalg.eigvalsh(_scaled(gram))[0] < TOLERANCE)
+        return (
+            1 - abs(float(gram[0, 1])) / math.sqrt(gram[0, 0] * gram[1, 1]) < DEPENDENCE_TOLERANCE
+        )
+    return bool(np.linalg.eigvalsh(_scaled(gram))[0] < DEPENDENCE_TOLERANCE)
 
 
 def _columns(block: RandomBlock, rows: slice) -> Array:
@@ -74,7 +76,7 @@ def _slopes(block: RandomBlock) -> Array:
     structure, k = block.structure, len(block.names)
     first, second = _pairs(k)
     # standard deviations that differ and give each effect about the same size, one correlation
-    size = np.sqrt(np.mean(block.columns[:ROWS] ** 2, axis=0))
+    size = np.sqrt(np.mean(block.columns[:SAMPLE_ROWS] ** 2, axis=0))
     par = np.full(structure.count(k), 0.3 if k > 2 else 0.4)
     unlike = (1 + 0.1 * np.arange(k)) / np.where(size > 0, size, 1.0)
     many = structure.deviations(k)
@@ -126,7 +128,7 @@ def _inner_products(blocks: Sequence[RandomBlock], rows: slice) -> tuple[Array, 
 def _entangled(gram: Array, owner: Array) -> list[list[int]]:
     """Sets of terms whose parameters depend on each other."""
     values, vectors = np.linalg.eigh(_scaled(gram))
-    null = vectors[:, values < TOLERANCE]
+    null = vectors[:, values < DEPENDENCE_TOLERANCE]
     linked = np.abs(null @ null.T) > 1e-6
     sets: list[set[int]] = []
     for p in range(len(owner)):
@@ -153,7 +155,7 @@ def check_identifiable(blocks: Sequence[RandomBlock]) -> list[Note]:
     notes = []
     clean = []
     for block in blocks:
-        if all(_columns_depend(block, rows) for rows in (slice(ROWS), slice(None))):
+        if all(_columns_depend(block, rows) for rows in (slice(SAMPLE_ROWS), slice(None))):
             notes.append(
                 Note(
                     "warning",
@@ -166,8 +168,8 @@ def check_identifiable(blocks: Sequence[RandomBlock]) -> list[Note]:
             clean.append(block)
     if len(clean) < 2 and all(block.structure.plain for block in clean):
         return notes
-    gram, owner = _inner_products(clean, slice(ROWS))
-    if _dependent(gram) and len(clean[0].codes) > ROWS:
+    gram, owner = _inner_products(clean, slice(SAMPLE_ROWS))
+    if _dependent(gram) and len(clean[0].codes) > SAMPLE_ROWS:
         gram, owner = _inner_products(clean, slice(None))
     if not _dependent(gram):
         return notes

@@ -27,7 +27,7 @@ from lmerbridge.formula.syntax import format_number
 
 __all__ = ["from_array", "from_narwhals", "from_pandas"]
 
-DAY = 86400.0
+DAY_SECONDS = 86400.0
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -101,8 +101,8 @@ def _instants(seconds: Array, zone: str | None) -> Numeric:
     present = seconds[~np.isnan(seconds)]
     if len(present) == 0:
         return Numeric(seconds)
-    if zone is None and bool(np.all(present % DAY == 0)):
-        return Numeric(seconds / DAY, time=Time("Date", "days"))
+    if zone is None and bool(np.all(present % DAY_SECONDS == 0)):
+        return Numeric(seconds / DAY_SECONDS, time=Time("Date", "days"))
     return Numeric(seconds, time=Time("POSIXct", "secs", zone))
 
 

@@ -11,16 +11,16 @@ from scipy.linalg import lapack
 __all__ = ["chunks", "gram_triangle", "triangle"]
 
 # Enough rows for numpy to be efficient.
-CHUNK = 250_000
+CHUNK_ROWS = 250_000
 # A column of which the columns before it leave a thousandth: the triangle of the cross-products,
 # which has half the digits, still has ten of them.
-FAR = 1e-3
+INDEPENDENT_PART = 1e-3
 
 
 def chunks(rows: int) -> Iterator[slice]:
     """All rows, some at a time."""
-    for start in range(0, rows, CHUNK):
-        yield slice(start, min(start + CHUNK, rows))
+    for start in range(0, rows, CHUNK_ROWS):
+        yield slice(start, min(start + CHUNK_ROWS, rows))
 
 
 def triangle(parts: Iterable[np.ndarray[Any, np.dtype[np.float64]]]) -> Any:
@@ -52,6 +52,6 @@ def gram_triangle(gram: np.ndarray[Any, np.dtype[np.float64]], columns: int) -> 
     if failed:
         return None
     left = L.diagonal()[:columns]
-    if not (left > FAR * np.sqrt(gram.diagonal()[:columns])).all():
+    if not (left > INDEPENDENT_PART * np.sqrt(gram.diagonal()[:columns])).all():
         return None
     return L.T

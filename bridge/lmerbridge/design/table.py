@@ -16,7 +16,7 @@ __all__ = ["Table", "read_table"]
 
 # Of a table of this many rows or fewer a copy of a column costs less than finding out whether one
 # is needed.
-FEW = 20_000
+CHEAP_COPY_ROWS = 20_000
 
 
 class Table:
@@ -63,7 +63,7 @@ class Table:
     def _column(self, where: int, name: str) -> Column:
         if isinstance(self.native, pd.DataFrame):
             found = None
-            if self.rows <= FEW and type(self.native) is pd.DataFrame:
+            if self.rows <= CHEAP_COPY_ROWS and type(self.native) is pd.DataFrame:
                 # a tenth of the time that a Series takes to be made, and no part of pandas' public
                 # interface: without it the Series is asked
                 held = getattr(self.native, "_get_column_array", None)

@@ -33,9 +33,24 @@ Value: TypeAlias = Column | float | str | bool | list[Any] | Moment | Contrast |
 @by_value
 @dataclass(frozen=True, eq=False)
 class Arguments:
-    """The arguments of one call: by parameter, those of ``...`` apart.
+    """The evaluated arguments of one function call in a formula.
 
-    ``text`` is the call as R writes it, ``texts`` its arguments in the order written.
+    Attributes
+    ----------
+    function : str
+        The function's name.
+    named : dict
+        Values by the name of the parameter that takes them.
+    rest : list
+        Values that R's ``...`` takes, in the order written.
+    rows : int
+        Rows of the data.
+    memory : dict
+        What a call computed from the fit's data (knots, centres), for the same call on new data.
+    text : str
+        The call as R writes it.
+    texts : tuple of str
+        Its arguments as R writes them, in the order written.
     """
 
     function: str

@@ -18,7 +18,7 @@ from lmerbridge.rmath import round_r
 __all__ = ["LEGEND", "anova_lines", "coefmat_lines", "format_p", "format_p_values", "stars"]
 
 LEGEND = "Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
-EPSILON = 2.220446e-16
+R_EPSILON = 2.220446e-16
 
 
 def stars(p: float) -> str:
@@ -29,7 +29,7 @@ def stars(p: float) -> str:
     return " "
 
 
-def format_p_values(values: Sequence[float], digits: int, eps: float = EPSILON) -> list[str]:
+def format_p_values(values: Sequence[float], digits: int, eps: float = R_EPSILON) -> list[str]:
     """R's ``format.pval``: small ones together in one notation, the others in another."""
     numbers = list(values)
     texts = [""] * len(numbers)

@@ -20,13 +20,15 @@ __all__ = ["grid_text", "joint_text", "letters_text", "list_text"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-WIDTH = 80
-WHOLE = ("t.ratio", "z.ratio", "F.ratio")
+LINE_WIDTH = 80
+RATIO_COLUMNS = ("t.ratio", "z.ratio", "F.ratio")
 OWN_LIMITS = ("tukey", "scheffe", "sidak", "bonferroni", "dunnett", "mvt")
 
 
 def _digits(estimates: Any, errors: Any) -> int:
-    """So many that the standard error's first digit shows, and at least three."""
+    """Count the significant digits of an estimate at which its standard error's first digit shows;
+    at least three.
+    """
     good = (errors > 0) & np.isfinite(errors) & (estimates != 0)
     if not good.any():
         return 3
@@ -76,7 +78,7 @@ def _cells(
         values = table[name]
         if _is_text(values):
             cells = _texts(values)
-        elif name in WHOLE:
+        elif name in RATIO_COLUMNS:
             cells = [_statistic(float(v)) for v in values]
         elif name == "p.value":
             cells = [_p_value(float(v), dialect) for v in values]
@@ -104,7 +106,7 @@ def _block(
     start = 0
     while start < len(headers):
         end, used = start, 0
-        while end < len(headers) and (end == start or used + 1 + widths[end] < WIDTH):
+        while end < len(headers) and (end == start or used + 1 + widths[end] < LINE_WIDTH):
             used += 1 + widths[end]
             end += 1
         for cells in [headers, *zip(*columns, strict=True)]:

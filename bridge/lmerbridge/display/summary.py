@@ -244,7 +244,7 @@ def print_named_gap(names: Sequence[str], cells: Sequence[str]) -> list[str]:
 
 
 def _tested_title(result: FitResult, method: str) -> list[str]:
-    """LmerTest's title, broken as R's ``cat(fill = TRUE)`` breaks it."""
+    """Write the title of lmerTest, broken as R's ``cat(fill = TRUE)`` breaks it."""
     kind = "REML" if result.call.REML else "maximum likelihood "
     lines = wrap(f"Linear mixed model fit by {kind}. t-tests use {method}'s method", 2)
     if len(lines[-1]) + len(" [lmerModLmerTest]") > LINE_WIDTH:

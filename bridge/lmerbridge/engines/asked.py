@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.protocol import FitSpec
-from lmerbridge.errors import DataError, as_number
+from lmerbridge.errors import ArgumentError, DataError, as_number
 
 __all__ = ["Seconds", "fit_spec", "start_values", "timeout_seconds"]
 
@@ -38,15 +38,16 @@ def start_values(start: Any) -> tuple[float, ...] | None:
                 "the covariance matrices, and lme4's lmer() refuses them too; leave them out"
             )
         if len(start) != 1 or not set(start) <= {"theta", "par"}:
-            raise DataError("start must be theta, or a mapping with the key 'theta' or 'par'")
+            raise ArgumentError("start must be theta, or a mapping with the key 'theta' or 'par'")
         (start,) = start.values()
     problem = f"start must be the numbers of theta, not {start!r}"
     if isinstance(start, (str, bytes)):
-        raise DataError(f"{problem}; or {COLD!r}")
+        raise ArgumentError(f"{problem}; or {COLD!r}")
     try:
-        return tuple(as_number(v, "a value of start") for v in start)
+        values = list(start)
     except TypeError as error:
-        raise DataError(problem) from error
+        raise ArgumentError(problem) from error
+    return tuple(as_number(v, "a value of start") for v in values)
 
 
 # Of timeouts, which timeout_seconds reads: it says what they must be.
@@ -66,7 +67,7 @@ def timeout_seconds(timeout: Any) -> float | None:
     number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
     found = float(timeout) if number else math.nan
     if not (found > 0 and math.isfinite(found)):
-        raise DataError(f"timeout must be a positive number of seconds, not {timeout!r}")
+        raise ArgumentError(f"timeout must be a positive number of seconds, not {timeout!r}")
     return found
 
 

@@ -10,8 +10,8 @@ from lmerbridge.rlang import RCommand, r_of
 
 __all__ = ["EngineName", "Located", "engine_in", "engine_name", "package_of"]
 
-AT = "@"
-PACKAGE = "lme4"  # what an R is asked for if it is given for an engine
+SEPARATOR = "@"
+DEFAULT_PACKAGE = "lme4"  # what an R is asked for if it is given for an engine
 
 EngineName: TypeAlias = str | RCommand
 
@@ -34,7 +34,7 @@ def engine_name(engine: EngineName) -> str:
         Neither a name nor an R.
     """
     if isinstance(engine, RCommand):
-        return f"{PACKAGE}{AT}{engine}"
+        return f"{DEFAULT_PACKAGE}{SEPARATOR}{engine}"
     if not isinstance(engine, str):
         raise DataError(f"an engine is a name, such as 'native', or an R, not {engine!r}")
     return engine
@@ -42,12 +42,12 @@ def engine_name(engine: EngineName) -> str:
 
 def package_of(name: str) -> str:
     """The name without the R that it is asked in: ``lme4`` of ``lme4@4.6.2``."""
-    return name.partition(AT)[0]
+    return name.partition(SEPARATOR)[0]
 
 
 def place_of(name: str) -> str | None:
     """The R of the name, as it is written there."""
-    _, at, place = name.partition(AT)
+    _, at, place = name.partition(SEPARATOR)
     return place if at else None
 
 
@@ -61,7 +61,7 @@ def engine_in(engine: Engine, name: str) -> Engine:
     """
     if not isinstance(engine, Located):
         raise EngineUnavailableError(
-            f"there is no engine {name!r}: {engine.name} does not run in R, and has no {AT}"
+            f"there is no engine {name!r}: {engine.name} does not run in R, and has no {SEPARATOR}"
         )
     try:
         return engine.at(r_of(place_of(name) or ""), name)

@@ -30,9 +30,9 @@ __all__ = [
     "status_of",
 ]
 
-GROUP = "lmerbridge.engines"
+ENTRY_POINT_GROUP = "lmerbridge.engines"
 AUTO_ORDER = ("lme4", "statsmodels", "native")
-QUICK = 2.0  # seconds that a fit may take before auto looks for a faster engine
+QUICK_SECONDS = 2.0  # seconds that a fit may take before auto looks for a faster engine
 # The engines of this package. Those of other packages are entry points of theirs, and of none that
 # has a name of ours.
 BUILT_IN = {
@@ -84,8 +84,8 @@ def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
 @functools.cache
 def _points() -> dict[str, importlib.metadata.EntryPoint]:
     """Our engines, and the entry points installed; looking for them takes milliseconds."""
-    points = {p.name: p for p in importlib.metadata.entry_points(group=GROUP)}
-    ours = {n: importlib.metadata.EntryPoint(n, t, GROUP) for n, t in BUILT_IN.items()}
+    points = {p.name: p for p in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    ours = {n: importlib.metadata.EntryPoint(n, t, ENTRY_POINT_GROUP) for n, t in BUILT_IN.items()}
     return {**points, **ours}
 
 
@@ -197,7 +197,7 @@ def _too_slow(name: str, others: Sequence[str], frame: ModelFrame, spec: FitSpec
     """
     engine = load_engine(name)
     seconds = engine.predicted_seconds(frame, spec) if isinstance(engine, Costed) else 0.0
-    if seconds <= QUICK:
+    if seconds <= QUICK_SECONDS:
         return None
     for other in others:
         able = not isinstance(load_engine(other), Costed) and status_of(other).available

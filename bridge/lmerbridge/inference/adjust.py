@@ -316,9 +316,34 @@ def critical_values(
     count: int | None = None,
     side: int = 0,
 ) -> Array:
-    """By how many standard errors the adjusted confidence limits lie off the estimates; stepwise
-    methods have none of their own and take Bonferroni's. Where ``side`` is not 0, the limit is at
-    one end only.
+    """Compute critical values (k,): a limit is estimate ± critical value × standard error.
+
+    Step-wise methods (holm, hochberg, hommel, BH, BY) define no intervals; Bonferroni's value is
+    returned for them, as emmeans does.
+
+    Parameters
+    ----------
+    level : float
+        Of the family of intervals together, between 0 and 1.
+    df : array (k,)
+        Degrees of freedom; infinite for normal quantiles, NaN where they are not known, and there
+        the value is NaN too.
+    method : str
+        The adjustment, such as ``"tukey"``, ``"scheffe"``, ``"bonferroni"`` or ``"none"``.
+    family : float
+        How many means the differences are of, for Tukey's studentized range.
+    rank : int
+        Dimensions of the linear functions, for Scheffe's.
+    correlation : array (k, k)
+        Of the estimates, for the multivariate t.
+    count : int, optional
+        Estimates in the family; by default k.
+    side : int
+        Not 0 for a limit at one end only.
+
+    References
+    ----------
+    Hsu (1996), Multiple Comparisons: Theory and Methods.
     """
     from scipy import special
 

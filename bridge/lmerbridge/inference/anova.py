@@ -109,7 +109,7 @@ def deletions(
     formula: Sequence[str],
     scope: Any = None,
 ) -> TestTable:
-    """LmerTest's ``drop1``: F tests of the terms that can go, each after all others.
+    """Compute ``drop1`` of lmerTest: F tests of the terms that can go, each after all others.
 
     Raises
     ------

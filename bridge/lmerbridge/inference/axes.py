@@ -26,7 +26,7 @@ Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 Reduce: TypeAlias = "Callable[[Any], Any] | bool | Mapping[str, Callable[[Any], Any] | bool]"
 
 
-MANY = 99  # different values that cov_reduce=False keeps
+MANY_VALUES = 99  # different values that cov_reduce=False keeps
 
 
 @by_value
@@ -220,7 +220,7 @@ def axes_of(
             )
     named, limit = _kept(cov_keep, names)
     if cov_reduce is False:
-        cov_reduce, limit = True, max(limit, MANY)
+        cov_reduce, limit = True, max(limit, MANY_VALUES)
     found = []
     for name in names:
         column = _column(frame, name)

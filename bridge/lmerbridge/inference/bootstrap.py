@@ -26,6 +26,7 @@ from lmerbridge.dialects import dialect_of
 from lmerbridge.digest import digest, own_code
 from lmerbridge.equality import by_value
 from lmerbridge.errors import (
+    ArgumentError,
     DataError,
     FitFailedError,
     FitWarning,
@@ -81,7 +82,7 @@ Statistic: TypeAlias = Callable[[Array], Replications]
 FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
 KINDS = ("parametric", "semiparametric")
 INTERVALS = ("perc", "basic", "norm", "bca")
-CHUNK = 100
+CHUNK_REFITS = 100
 
 
 @checked
@@ -151,7 +152,7 @@ class Bootstrap:
         """
         kind = matched(type, INTERVALS, "type")
         if not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level}")
         if self.failed == len(self.t):
             said = "; ".join(self.errors)
             raise FitFailedError(f"*all* bootstrap runs failed!{f' ({said})' if said else ''}")
@@ -377,8 +378,8 @@ def bootstrap(
             "a semiparametric bootstrap draws residuals around the fitted values: use_u=True"
         )
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
-    sizes = [min(CHUNK, nsim - start) for start in range(0, nsim, CHUNK)]
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
+    sizes = [min(CHUNK_REFITS, nsim - start) for start in range(0, nsim, CHUNK_REFITS)]
     estimates = result.estimates
     key = {
         "fingerprint": frame.fingerprint,

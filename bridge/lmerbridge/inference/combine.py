@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.adjust import adjustment_name
 from lmerbridge.inference.contrasts import text_of
 from lmerbridge.inference.linear_functions import Grid
@@ -97,7 +97,7 @@ def part_of(grid: Grid, rows: Any) -> Grid:
     try:
         index = np.atleast_1d(np.arange(count)[rows if not isinstance(rows, tuple) else list(rows)])
     except (IndexError, TypeError, ValueError) as error:
-        raise DataError(
+        raise ArgumentError(
             f"rows must be positions from 0 to {count - 1}, a slice, or {count} truth values"
         ) from error
     if not len(index):

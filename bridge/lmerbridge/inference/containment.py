@@ -22,7 +22,7 @@ from lmerbridge.formula.terms import Terms
 __all__ = ["containing", "every_column", "fixed_terms", "term_columns"]
 
 _MATRICES = ("scale", "poly", "bs", "ns", "cbind")
-_KEEPING = ("I", *ELEMENTWISE)  # what gives a matrix of a matrix
+_KEEPING_MATRICES = ("I", *ELEMENTWISE)  # what gives a matrix of a matrix
 _ARITHMETIC = ("+", "-", "*", "/", "^", "%%", "%/%")
 
 
@@ -58,7 +58,9 @@ def _makes_matrix(node: Node) -> bool:
             function = node.function.rpartition("::")[2]
             if function in _MATRICES:
                 return True
-            return function in _KEEPING and any(_makes_matrix(a.value) for a in node.arguments)
+            return function in _KEEPING_MATRICES and any(
+                _makes_matrix(a.value) for a in node.arguments
+            )
         case Binary():
             return node.operator in _ARITHMETIC and (
                 _makes_matrix(node.left) or _makes_matrix(node.right)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.adjust import two_sided
 from lmerbridge.inference.wald import Denominator, FTest, contrasts
 from lmerbridge.rank import lengths
@@ -67,7 +67,7 @@ def as_hypothesis(L: Any, p: int, names: Sequence[str]) -> Array:
     try:
         matrix = np.asarray(L, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"L must be numbers, a row per contrast: {error}") from error
+        raise ArgumentError(f"L must be numbers, a row per contrast: {error}") from error
     if matrix.size == 0 and matrix.ndim < 2:
         matrix = matrix.reshape(0, p)
     matrix = np.atleast_2d(matrix)
@@ -84,7 +84,7 @@ def _right_side(rhs: Any, rows: int) -> Array:
     try:
         values = np.asarray(rhs, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"rhs must be a number, or one per row of L: {error}") from error
+        raise ArgumentError(f"rhs must be a number, or one per row of L: {error}") from error
     if values.size not in (1, rows) or values.ndim > 1:
         raise DataError(
             f"rhs has {values.size} values for {rows} rows of L: give one, or one a row"
@@ -155,7 +155,7 @@ def row_tests(
     from scipy import special
 
     if not (isinstance(level, (int, float)) and 0 < level < 1):
-        raise DataError(f"level must be between 0 and 1, not {level!r}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level!r}")
     found = t_tests(L, beta, denominator, _right_side(rhs, len(L)))
     if not confint:
         return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from lmerbridge.arguments import several
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 
 __all__ = ["METHODS", "Family", "named_family", "parenthesized"]
 
@@ -193,7 +193,7 @@ def _polynomials(levels: _Levels, max_degree: int | None) -> Family:
 
     k = levels.k
     if max_degree is not None and not max_degree >= 1:
-        raise DataError(f"max_degree must be 1 or more, not {max_degree}")
+        raise ArgumentError(f"max_degree must be 1 or more, not {max_degree}")
     most = min(6, k - 1) if max_degree is None else min(int(max_degree), k - 1)
     if most < 1:
         raise DataError("contrasts 'poly' need at least two means")

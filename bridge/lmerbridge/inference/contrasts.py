@@ -15,7 +15,7 @@ import pandas as pd
 
 from lmerbridge.arguments import numbers_of
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.formula.syntax import format_number
 from lmerbridge.inference.adjust import adjustment_name
 from lmerbridge.inference.contrast_methods import METHODS, Family, named_family, parenthesized
@@ -202,7 +202,7 @@ def family_of(
         isinstance(method, (Sequence, np.ndarray)) and len(method) > 0
     ):
         return _own_family(method, shown)
-    raise DataError(
+    raise ArgumentError(
         f"method must be one of {', '.join(METHODS)}, or coefficients by name, not {method!r}"
     )
 

@@ -20,7 +20,8 @@ __all__ = ["deleted", "droppable", "in_scope"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-OUTSIDE = 1e-7  # sine of an angle: R's qr() drops a column of which less than this part is left
+# Sine of an angle: R's qr() drops a column of which less than this part is left.
+OUTSIDE_SINE = 1e-7
 
 
 def droppable(frame: ModelFrame) -> list[str]:
@@ -84,11 +85,11 @@ def deleted(frame: ModelFrame, label: str) -> Array:
     rest, X = R[:, : others.shape[1]], R[:, others.shape[1] :]
     sizes = lengths(X)
     Q, values, _ = np.linalg.svd(rest / lengths(rest), full_matrices=False)
-    Q = Q[:, values > OUTSIDE * values.max(initial=0.0)]
+    Q = Q[:, values > OUTSIDE_SINE * values.max(initial=0.0)]
     basis, T = np.linalg.qr(X / sizes)
     outside = basis - Q @ (Q.T @ basis)
     _, sines, rows_ = np.linalg.svd(outside, full_matrices=False)
-    free = rows_[sines > OUTSIDE]
+    free = rows_[sines > OUTSIDE_SINE]
     if not len(free):
         return np.empty((0, p))
     return echelon(free @ T * sizes, sizes)

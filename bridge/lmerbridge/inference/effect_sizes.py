@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError
 from lmerbridge.formula.syntax import format_number
 from lmerbridge.inference.contrasts import contrast_grid
 from lmerbridge.inference.linear_functions import Grid
@@ -40,9 +40,9 @@ def effect_sizes(grid: Grid, sigma: float, edf: float, method: Any = "pairwise")
         If ``sigma`` or ``edf`` is not positive.
     """
     if not (math.isfinite(sigma) and sigma > 0):
-        raise DataError(f"sigma must be positive, not {sigma}")
+        raise ArgumentError(f"sigma must be positive, not {sigma}")
     if not edf > 0:
-        raise DataError(f"edf must be positive, not {edf}")
+        raise ArgumentError(f"edf must be positive, not {edf}")
     estimates, _, df = grid.numbers
     known = grid.estimable
     values = np.where(known, estimates, 0.0) / sigma

@@ -10,7 +10,7 @@ import numpy as np
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import take
 from lmerbridge.design.matrix import model_matrix
-from lmerbridge.errors import DataError, FormulaError
+from lmerbridge.errors import ArgumentError, DataError, FormulaError
 from lmerbridge.formula import parse_formula
 from lmerbridge.formula.syntax import deparse
 
@@ -55,7 +55,7 @@ def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
     if is_na(re_form):
         return found
     if not isinstance(re_form, str):
-        raise DataError(
+        raise ArgumentError(
             f"re_form must be None (all random effects), 'NA' (none), or a formula of random "
             f"terms such as '~ (1 | g)', not {re_form!r}"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 
 __all__ = ["LIMIT", "EmmOptions", "emm_options", "get_emm_options"]
 
@@ -82,7 +82,7 @@ def emm_options(**changes: Any) -> EmmOptions:
         if name.endswith("limit") and (
             isinstance(value, bool) or not isinstance(value, (int, float))
         ):
-            raise DataError(f"{name} must be a number, not {value!r}")
+            raise ArgumentError(f"{name} must be a number, not {value!r}")
         checked[name] = value
     _current = replace(before, **checked)
     return before

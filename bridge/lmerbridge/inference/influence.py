@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Influence", "cooks_distance", "hat_values", "influence", "rstudent"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-LOST = 1e-10  # of a direction's sum of squares: what is left of less is rounding
+LOST_PART = 1e-10  # of a direction's sum of squares: what is left of less is rounding
 
 # how one of many fits can fail
 FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
@@ -117,9 +117,10 @@ class Influence:
         return pd.DataFrame(self.dfbeta() / self.std_error)
 
     def cooks_distance(self) -> pd.Series[float]:
-        """Dfbeta' vcov^-1 dfbeta (s - p) / (s p), vcov that of the whole fit and s the number of
-        sets; not a number where there are no fixed effects. The factor is what R's
-        ``cooks.distance(influence(m))`` has.
+        """Compute Cook's distance of each set: dfbeta' vcov^-1 dfbeta (s - p) / (s p).
+
+        vcov is that of the whole fit, s the number of sets; the factor is what R's
+        ``cooks.distance(influence(m))`` has. NaN where there are no fixed effects.
         """
         change = self.full - self.beta
         sets, p = change.shape
@@ -145,7 +146,7 @@ def _determined(c: CrossProducts, frame: ModelFrame, rows: Array) -> bool:
     if not c.p:
         return True
     _, X, _ = frame.weighted(rows)
-    return float(np.linalg.norm(X @ np.linalg.inv(c.R), 2)) ** 2 < 1 - LOST
+    return float(np.linalg.norm(X @ np.linalg.inv(c.R), 2)) ** 2 < 1 - LOST_PART
 
 
 def influence(

@@ -19,7 +19,7 @@ import pandas as pd
 
 from lmerbridge.dialects import Dialect, without_r
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.contrasts import KEEP, with_by
 from lmerbridge.inference.interactions import interaction_grid
 from lmerbridge.inference.linear_functions import Grid
@@ -28,8 +28,8 @@ __all__ = ["JointTests", "joint_test", "terms_tested"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-DEPENDENT = 1e-7  # of a row's own length, as R's qr() has it
-ESTIMABLE = 1e-6
+DEPENDENT_PART = 1e-7  # of a row's own length, as R's qr() has it
+ESTIMABLE_TOLERANCE = 1e-6
 
 DEPENDENCE = "d: df1 reduced due to linear dependence"
 NOT_ESTIMABLE = "e: df1 reduced due to non-estimability"
@@ -101,7 +101,7 @@ def _with_chisq(table: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
 
 def _estimable(L: Array, beyond: Array) -> tuple[Array, bool]:
     """The combinations of the rows that the data determine, and whether that takes any away."""
-    if beyond.size == 0 or float(np.abs(beyond).max()) < ESTIMABLE:
+    if beyond.size == 0 or float(np.abs(beyond).max()) < ESTIMABLE_TOLERANCE:
         return L, False
     _, kept = _basis(beyond.T)
     Q = np.linalg.qr(beyond[:, kept], mode="complete")[0]
@@ -118,7 +118,7 @@ def _basis(L: Array) -> tuple[Array, list[int]]:
             for q in found:
                 rest = rest - (q @ rest) * q
         size = float(np.linalg.norm(rest))
-        if size > DEPENDENT * max(float(np.linalg.norm(row)), 1e-300) and size > 1e-12:
+        if size > DEPENDENT_PART * max(float(np.linalg.norm(row)), 1e-300) and size > 1e-12:
             found.append(rest / size)
             kept.append(i)
     return np.array(found).reshape(len(found), L.shape[1]), kept
@@ -169,7 +169,7 @@ def joint_test(
         try:
             families = [np.arange(len(grid.L))[np.atleast_1d(np.asarray(rows))]]
         except IndexError as error:
-            raise DataError(f"rows must be positions from 0 to {len(grid.L) - 1}") from error
+            raise ArgumentError(f"rows must be positions from 0 to {len(grid.L) - 1}") from error
     else:  # in the order in which they come
         families = sorted(grid.families(), key=lambda rows: int(rows[0]))
     records, notes, functions = [], [], {}

@@ -39,7 +39,7 @@ __all__ = ["KenwardRoger", "moments"]
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # d / A2 is a sum of squares of what is 0 up to rounding where variances change in proportion
-PROPORTIONAL = 1e-14
+PROPORTIONAL_TOLERANCE = 1e-14
 NEAR_TWO = 1e-2  # pbkrtest leaves F as it is this near to 2 df, where its mean does not exist
 
 
@@ -54,7 +54,7 @@ def moments(A2: float, e: float, q: int) -> tuple[float, float]:
     if not A2 > 0:
         return math.nan, math.nan
     a = A2 / q
-    if e < PROPORTIONAL:
+    if e < PROPORTIONAL_TOLERANCE:
         return 2 / a, 1.0
     k = (q + 2) * (q + 6) + 2 * (q + 1) * e
     B = a * (q + 6 - e) / 2

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.contrasts import contrast_grid
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.options import with_options
@@ -106,7 +106,7 @@ def letters(
     DataError
     """
     if not 0 < alpha < 1:
-        raise DataError(f"alpha must be between 0 and 1, not {alpha}")
+        raise ArgumentError(f"alpha must be between 0 and 1, not {alpha}")
     if grid.contrast:
         raise DataError("letters are for means, and these are contrasts")
     pairs = with_options(contrast_grid(grid, "pairwise", adjust=adjust), delta=delta)

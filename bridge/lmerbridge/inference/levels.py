@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["LEVEL", "percent_labels"]
+__all__ = ["DEFAULT_LEVEL", "percent_labels"]
 
-LEVEL = 0.95  # of intervals by default
+DEFAULT_LEVEL = 0.95  # of intervals by default
 
-DIGITS = 3
+PERCENT_DIGITS = 3
 
 
 def _decimals(percent: float) -> int:
     """How many decimals three significant digits take, without zeros at the end."""
     if percent == 0:
         return 0
-    first = DIGITS - 1 - math.floor(math.log10(abs(percent)))
+    first = PERCENT_DIGITS - 1 - math.floor(math.log10(abs(percent)))
     text = f"{percent:.{max(first, 0)}f}"
     return len(text.rstrip("0").partition(".")[2])
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.links import bias_adjusted
 from lmerbridge.inference.reference_grid import ReferenceGrid
@@ -46,7 +46,7 @@ def scale_of(type: str) -> bool:
     """
     fitting = {TYPES[name] for name in TYPES if isinstance(type, str) and name.startswith(type)}
     if len(fitting) != 1 or not type:
-        raise DataError(f"type must be 'link' or 'response', not {type!r}")
+        raise ArgumentError(f"type must be 'link' or 'response', not {type!r}")
     return fitting.pop()
 
 
@@ -254,7 +254,7 @@ def marginal_means(
     """
     how = as_weights(weights)
     if not 0 < level < 1:
-        raise DataError(f"level must be between 0 and 1, not {level}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
     _known(reference, (*names, *by))
     shown, by = _with_nests(reference, names, by)
     cells = _Cells(reference)

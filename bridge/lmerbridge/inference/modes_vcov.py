@@ -14,7 +14,7 @@ from lmerbridge.inference.fit import Fit
 
 __all__ = ["modes_vcov"]
 
-MOST = 8000  # rows of the dense matrix: 512 MB
+MAX_DENSE_ROWS = 8000  # rows of the dense matrix: 512 MB
 
 
 def modes_vcov(fit: Fit) -> pd.DataFrame:
@@ -32,10 +32,10 @@ def modes_vcov(fit: Fit) -> pd.DataFrame:
 
     frame, result = fit.frame, fit.result
     q = sum(len(block.levels) * len(block.names) for block in frame.random)
-    if q > MOST:
+    if q > MAX_DENSE_ROWS:
         raise UnsupportedModelError(
             f"vcov(full='modes') is a dense matrix of the {q} random effects, which is possible "
-            f"here up to {MOST}; the variances of each level are in ranef(condVar=True)"
+            f"here up to {MAX_DENSE_ROWS}; the variances of each level are in ranef(condVar=True)"
         )
     c = fit.products
     w = whole(c, result.estimates.theta, "vcov(full='modes')")

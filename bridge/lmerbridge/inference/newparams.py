@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame, parameters_of, templates
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.effects import every_effect
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, predictions
@@ -96,7 +96,7 @@ def with_parameters(fit: Fit, newparams: Any) -> FitResult:
         Another name, another number of values, or values that no model can have.
     """
     if not isinstance(newparams, Mapping) or not newparams:
-        raise DataError(
+        raise ArgumentError(
             f"newparams must be a mapping with some of {', '.join(PARAMETERS)}, "
             f"not {type(newparams).__name__}"
         )

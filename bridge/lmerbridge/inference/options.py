@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.adjust import adjustment_name, cross_adjustment_name
 from lmerbridge.inference.contrasts import KEEP, with_by
 from lmerbridge.inference.linear_functions import Grid
@@ -83,7 +83,7 @@ def _read_type(type: Any) -> bool:
         found = [type.lower()]
     if len(found) == 1:
         return found[0] in RESPONSE
-    raise DataError(f"type must be 'link' or 'response', not {type!r}")
+    raise ArgumentError(f"type must be 'link' or 'response', not {type!r}")
 
 
 def with_options(
@@ -113,7 +113,7 @@ def with_options(
         changes["infer"] = _read_infer(infer)
     if level is not None:
         if not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level}")
         changes["level"] = float(level)
     if adjust is not None:
         changes["adjust"] = adjustment_name(adjust)
@@ -123,22 +123,22 @@ def with_options(
         changes["response"] = _read_type(type) and grid.link is not None
     if df is not None:
         if not df > 0:
-            raise DataError(f"df must be positive, or infinite, not {df}")
+            raise ArgumentError(f"df must be positive, or infinite, not {df}")
         changes["df"] = float(df)
     if null is not None:
         values = np.atleast_1d(np.asarray(null, dtype=np.float64))
         if not np.all(np.isfinite(values)):
-            raise DataError("null must be finite numbers")
+            raise ArgumentError("null must be finite numbers")
         changes["null"] = tuple(values.tolist())
     if delta is not None:
         if not delta >= 0:
-            raise DataError(f"delta must be 0 or more, not {delta}")
+            raise ArgumentError(f"delta must be 0 or more, not {delta}")
         changes["delta"] = float(delta)
     if side is not None:
         changes["side"] = read_side(side)
     if scheffe_rank is not None:
         if scheffe_rank < 1:
-            raise DataError(f"scheffe_rank must be 1 or more, not {scheffe_rank}")
+            raise ArgumentError(f"scheffe_rank must be 1 or more, not {scheffe_rank}")
         changes["scheffe_rank"] = int(scheffe_rank)
     found = replace(grid, **changes)
     return found if by is KEEP else with_by(found, by)

@@ -34,8 +34,8 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 INTERVALS = ("confidence", "prediction")
-NOTHING = 1e-6  # of a row's part in a direction that the data do not determine
-BAND = 20_000_000  # numbers of a dense part of the rows at a time
+ESTIMABLE_TOLERANCE = 1e-6  # of a row's part in a direction that the data do not determine
+BAND_NUMBERS = 20_000_000  # numbers of a dense part of the rows at a time
 
 
 def as_rows(frame: ModelFrame) -> NewRows:
@@ -61,7 +61,7 @@ def not_estimable(rows: NewRows) -> np.ndarray[Any, np.dtype[np.bool_]]:
     kept, so that the data say nothing of it (Searle 1971, *Linear Models*, section 5.4).
     """
     with np.errstate(invalid="ignore"):
-        return np.asarray((np.abs(rows.beyond) > NOTHING).any(axis=1))
+        return np.asarray((np.abs(rows.beyond) > ESTIMABLE_TOLERANCE).any(axis=1))
 
 
 def check_levels(
@@ -88,7 +88,7 @@ def check_levels(
 
 
 def predictions(result: FitResult, rows: NewRows, chosen: Sequence[Any]) -> Array:
-    """X'beta + z'b + offset (n,); NaN where a variable is missing."""
+    """Compute X beta + Z b + offset (n,); NaN where a variable is missing."""
     found = rows.X @ result.estimates.beta
     if rows.offset is not None:
         found = found + rows.offset
@@ -147,7 +147,7 @@ def relative_variances(
         if unknown.any():
             z = _asked(new, columns)[unknown]
             new_variance[unknown] += np.sum((z @ block) ** 2, axis=1)
-    step = n if single else max(1, BAND // width)
+    step = n if single else max(1, BAND_NUMBERS // width)
     for start in range(0, n, step):
         part = slice(start, min(start + step, n))
         m = part.stop - part.start

@@ -18,7 +18,7 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitFailedError, near_match
+from lmerbridge.errors import ArgumentError, DataError, FitFailedError, near_match
 from lmerbridge.inference.levels import percent_labels
 from lmerbridge.inference.parameters import Parameter, select
 
@@ -36,7 +36,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # how a minimization can fail: one must not end the profiles of the others
 FAILURES = (FitFailedError, ArithmeticError, ValueError)
-CLOSE = 1e-8  # of zeta, where an end of an interval is looked for
+ZETA_TOLERANCE = 1e-8  # of zeta, where an end of an interval is looked for
 
 
 @by_value
@@ -109,7 +109,7 @@ class Profile:
                 f"{', '.join(self.points)}"
             )
         if not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level}")
         if self.ends is not None:
             return self.ends(name, level)
         parameter = next(p for p in self.every if p.name == name)
@@ -145,7 +145,7 @@ class Profile:
             As of :func:`lmerbridge.inference.parameters.select`.
         """
         if not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level}")
         names = [p.name for p in select(self.every, parm) if p.name in self.points]
         bounds = [self.interval(name, level) for name in names]
         return pd.DataFrame(bounds, index=names, columns=list(percent_labels(level)), dtype=float)
@@ -180,15 +180,15 @@ def _root(
     """Regula falsi with Illinois' halving: zeta is nearly straight, so few steps are needed."""
     a, b = left.value, right.value
     fa, fb = left.zeta - target, right.zeta - target
-    if abs(fa) < CLOSE:
+    if abs(fa) < ZETA_TOLERANCE:
         return a
-    if abs(fb) < CLOSE:
+    if abs(fb) < ZETA_TOLERANCE:
         return b
     x, side = a, 0
     for _ in range(60):
         x = (a * fb - b * fa) / (fb - fa)
         f = zeta(x) - target
-        if abs(f) < CLOSE or abs(b - a) < 1e-12 * max(1.0, abs(x)):
+        if abs(f) < ZETA_TOLERANCE or abs(b - a) < 1e-12 * max(1.0, abs(x)):
             return x
         if f * fb > 0:
             b, fb = x, f
@@ -299,7 +299,7 @@ def variance_scale(profile: Profile, ranef: bool = True) -> Profile:
 def log_scale(profile: Profile, base: float = math.e, ranef: bool = True) -> Profile:
     """Logarithms of standard deviations."""
     if not (base > 0 and base != 1 and math.isfinite(base)):
-        raise DataError(f"base must be positive and not 1, not {base}")
+        raise ArgumentError(f"base must be positive and not 1, not {base}")
     unit = math.log(base)
     logarithm, power = partial(_logarithm, unit), partial(_power, unit)
     scales = []

@@ -24,7 +24,7 @@ __all__ = [
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-ALIASED = 1e-7  # of a column's norm, as in R's qr()
+ALIASED_PART = 1e-7  # of a column's norm, as in R's qr()
 
 
 @by_value
@@ -206,7 +206,7 @@ def regress_by_group(
     for j in range(p):
         norm0 = np.sqrt(np.add.reduceat(columns[order][:, j] ** 2, starts))
         norm = np.sqrt(np.add.reduceat(both[:, j] ** 2, starts))
-        used[:, j] = norm > ALIASED * norm0
+        used[:, j] = norm > ALIASED_PART * norm0
         scale = np.where(used[:, j], norm, 1.0)
         both[:, j] *= (used[:, j] / scale)[own]
         R[:, j, j] = np.where(used[:, j], norm, 1.0)

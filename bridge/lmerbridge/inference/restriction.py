@@ -19,7 +19,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # Sine of the angle between a direction and a space that it is outside of: R's qr() drops a column
 # of which less than this part is left.
-OUTSIDE = 1e-7
+OUTSIDE_SINE = 1e-7
 
 
 @by_value
@@ -87,7 +87,7 @@ def _added(larger: ModelFrame, smaller: ModelFrame) -> tuple[Array, Array, Array
     # sines of the angles between the spaces, so that units do not matter
     outside = np.linalg.solve((whole / sizes).T, (beside / sizes).T).T
     _, values, rows = np.linalg.svd(outside, full_matrices=False)
-    return np.asarray(rows[values > OUTSIDE] @ whole), beside, sizes
+    return np.asarray(rows[values > OUTSIDE_SINE] @ whole), beside, sizes
 
 
 def smaller_of(one: ModelFrame, two: ModelFrame) -> int:
@@ -147,7 +147,7 @@ def _independent(columns: Array, sizes: Array) -> list[int]:
         rest = columns[:, j] - basis @ (basis.T @ columns[:, j])
         rest -= basis @ (basis.T @ rest)  # once more, for the digits
         length = float(np.linalg.norm(rest))
-        if length > OUTSIDE * size:
+        if length > OUTSIDE_SINE * size:
             kept.append(j)
             basis = np.column_stack([basis, rest / length])
     return kept

@@ -10,7 +10,7 @@ import numpy as np
 from lmerbridge.arguments import numbers_of
 from lmerbridge.design import ModelFrame, templates, theta_of
 from lmerbridge.design.newdata import NewRows
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 
 __all__ = ["as_parameters", "draw", "generator"]
 
@@ -27,7 +27,9 @@ def generator(seed: Any) -> np.random.Generator:
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
-        raise DataError(f"seed must be a non-negative integer or a Generator: {error}") from error
+        raise ArgumentError(
+            f"seed must be a non-negative integer or a Generator: {error}"
+        ) from error
 
 
 def draw(
@@ -110,7 +112,7 @@ def as_parameters(
     try:
         spread = float(sigma)
     except (TypeError, ValueError) as error:
-        raise DataError(f"sigma must be a number, not {sigma!r}") from error
+        raise ArgumentError(f"sigma must be a number, not {sigma!r}") from error
     if not (np.isfinite(values).all() and np.isfinite(covariance).all() and spread > 0):
-        raise DataError("beta and theta must be finite, and sigma positive")
+        raise ArgumentError("beta and theta must be finite, and sigma positive")
     return values, theta_of(frame, covariance), spread

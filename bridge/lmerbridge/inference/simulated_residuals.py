@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError
 from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.simulate import draw, generator
@@ -26,7 +26,7 @@ def quantile_residuals(
     With the default new random effects are drawn each time.
     """
     if nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim}")
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim}")
     rng = generator(seed)
     rows = as_rows(frame)
     chosen = chosen_effects(frame, re_form)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmerbridge.arguments import listed_names
-from lmerbridge.errors import DataError, FormulaError
+from lmerbridge.errors import ArgumentError, DataError, FormulaError
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Binary, Node, Unary, deparse, names_in
 
@@ -50,7 +50,9 @@ def parse_specs(specs: Any, by: Any = None) -> Specs:
     given = listed_names(by, "by")
     if not isinstance(specs, str):
         if not isinstance(specs, Sequence) or not all(isinstance(n, str) for n in specs):
-            raise DataError(f"specs must be names or a formula such as '~ a | b', not {specs!r}")
+            raise ArgumentError(
+                f"specs must be names or a formula such as '~ a | b', not {specs!r}"
+            )
         names = [n for n in dict.fromkeys(specs) if n not in given]
         return Specs(tuple(names), tuple(given))
     if not any(sign in specs for sign in "~|*:+/ "):

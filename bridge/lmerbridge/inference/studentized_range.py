@@ -15,10 +15,10 @@ import numpy as np
 __all__ = ["ppf", "sf"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-TAIL = 1e-16  # probability of the chi distribution that is left out on either side
-REACH = 8.5  # standard deviations of a normal variable that count
-SMALL = 20.0  # degrees of freedom up to which the density's factor at 0 matters
-WIDEST = 24.0  # normal ranges beyond this have no probability
+TAIL_PROBABILITY = 1e-16  # probability of the chi distribution that is left out on either side
+NORMAL_REACH = 8.5  # standard deviations of a normal variable that count
+SMALL_DF = 20.0  # degrees of freedom up to which the density's factor at 0 matters
+WIDEST_RANGE = 24.0  # normal ranges beyond this have no probability
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def _beyond(w: Array, k: float) -> Array:
     """P(range of k standard normal variables > w), for each w."""
     from scipy.special import ndtr
 
-    z, weights = _over(-REACH, REACH, 160)
+    z, weights = _over(-NORMAL_REACH, NORMAL_REACH, 160)
     density = weights * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     between = ndtr(z) - ndtr(z - w[:, None])
     return np.asarray(np.maximum(1 - k * (between ** (k - 1)) @ density, 0.0))
@@ -52,11 +52,11 @@ def _chi_nodes(df: float, high: float) -> tuple[Array, Array]:
     from scipy.special import chdtri, gammaln, roots_jacobi
 
     constant = 0.5 * df * math.log(df / 2) + math.log(2) - float(gammaln(df / 2))
-    if df < SMALL:
+    if df < SMALL_DF:
         nodes, weights = roots_jacobi(80, 0.0, df - 1)
         s = high / 2 * (nodes + 1)
         return s, weights * np.exp(constant - 0.5 * df * s**2) * (high / 2) ** df
-    low = math.sqrt(max(float(chdtri(df, 1 - TAIL)), 0.0) / df)
+    low = math.sqrt(max(float(chdtri(df, 1 - TAIL_PROBABILITY)), 0.0) / df)
     s, weights = _over(min(low, high), high, 96)
     return s, weights * np.exp(constant + (df - 1) * np.log(s) - 0.5 * df * s**2)
 
@@ -68,7 +68,7 @@ def _one_sf(q: float, k: float, df: float) -> float:
         return 1.0
     if math.isinf(df):
         return float(_beyond(np.array([q]), k)[0])
-    high = min(math.sqrt(float(chdtri(df, TAIL)) / df), WIDEST / q)
+    high = min(math.sqrt(float(chdtri(df, TAIL_PROBABILITY)) / df), WIDEST_RANGE / q)
     s, weights = _chi_nodes(df, high)
     return float(np.clip(np.sum(weights * _beyond(q * s, k)), 0.0, 1.0))
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import Factor, take
-from lmerbridge.errors import DataError, FormulaError, near_match
+from lmerbridge.errors import ArgumentError, DataError, FormulaError, near_match
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Name, Node, names_in
 from lmerbridge.inference.axes import Axis, Reduce, is_covariate, predictors
@@ -47,7 +47,7 @@ def _variable(frame: ModelFrame, var: str) -> tuple[str, Node]:
             raise DataError(f"var {var!r} cannot be read: {error}") from None
     names = list(dict.fromkeys(n.id for n in names_in(node)))
     if len(names) != 1:
-        raise DataError(f"var {var!r} must be a covariate, or a function of one")
+        raise ArgumentError(f"var {var!r} must be a covariate, or a function of one")
     name = names[0]
     known = [n for n in predictors(frame) if is_covariate(frame, n)]
     if name not in known:
@@ -93,9 +93,9 @@ def slopes(
     values = covariate.values
     step = float(delta_var) if delta_var is not None else 1e-3 * float(np.ptp(values))
     if not math.isfinite(step) or step == 0:
-        raise DataError(f"delta_var must be a number other than 0, not {step}")
+        raise ArgumentError(f"delta_var must be a number other than 0, not {step}")
     if isinstance(max_degree, bool) or not 1 <= int(max_degree) <= len(DEGREES):
-        raise DataError(f"max_degree must be between 1 and {len(DEGREES)}, not {max_degree}")
+        raise ArgumentError(f"max_degree must be between 1 and {len(DEGREES)}, not {max_degree}")
     degree = int(max_degree)
     first = -(degree // 2)
     offsets = list(range(first, first + degree + 1))

@@ -24,7 +24,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 # Of the largest singular value of rows of unit variance. Coefficients that are typed have a few
 # digits (0.3333), and lmerTest takes eigenvalues of L vcov L' below 1.5e-8 of the largest for 0
 # (``eps`` in its help): this is the root of that.
-TYPED = 1.2e-4
+TYPED_TOLERANCE = 1.2e-4
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def contrasts(L: Array, vcov: Array) -> Contrasts:
     root = root_of(vcov)
     L = L[np.any(L != 0, axis=1)]
     errors = lengths(root, axis=1)
-    by_estimates = combinations(L @ root, tolerance=TYPED)
-    by_coefficients = combinations(L, 1 / errors, tolerance=TYPED)
+    by_estimates = combinations(L @ root, tolerance=TYPED_TOLERANCE)
+    by_coefficients = combinations(L, 1 / errors, tolerance=TYPED_TOLERANCE)
     weights, independent = max(by_estimates, by_coefficients, key=lambda found: len(found[0]))
     rows = L if independent else weights @ L
     half = rows @ root

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 
 __all__ = ["WEIGHTS", "as_weights", "shares"]
 
@@ -38,7 +38,7 @@ def as_weights(given: Any) -> Weights:
                 "shows the combinations that are averaged over, in the order of numeric weights"
             )
         if len(fitting) != 1:
-            raise DataError(
+            raise ArgumentError(
                 f"weights must be one of {', '.join(map(repr, WEIGHTS))}, or numbers, not "
                 f"{given!r}{near_match(given, WEIGHTS)}"
             )
@@ -46,9 +46,9 @@ def as_weights(given: Any) -> Weights:
     try:
         numbers = np.asarray(given, dtype=np.float64).ravel(order="F")
     except (TypeError, ValueError) as error:
-        raise DataError(f"weights must be numbers or a word, not {given!r}") from error
+        raise ArgumentError(f"weights must be numbers or a word, not {given!r}") from error
     if not np.isfinite(numbers).all() or numbers.sum() == 0:
-        raise DataError("weights must be finite numbers whose sum is not 0")
+        raise ArgumentError("weights must be finite numbers whose sum is not 0")
     return numbers
 
 

@@ -31,7 +31,13 @@ __all__ = ["Compact", "CompactSolution", "compact"]
 
 # A start that the levels alone give has at least this variance, relative to the residual's, and
 # this much of it not shared by the columns; what has less may be at a boundary.
-FAR = 1e-2
+INTERIOR_VARIANCE = 1e-2
+
+
+def _is_interior(variance: float) -> bool:
+    """Whether a variance relative to the residual's is far from 0, and not past all measure."""
+    return INTERIOR_VARIANCE < variance < 1 / INTERIOR_VARIANCE**2
+
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -153,13 +159,13 @@ class Compact:
         Sigma -= inverse.mean(axis=1).reshape(k, k)
         if k == 1:
             s = float(Sigma[0, 0])
-            return np.array((math.sqrt(s),)) if FAR < s < 1 / FAR**2 else None
+            return np.array((math.sqrt(s),)) if _is_interior(s) else None
         s11, s12, s22 = float(Sigma[0, 0]), float(Sigma[1, 0]), float(Sigma[1, 1])
         if len(self.slopes) == 2:
             s12 = 0.0
-        if not (FAR < s11 < 1 / FAR**2 and FAR < s22 < 1 / FAR**2):
+        if not (_is_interior(s11) and _is_interior(s22)):
             return None
-        if s11 * s22 - s12**2 < FAR * s11 * s22:
+        if s11 * s22 - s12**2 < INTERIOR_VARIANCE * s11 * s22:
             return None
         first = math.sqrt(s11)
         last = math.sqrt(s22 - s12**2 / s11)

@@ -24,11 +24,11 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 IntArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Share of nonzeros from which dense arithmetic is faster.
-DENSE = 0.15
+DENSE_SHARE = 0.15
 # Numbers of 8 bytes that a storage may take: 800 MB, about what the dense rest takes as well.
-ROOM = 100_000_000
+MAX_STORED_NUMBERS = 100_000_000
 # Rows of a product of C with a dense matrix at a time.
-BAND = 4_000_000
+BAND_NUMBERS = 4_000_000
 
 
 def block_diagonal(blocks: Array) -> sparse.bsr_array:
@@ -107,7 +107,10 @@ class _Sparse:
     def _pairs(self) -> list[list[_LevelPairs]] | None:
         """By rows a and b <= a of a level; ``None`` where they are too many."""
         counts = np.diff(self.matrix.indptr).astype(np.float64)
-        if float(np.sum(counts.reshape(self.levels, -1).sum(axis=1) ** 2)) > ROOM / 16:
+        if (
+            float(np.sum(counts.reshape(self.levels, -1).sum(axis=1) ** 2))
+            > MAX_STORED_NUMBERS / 16
+        ):
             return None
         return [
             [_LevelPairs.of(self.matrix, self.width, a, b) for b in range(a + 1)]
@@ -128,7 +131,7 @@ class _Sparse:
                 for b, pairs in enumerate(row):
                     blocks[:, a, b] = blocks[:, b, a] = pairs.sums(H, self.levels)
             return blocks
-        band = max(1, BAND // max(1, C.shape[1] * self.width))
+        band = max(1, BAND_NUMBERS // max(1, C.shape[1] * self.width))
         for start in range(0, self.levels, band):
             stop = min(start + band, self.levels)
             part = C[start * self.width : stop * self.width]
@@ -242,10 +245,10 @@ def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Co
     if not dense:
         return _Sparse(C, levels, width)
     size = C.shape[0] * C.shape[1]
-    if C.nnz > DENSE * size and size <= ROOM:
+    if C.nnz > DENSE_SHARE * size and size <= MAX_STORED_NUMBERS:
         return _Dense(C, levels, width)
     counts = np.bincount(np.repeat(np.arange(levels * width) // width, np.diff(C.indptr)))
     pairs = float(np.sum(counts.astype(np.float64) * (counts + 1))) / 2
-    if pairs <= ROOM / 4:
+    if pairs <= MAX_STORED_NUMBERS / 4:
         return _pairs(C, levels, width)
     return _Sparse(C, levels, width)

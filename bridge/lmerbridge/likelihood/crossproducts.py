@@ -46,7 +46,7 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # Below this many columns the Schur complement is kept dense whatever its pattern.
-SMALL = 400
+SMALL_COLUMNS = 400
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,10 @@ class CrossProducts:
         return 2 * float(np.log(np.abs(np.diag(self.R))).sum())
 
     def in_own_units(self) -> CrossProducts:
-        """The same with theta and effects those of the scaled columns; of unstructured terms alone,
-        since any other structure is one of the user's columns.
+        """Return a copy whose theta and random effects are in the units of the scaled and centred
+        columns, in which the search works, and not in the user's.
+
+        Structured terms keep the user's units: their structure is one of the user's columns.
         """
         pairs = zip(self.maps, self.terms, strict=True)
         return replace(
@@ -159,7 +161,20 @@ class CrossProducts:
         )
 
     def with_response(self, frame: ModelFrame, response: Array) -> CrossProducts:
-        """Those of the same model with another response (n,); ``frame`` is the one these are of."""
+        """Compute the cross-products of the same model with the response replaced.
+
+        Parameters
+        ----------
+        frame : ModelFrame
+            The frame that these cross-products were computed from.
+        response : array (n,)
+            In the order of the frame's rows.
+
+        Returns
+        -------
+        CrossProducts
+            Only the products with the response are new.
+        """
         y, X, root = replace(frame, y=response).weighted()
         inverse = linalg.inv(self.R) if self.p else np.empty((0, 0))
         Q = X @ inverse
@@ -334,7 +349,7 @@ def _stages(factors: tuple[Factor, ...], blocks: list[list[RandomBlock]]) -> int
     count = 1
     while (
         count < len(factors)
-        and sum(factor.columns for factor in factors[count:]) > SMALL
+        and sum(factor.columns for factor in factors[count:]) > SMALL_COLUMNS
         and all(nested_in(blocks[i][0], blocks[count][0]) for i in range(count))
     ):
         count += 1

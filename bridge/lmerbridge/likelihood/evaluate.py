@@ -395,7 +395,7 @@ def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:
 
 
 def fixed_effects(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
-    """Beta (p,) at ``theta``, in the user's units; ``None`` where it cannot be computed."""
+    """Compute beta (p,) at ``theta``, in the user's units; ``None`` where it cannot be computed."""
     s = _solve(c, np.asarray(theta, dtype=np.float64), REML)
     if s is None:
         return None

@@ -16,7 +16,7 @@ from lmerbridge.likelihood.evaluate import Evaluation, evaluate
 
 __all__ = ["joint_vcov"]
 
-STEP = 1e-4
+DIFFERENCE_STEP = 1e-4
 
 
 def _precision(e: Evaluation) -> Array:
@@ -53,7 +53,7 @@ def joint_vcov(c: CrossProducts, theta: Array, REML: bool) -> Array | None:
     H[:p, :p] = 2 * _precision(here) / here.sigma**2
     origin = np.concatenate([np.asarray(theta, dtype=np.float64), [math.log(here.sigma)]])
     places = [*free, len(theta)]
-    steps = np.array([STEP * max(1.0, abs(origin[i])) for i in places])
+    steps = np.array([DIFFERENCE_STEP * max(1.0, abs(origin[i])) for i in places])
 
     def at(*moves: tuple[int, float]) -> float:
         point = origin.copy()

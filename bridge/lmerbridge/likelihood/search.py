@@ -141,7 +141,7 @@ class Search:
         return Search(self._c.alone(index)), np.concatenate(own)
 
     def theta(self, x: Array) -> Array:
-        """Theta at ``x``, of unstructured terms that of the scaled columns."""
+        """Return theta at ``x``; of unstructured terms, that of the scaled columns."""
         return x if self.plain else self._at(x)[0]
 
     def slope(self, x: Array) -> Array:
@@ -177,7 +177,7 @@ class Search:
         )
 
     def users(self, x: Array) -> Array:
-        """Theta at ``x`` for the user's columns."""
+        """Return theta at ``x`` for the user's columns."""
         return self._moved(self.theta(x), [part.map for part in self._parts])
 
     def of_users(self, theta: Array) -> Array:

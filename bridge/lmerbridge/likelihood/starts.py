@@ -44,7 +44,7 @@ def _shared(c: CrossProducts) -> Array:
 
 
 def together(c: CrossProducts, alone: Array) -> Array | None:
-    """Theta of all factors at once (factors,).
+    """Compute a first theta of all factors at once (factors,).
 
     Parameters
     ----------

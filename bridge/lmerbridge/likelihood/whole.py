@@ -17,7 +17,7 @@ from lmerbridge.likelihood.small import inverses
 
 __all__ = ["Whole", "whole"]
 
-MOST = 8000  # random effects in one dense block: 512 MB a matrix
+MAX_DENSE_EFFECTS = 8000  # random effects in one dense block: 512 MB a matrix
 
 
 @by_value
@@ -67,11 +67,11 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
     else:
         q1 = c.factors[0].columns
         q = q1 + c.q2
-        if q > MOST:
+        if q > MAX_DENSE_EFFECTS:
             raise UnsupportedModelError(
                 f"{what} needs the {q} random effects of several grouping factors as one dense "
-                f"matrix, which is possible here up to {MOST}; Satterthwaite's degrees of "
-                "freedom have no such limit"
+                f"matrix, which is possible here up to {MAX_DENSE_EFFECTS}; Satterthwaite's "
+                "degrees of freedom have no such limit"
             )
         D = np.zeros((1, q, q))
         k = c.factors[0].width

@@ -16,7 +16,7 @@ from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.degrees import Denominator, ddf_name, of_fit
 from lmerbridge.inference.emm_options import LIMIT, get_emm_options
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.levels import LEVEL
+from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.means import scale_of
 from lmerbridge.inference.reference_grid import ReferenceGrid, reference_grid
 from lmerbridge.inference.regrid import regridded_reference
@@ -211,7 +211,7 @@ def emtrends(
         belongs(
             "specs=",
             by=by is not None,
-            level=level != LEVEL,
+            level=level != DEFAULT_LEVEL,
             weights=not (isinstance(weights, str) and weights == "equal"),
         )
     made = source()

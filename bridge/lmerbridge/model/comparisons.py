@@ -59,12 +59,12 @@ def dropped_by_ml(fit: Fit, test: bool, scope: Any = None, k: float = 2.0) -> Te
         # as R's extractAIC() has it: fitted as the model was, and from there by ML
         reduced = by_maximum_likelihood(of_formula(fit, text)).result.criterion
         lrt = 2 * (whole.logLik - reduced.logLik)
-        # negative where what is left is another model, no smaller one: x:z of a:x + x:z + a:z
+        # negative where the model without the term is no submodel: x:z of a:x + x:z + a:z
         lrt = 0.0 if abs(lrt) < 1e-7 else lrt
         df = whole.parameters - reduced.parameters
         rows[label] = (df, akaike(reduced, k), lrt, chi_squared(lrt, df))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["npar", "AIC", "LRT", "Pr(Chi)"])
-    if not labels:  # R names the only row so
+    if not labels:  # R calls the only row "1", not "<none>"
         table.index = pd.Index(["1"])
     if not test:
         table = table[["npar", "AIC"]]
@@ -117,7 +117,7 @@ def _reductions(term: RandomTerm, reduce: bool) -> list[tuple[str, str | None]]:
 
 
 def without_random_terms(fit: Fit, reduce: bool) -> TestTable:
-    """LmerTest's ``ranova``."""
+    """Test each random term by leaving it out, as ``ranova`` of lmerTest does."""
     frame, result = fit.frame, fit.result
     formula = frame.formula
     everything = [term.written for term in formula.random]
@@ -137,7 +137,7 @@ def without_random_terms(fit: Fit, reduce: bool) -> TestTable:
             bars = [*everything[:i], *([] if left is None else [left]), *everything[i + 1 :]]
             bars = list(dict.fromkeys(bars))
             parameters, logLik = _fit_without(fit, bars)
-            # negative where what is left is another model, no smaller one: (1 | g) of (0 + x | g)
+            # negative where the model without the term is no submodel: (1 | g) of (0 + x | g)
             lrt = 2 * (criterion.logLik - logLik)
             df = criterion.parameters - parameters
             rows[label] = (

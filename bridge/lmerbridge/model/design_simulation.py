@@ -10,7 +10,7 @@ import pandas as pd
 from lmerbridge.arguments import checked
 from lmerbridge.design import build_frame
 from lmerbridge.design.table import read_table
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError
 from lmerbridge.formula import Formula, parse_formula
 from lmerbridge.formula.syntax import Name
 from lmerbridge.inference.effects import NA, chosen_effects
@@ -66,10 +66,10 @@ def simulate_design(
     >>> y = lb.simulate_design("y ~ x + (1 | g)", design, [1, 0.5], [0.5], 1.0, seed=1)["sim_1"]
     """
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     parsed = parse_formula(formula)
     if not isinstance(parsed.response, Name):
-        raise DataError(
+        raise ArgumentError(
             f"the response of a design must be a plain name, not {parsed.response_label}: it is "
             "simulated on the scale of the model"
         )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmerbridge import display
 from lmerbridge.display.table import RTable
-from lmerbridge.errors import DataError, matched, near_match
+from lmerbridge.errors import ArgumentError, DataError, matched, near_match
 from lmerbridge.inference.containment import every_column
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.modes_vcov import modes_vcov
@@ -110,7 +110,7 @@ def variance_components(
 ) -> RTable:
     """Return the variance components; arguments as of :meth:`lmerbridge.Model.VarCorr`."""
     if digits < 1:
-        raise DataError(f"digits must be at least 1, not {digits}")
+        raise ArgumentError(f"digits must be at least 1, not {digits}")
     result = result if sigma is None else tables.rescaled(result, sigma)
     names = [comp] if isinstance(comp, str) else list(comp)
     shown = [matched(name, ("Variance", "Std.Dev."), "comp") for name in names]

@@ -20,9 +20,9 @@ from lmerbridge.inference.restricted import with_and_without
 from lmerbridge.model.modcomp import pb_comparison
 from lmerbridge.model.testing import anova_of_one
 
-__all__ = ["NSIM", "every_term"]
+__all__ = ["DEFAULT_NSIM", "every_term"]
 
-NSIM = 1000  # replications of a test by default
+DEFAULT_NSIM = 1000  # replications of a test by default
 
 
 def every_term(
@@ -31,7 +31,7 @@ def every_term(
     """Test all fixed terms; arguments as of :meth:`lmerbridge.Model.mixed`."""
     name = matched(method, ("LRT", "PB", "KR", "S"), "method")
     if name != "PB":
-        belongs("method='PB'", nsim=nsim != NSIM, seed=seed is not None)
+        belongs("method='PB'", nsim=nsim != DEFAULT_NSIM, seed=seed is not None)
     if name in ("KR", "S"):
         return anova_of_one(fit, type, name.replace("KR", "Kenward-Roger"))
     return table_of_tests(_every_term(fit, type, name == "PB", nsim, seed, progress))

@@ -16,9 +16,9 @@ from lmerbridge.arguments import belongs
 from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.table import RTable
 from lmerbridge.engines import FitSpec, load_engine
-from lmerbridge.errors import DataError, matched
+from lmerbridge.errors import ArgumentError, DataError, matched
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.levels import LEVEL, percent_labels
+from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, parameters, select
 from lmerbridge.model.fitting import natively
 from lmerbridge.model.progress import progress_bar
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from lmerbridge.inference.profile import Profile
     from lmerbridge.result import FitResult
 
-__all__ = ["NSIM", "boot", "confint", "maximum_likelihood", "profile_of"]
+__all__ = ["DEFAULT_NSIM", "boot", "confint", "maximum_likelihood", "profile_of"]
 
 METHODS = ("profile", "Wald", "boot")
 SCALES = ("sdcor", "varcov")
-NSIM = 500  # replications of an interval by default
+DEFAULT_NSIM = 500  # replications of an interval by default
 
 
 def maximum_likelihood(fit: Fit) -> FitResult:
@@ -74,7 +74,7 @@ def profile_of(
 
     scale = matched(prof_scale, SCALES, "prof_scale")
     if not 0 < alphamax < 1:
-        raise DataError(f"alphamax must be between 0 and 1, not {alphamax}")
+        raise ArgumentError(f"alphamax must be between 0 and 1, not {alphamax}")
     which = select(parameters(fit.result, scale == "varcov"), parm)
     found = _profile(fit, which, scale, progress, alphamax=float(alphamax))
     return found if signames else long_names(found)
@@ -83,10 +83,10 @@ def profile_of(
 def confint(
     fit: Fit,
     method: str = "profile",
-    level: float = LEVEL,
+    level: float = DEFAULT_LEVEL,
     parm: Any = None,
     oldNames: bool = True,
-    nsim: int = NSIM,
+    nsim: int = DEFAULT_NSIM,
     boot_type: str = "perc",
     seed: int | None = None,
     jobs: int = 1,
@@ -105,7 +105,7 @@ def confint(
     oldNames = oldNames if signames is None else signames
     scale = matched(prof_scale, SCALES, "prof_scale")
     if not 0 < level < 1:
-        raise DataError(f"level must be between 0 and 1, not {level}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
     labels = list(percent_labels(level))
     boot_type = matched(boot_type, INTERVALS, "boot_type")
     if method == "boot":
@@ -118,7 +118,7 @@ def confint(
         return _boot_table(fit, made, level, boot_type, parm, oldNames)
     belongs(
         "method='boot'",
-        nsim=nsim != NSIM,
+        nsim=nsim != DEFAULT_NSIM,
         boot_type=boot_type != "perc",
         seed=seed is not None,
         jobs=jobs != 1,
@@ -192,7 +192,7 @@ def boot(
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
     if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise DataError(f"seed must be a non-negative whole number, not {seed!r}")
+        raise ArgumentError(f"seed must be a non-negative whole number, not {seed!r}")
     jackknife: Callable[[], Any] | None = None
     if FUN is None:
         names, t0, statistic = parameter_statistic(fit)

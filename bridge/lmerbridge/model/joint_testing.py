@@ -10,7 +10,7 @@ import numpy as np
 from lmerbridge.arguments import listed_names
 from lmerbridge.display.means import joint_text
 from lmerbridge.display.table import RTable
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.joint import terms_tested
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.means import marginal_means
@@ -55,7 +55,7 @@ def joint_tests_of(
     columns = listed_names(by, "by")
     weights = as_weights(weights)
     if not isinstance(weights, str):
-        raise DataError(
+        raise ArgumentError(
             f"weights must be one of {', '.join(map(repr, WEIGHTS))}: numbers would fit one term, "
             "and terms are averaged over different cells"
         )

@@ -16,7 +16,7 @@ from lmerbridge.design.columns import as_factor, drop_unused_levels, take
 from lmerbridge.design.table import read_table
 from lmerbridge.display.regression import lm_list_summary_text, lm_list_text
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitWarning, FormulaError
+from lmerbridge.errors import ArgumentError, DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
 from lmerbridge.model.names import data_name
 
@@ -96,7 +96,7 @@ class LmList:
         return found
 
     def confint(self, level: float = 0.95, pool: bool = False) -> dict[str, pd.DataFrame]:
-        """T intervals by coefficient, a row per group, each by its own regression, as R has them.
+        """Compute t intervals by coefficient, a row per group; each group by its own regression.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class LmList:
         from scipy.special import stdtrit
 
         if not isinstance(level, int | float) or not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level!r}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level!r}")
         df = np.where(self.fit.rank > 0, self.fit.counts - self.fit.rank, 0).astype(float)
         if pool:
             df[:] = self.fit.df_residual

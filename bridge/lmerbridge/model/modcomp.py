@@ -24,7 +24,7 @@ from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import format_numbers, print_matrix, print_vector
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitMessage
+from lmerbridge.errors import ArgumentError, DataError, FitMessage
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.anova import chi_squared
 from lmerbridge.inference.contest import as_hypothesis
@@ -96,7 +96,7 @@ def _hypothesis(larger: Fit, smaller: Any) -> _Hypothesis:
         return _Hypothesis(larger, found.L, found.sequential, tuple(frame.formula.lines))
     if isinstance(smaller, str) or callable(getattr(smaller, "logLik", None)):
         what = repr(smaller) if isinstance(smaller, str) else f"a {type(smaller).__name__}"
-        raise DataError(
+        raise ArgumentError(
             "the smaller model must be a mixed model, a formula ('. ~ . - x'), or a matrix L with "
             f"a column per fixed effect, not {what}"
         )
@@ -137,7 +137,7 @@ def kr_comparison(fit: Fit, smaller: Any, betaH: Any) -> RTable:
     if start.size not in (1, len(names)):
         raise DataError(f"betaH has {start.size} values; the model has {len(names)} fixed effects")
     if np.any(start != 0) and asked.small:
-        raise DataError("betaH is for a matrix L: beside a smaller model it must be 0")
+        raise ArgumentError("betaH is for a matrix L: beside a smaller model it must be 0")
     if not larger.result.call.REML:
         _say(REFITTED)
         larger = updated(larger, ". ~ .", REML=True)  # in R's order of terms, which is printed
@@ -243,7 +243,7 @@ def pb_comparison(larger: Fit, smaller: Any, nsim: int, seed: int | None, progre
             f"{type(smaller).__name__}"
         )
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     if not np.array_equal(larger.frame.y, smaller.frame.y):
         raise DataError("the models were not fitted to the same response")
     one, two = maximum_likelihood(larger), maximum_likelihood(smaller)

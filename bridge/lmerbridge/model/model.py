@@ -23,7 +23,7 @@ from lmerbridge.inference import influence as deletion
 from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.effects import NA
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.levels import LEVEL
+from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.pooling import pooling_table
 from lmerbridge.inference.reference_grid import AUTO
 from lmerbridge.inference.residuals import residuals
@@ -47,9 +47,9 @@ from lmerbridge.model.comparing import Compared
 from lmerbridge.model.comparisons import without_random_terms
 from lmerbridge.model.components import component, components
 from lmerbridge.model.elsewhere import missing_attribute
-from lmerbridge.model.every_term import NSIM as NSIM_OF_TERMS
+from lmerbridge.model.every_term import DEFAULT_NSIM as NSIM_OF_TERMS
 from lmerbridge.model.every_term import every_term
-from lmerbridge.model.intervals import NSIM
+from lmerbridge.model.intervals import DEFAULT_NSIM
 from lmerbridge.model.joint_testing import meanint
 from lmerbridge.model.leaving_out import influence_of
 from lmerbridge.model.ref_grid import RefGrid
@@ -360,7 +360,7 @@ class Model:
         self,
         effects: str | Sequence[str] = ("ran_pars", "fixed"),
         conf_int: bool = False,
-        conf_level: float = LEVEL,
+        conf_level: float = DEFAULT_LEVEL,
         ddf: str | None = None,
         scales: str | Sequence[str | None] | None = None,
         conf_method: str = "Wald",
@@ -426,7 +426,7 @@ class Model:
         allow_new_levels: bool = False,
         se_fit: bool = False,
         interval: str | None = None,
-        level: float = LEVEL,
+        level: float = DEFAULT_LEVEL,
         *,
         random_only: bool = False,
         newparams: Any = None,
@@ -688,7 +688,7 @@ class Model:
         *,
         collect: bool = True,
         confint: bool = True,
-        level: float = LEVEL,
+        level: float = DEFAULT_LEVEL,
     ) -> Any:
         """Tests of L beta = rhs: an F test of all rows, or with ``joint=False`` a t test of each.
 
@@ -723,7 +723,7 @@ class Model:
         rhs: float = 0.0,
         ddf: str = "Satterthwaite",
         confint: bool = False,
-        level: float = LEVEL,
+        level: float = DEFAULT_LEVEL,
     ) -> pd.DataFrame:
         """A t test of one linear function of the fixed effects: L (p,) beta = rhs."""
         return testing.contest_of_one_row(self.fit, L, rhs, ddf, confint, level)
@@ -908,7 +908,7 @@ class Model:
         by: Any = None,
         at: Mapping[str, Any] | None = None,
         ddf: str | None = None,
-        level: float = LEVEL,
+        level: float = DEFAULT_LEVEL,
         *,
         weights: Any = "equal",
         cov_keep: Any = None,
@@ -1094,7 +1094,7 @@ class Model:
         level: float = 0.95,
         parm: Any = None,
         oldNames: bool = True,
-        nsim: int = NSIM,
+        nsim: int = DEFAULT_NSIM,
         boot_type: str = "perc",
         seed: int | None = None,
         jobs: int = 1,

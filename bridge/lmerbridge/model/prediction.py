@@ -12,10 +12,10 @@ import pandas as pd
 from lmerbridge.arguments import belongs, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.newdata import NewRows, new_rows
-from lmerbridge.errors import DataError, FitWarning, matched, near_match
+from lmerbridge.errors import ArgumentError, DataError, FitWarning, matched, near_match
 from lmerbridge.inference.effects import chosen_effects, every_effect, is_na
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.levels import LEVEL
+from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.newparams import with_parameters
 from lmerbridge.inference.predict import (
     INTERVALS,
@@ -38,7 +38,7 @@ NA_ACTIONS = ("pass", "omit", "exclude", "fail")
 def _na_action(value: Any) -> str:
     name = value.removeprefix("na.") if isinstance(value, str) else value
     if name not in NA_ACTIONS:
-        raise DataError(
+        raise ArgumentError(
             f"na_action must be one of {', '.join(NA_ACTIONS)}, not {value!r}"
             f"{near_match(str(value), NA_ACTIONS)}"
         )
@@ -104,11 +104,11 @@ def predict(
 ) -> Vector | pd.DataFrame:
     """Predict the rows of the fit or new ones; arguments as of :meth:`lmerbridge.Model.predict`."""
     if not 0 < level < 1:
-        raise DataError(f"level must be between 0 and 1, not {level}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
     kind = None if interval is None else matched(interval, INTERVALS, "interval")
     if random_only and kind == "prediction":
         raise DataError("random_only=True has no prediction interval: nobody observes it")
-    belongs("interval=", level=level != LEVEL and kind is None)
+    belongs("interval=", level=level != DEFAULT_LEVEL and kind is None)
     action = _na_action(na_action)
     _of_new_rows(newdata, allow_new_levels, action)
     fit = _at(fit, newparams)
@@ -148,7 +148,7 @@ def simulate(
 ) -> pd.DataFrame:
     """Draw new responses; arguments as of :meth:`lmerbridge.Model.simulate`."""
     if isinstance(nsim, bool) or not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise DataError(f"nsim must be a positive whole number, not {nsim!r}")
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     if use_u and not is_na(re_form):
         raise DataError("should specify only one of 'use_u' and 're_form'")
     action = _na_action(na_action)

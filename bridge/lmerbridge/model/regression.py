@@ -19,13 +19,13 @@ from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.regression import lm_summary_text, lm_text
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
+from lmerbridge.errors import ArgumentError, DataError, FitMessage, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
 from lmerbridge.inference.anova import Fitted
 from lmerbridge.inference.axes import Reduce
 from lmerbridge.inference.containment import every_column
 from lmerbridge.inference.degrees import OfResiduals
-from lmerbridge.inference.levels import LEVEL, percent_labels
+from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, select
 from lmerbridge.inference.predict import INTERVALS, as_rows, not_estimable
 from lmerbridge.inference.reference_grid import AUTO
@@ -214,7 +214,7 @@ class LinearModel:
         return Compared(fitted, self.frame.y)
 
     def confint(self, level: float = 0.95, parm: Any = None) -> RTable:
-        """T intervals.
+        """Compute t intervals.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class LinearModel:
 
         level = as_number(level, "level")
         if not 0 < level < 1:
-            raise DataError(f"level must be between 0 and 1, not {level}")
+            raise ArgumentError(f"level must be between 0 and 1, not {level}")
         return float(special.stdtrit(self.least_squares.df_residual, 0.5 + level / 2))
 
     def predict(
@@ -242,7 +242,7 @@ class LinearModel:
         newdata: Any = None,
         se_fit: bool = False,
         interval: str | None = None,
-        level: float = LEVEL,
+        level: float = DEFAULT_LEVEL,
     ) -> pd.Series[float] | pd.DataFrame:
         """Fitted values, or predictions for new rows.
 
@@ -270,7 +270,7 @@ class LinearModel:
             responses, and new rows of a weighted fit count once.
         """
         quantile = self._quantile(level)
-        belongs("interval=", level=level != LEVEL and interval is None)
+        belongs("interval=", level=level != DEFAULT_LEVEL and interval is None)
         kind = None if interval is None else matched(interval, INTERVALS, "interval")
         rows = as_rows(self.frame) if newdata is None else new_rows(self.frame, newdata)
         found = rows.X @ self.least_squares.beta + (0.0 if rows.offset is None else rows.offset)
@@ -392,7 +392,7 @@ class LinearModel:
         return averaging.joint_tests(self.ref_grid, by, show0df, showconf, weights, options)
 
     def tidy(self) -> pd.DataFrame:
-        """Broom's columns."""
+        """Return the coefficients, one per row, with the columns of ``tidy`` in broom."""
         table = self.tests().reset_index(names="term")
         return table.rename(
             columns={

@@ -22,7 +22,7 @@ from lmerbridge.inference.degrees import ddf_name, of_fit
 from lmerbridge.inference.deviance import wald_table
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.hypotheses import term_hypotheses, type_name
-from lmerbridge.inference.levels import LEVEL
+from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.model.comparisons import dropped_by_ml
 
 __all__ = [
@@ -87,9 +87,9 @@ def contest(
 ) -> Any:
     """Test L beta = rhs; arguments as of :meth:`lmerbridge.Model.contest`."""
     if joint:
-        belongs("joint=False", confint=not confint, level=level != LEVEL)
+        belongs("joint=False", confint=not confint, level=level != DEFAULT_LEVEL)
     elif not confint:
-        belongs("confint=True", level=level != LEVEL)
+        belongs("confint=True", level=level != DEFAULT_LEVEL)
     belongs("a mapping of hypotheses", collect=not collect and not isinstance(L, Mapping))
     denominator = of_fit(fit, ddf)
     if isinstance(L, Mapping):

@@ -11,10 +11,17 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.arguments import belongs, from_outside
-from lmerbridge.errors import DataError, FitMessage, UnsupportedModelError, matched, near_match
+from lmerbridge.errors import (
+    ArgumentError,
+    DataError,
+    FitMessage,
+    UnsupportedModelError,
+    matched,
+    near_match,
+)
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import cooks_distance, hat_values
-from lmerbridge.inference.levels import LEVEL
+from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.model.intervals import confint
 from lmerbridge.model.rows import by_row, padded_variables
@@ -92,18 +99,18 @@ class Request:
                     f"effects: {', '.join(EFFECTS)}"
                 )
         if not wanted:
-            raise DataError(f"effects must name at least one of {', '.join(EFFECTS)}")
+            raise ArgumentError(f"effects must name at least one of {', '.join(EFFECTS)}")
         try:
             inside = 0 < float(conf_level) < 1
         except (TypeError, ValueError):
             inside = False
         if not inside:
-            raise DataError(f"conf_level must be between 0 and 1, not {conf_level!r}")
+            raise ArgumentError(f"conf_level must be between 0 and 1, not {conf_level!r}")
         scale = _scale(wanted, scales)
         method = matched(conf_method, ("Wald", "profile", "boot"), "conf_method")
         belongs(
             "conf_int=True",
-            conf_level=conf_level != LEVEL and not conf_int,
+            conf_level=conf_level != DEFAULT_LEVEL and not conf_int,
             conf_method=method != "Wald" and not conf_int,
         )
         return cls(

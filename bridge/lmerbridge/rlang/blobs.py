@@ -14,8 +14,8 @@ from lmerbridge.rlang.values import RFactor, RLogical, Value
 
 __all__ = ["Forget", "Kept", "Known", "Ledger", "resolved"]
 
-LARGE = 1 << 16  # bytes from which an array is worth naming
-ROOM = int(os.environ.get("LMERBRIDGE_R_CACHE", 1 << 30))  # bytes that a process keeps
+LARGE_BYTES = 1 << 16  # bytes from which an array is worth naming
+CACHE_BYTES = int(os.environ.get("LMERBRIDGE_R_CACHE", 1 << 30))  # bytes that a process keeps
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Ledger:
     """What one R process has kept, in order of use; the process itself only obeys."""
 
     def __init__(self, room: int | None = None):
-        self.room = ROOM if room is None else room
+        self.room = CACHE_BYTES if room is None else room
         self.sizes: OrderedDict[str, int] = OrderedDict()
 
     def prepared(self, arguments: dict[str, Value]) -> Value:
@@ -86,7 +86,7 @@ class Ledger:
         if isinstance(value, (list, tuple)) and not all(isinstance(v, str) for v in value):
             return [self._named(v, used) for v in value]
         size = sum(buffer.nbytes for buffer in _buffers(value))
-        if size < LARGE:
+        if size < LARGE_BYTES:
             return value
         key = _key(value)
         used.add(key)

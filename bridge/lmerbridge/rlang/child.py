@@ -25,17 +25,24 @@ from typing import Any
 from lmerbridge.errors import EngineUnavailableError, FitFailedError
 from lmerbridge.rlang.line import Line
 
-__all__ = ["START", "Child", "GoneError", "KilledError", "KilledStartingError", "PipedChild"]
+__all__ = [
+    "CONNECT_SECONDS",
+    "Child",
+    "GoneError",
+    "KilledError",
+    "KilledStartingError",
+    "PipedChild",
+]
 
-START = 60.0  # seconds that a process may take to connect
-POLL = 0.02
+CONNECT_SECONDS = 60.0  # seconds that a process may take to connect
+POLL_SECONDS = 0.02
 # What R says when a signal's handler of its own interrupted its garbage collector: from then on its
 # memory cannot be trusted.
 INTERRUPTED = ("recursive gc invocation", "during GC")
 
 
 class GoneError(FitFailedError):
-    """The process is no more, or of no more use."""
+    """R's process has ended, or its connection is in an unknown state: start another."""
 
 
 class KilledError(GoneError):
@@ -92,7 +99,7 @@ class _Process:
         """
         if self._line is not None:
             return
-        end = time.monotonic() + START
+        end = time.monotonic() + CONNECT_SECONDS
         try:
             while self._line is None:
                 found = self._connected()
@@ -102,7 +109,8 @@ class _Process:
                     raise self.not_started()
                 elif time.monotonic() > end:
                     raise EngineUnavailableError(
-                        f"{self.what} did not answer within {START:g} s{self._last_words()}"
+                        f"{self.what} did not answer within {CONNECT_SECONDS:g} s"
+                        f"{self._last_words()}"
                     )
         except BaseException:
             self.kill()
@@ -234,7 +242,7 @@ class Child(_Process):
         super().__init__(what)
         self._scratch = tempfile.mkdtemp(prefix="lmerbridge-")
         self._server = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self._server.settimeout(POLL)
+        self._server.settimeout(POLL_SECONDS)
         own = {
             "LMERBRIDGE_R_PORT": str(self._server.getsockname()[1]),
             "LMERBRIDGE_R_TOKEN": self._token.decode(),
@@ -248,7 +256,7 @@ class Child(_Process):
             line, _ = self._server.accept()
         except TimeoutError:
             return None
-        line.settimeout(START)
+        line.settimeout(CONNECT_SECONDS)
         if self._is_ours(line):
             self._server.close()
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -299,7 +307,7 @@ class PipedChild(_Process):
             self._start(command, environment, stdin=theirs, stdout=theirs)
         finally:
             theirs.close()
-        self._ours.settimeout(POLL)
+        self._ours.settimeout(POLL_SECONDS)
         self._before = bytearray()
         self._unsent = bytearray(b"".join(first(self._token)))
 

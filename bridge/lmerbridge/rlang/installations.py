@@ -34,8 +34,8 @@ __all__ = [
     "take_as_named",
 ]
 
-VARIABLE = "LMERBRIDGE_R_INSTALLATIONS"
-PATIENCE = 30.0  # seconds that an R may take to say its version
+INSTALLATIONS_VARIABLE = "LMERBRIDGE_R_INSTALLATIONS"
+VERSION_SECONDS = 30.0  # seconds that an R may take to say its version
 _VERSION = re.compile(r"\d+(\.\d+){1,2}")
 _CONDA = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", ".conda")
 _named: dict[RCommand, None] = {}  # by the program, in order
@@ -145,8 +145,8 @@ def _places() -> Iterator[tuple[str, str]]:
         yield used.text, "in use"
     for command in named():
         yield command.text, "named by the program"
-    for text in listed(os.environ.get(VARIABLE, "")):
-        yield text, VARIABLE
+    for text in listed(os.environ.get(INSTALLATIONS_VARIABLE, "")):
+        yield text, INSTALLATIONS_VARIABLE
     for where, paths in (
         ("the path", _on_the_path()),
         ("the registry", iter(registered())),
@@ -163,7 +163,7 @@ def probed(command: RCommand) -> RInstallation | RpyProblem:
     with _probing:
         known = _probes.get(command)
     if known is None:
-        known = find_r(timeout=PATIENCE, r=command)
+        known = find_r(timeout=VERSION_SECONDS, r=command)
         if isinstance(known, RInstallation):
             with _probing:
                 _probes[command] = known
@@ -227,7 +227,7 @@ def _of_version(text: str) -> RCommand:
     known = ", ".join(f"{version} ({name})" for version, name in versions.items()) or "none"
     raise DataError(
         f"there is no R {text.strip()}; found: {known}; "
-        f"others are named by their path, or in {VARIABLE}"
+        f"others are named by their path, or in {INSTALLATIONS_VARIABLE}"
     )
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-__all__ = ["MOMENT", "ClosedError", "Line"]
+__all__ = ["POLL_SECONDS", "ClosedError", "Line"]
 
-MOMENT = 0.1  # seconds that Ctrl-C may go unnoticed
-STALL = 30.0  # seconds that a message may pause
-LONGEST = 1 << 28  # bytes of a text
+POLL_SECONDS = 0.1  # that Ctrl-C may go unnoticed
+STALL_SECONDS = 30.0  # that a message may pause
+LONGEST_TEXT_BYTES = 1 << 28
 
 
 class ClosedError(OSError):
@@ -27,7 +27,9 @@ class ClosedError(OSError):
 
 
 class _Patient(io.RawIOBase):
-    """The raw side of the reader, and what waits."""
+    """Wait for the socket a moment at a time, so that Ctrl-C ends it; the raw stream under the
+    reader of :class:`Line`.
+    """
 
     def __init__(self, line: socket.socket):
         self.line = line
@@ -41,16 +43,18 @@ class _Patient(io.RawIOBase):
         return self.wait(partial(self.line.recv_into, buffer))
 
     def wait(self, act: Callable[[], int]) -> int:
-        """Do it once it can be done.
+        """Call ``act``, which reads or writes, as soon as the socket lets it.
 
         Raises
         ------
         TimeoutError
+            The time of :meth:`Line.limit` is over, or after :meth:`Line.flowing` no byte came for
+            :data:`STALL_SECONDS`.
         """
         end = self.end if self.pause is None else time.monotonic() + self.pause
         while True:
-            left = MOMENT if end is None else end - time.monotonic()
-            self.line.settimeout(min(max(left, 1e-3), MOMENT))
+            left = POLL_SECONDS if end is None else end - time.monotonic()
+            self.line.settimeout(min(max(left, 1e-3), POLL_SECONDS))
             try:
                 return act()
             except TimeoutError:
@@ -73,19 +77,24 @@ class Line:
         self._reader = io.BufferedReader(self._patient, 1 << 20)
 
     def limit(self, end: float | None) -> None:
-        """Reading and writing from now on is over at ``end`` (of ``time.monotonic``)."""
+        """Let reading and writing end at ``end``, seconds of ``time.monotonic``, or at no time."""
         self._patient.end, self._patient.pause = end, None
 
     def flowing(self) -> None:
-        """What was begun to be sent must go on: a pause in it from now on is a ``TimeoutError``."""
-        self._patient.pause = STALL
+        """From now on, raise ``TimeoutError`` where a message that has begun to arrive stops for
+        more than :data:`STALL_SECONDS`.
+        """
+        self._patient.pause = STALL_SECONDS
 
     def send(self, pieces: Sequence[Any]) -> None:
         """Write all pieces, small ones together.
 
         Raises
         ------
-        OSError, TimeoutError
+        OSError
+            The process has ended or closed its end.
+        TimeoutError
+            The time of :meth:`limit` is over.
         """
         small = bytearray()
         for piece in pieces:
@@ -106,11 +115,16 @@ class Line:
             done += self._patient.wait(partial(self._line.send, view[done:]))
 
     def read(self, count: int) -> bytearray:
-        """So many bytes.
+        """Read ``count`` bytes.
 
         Raises
         ------
-        ClosedError, OSError, TimeoutError
+        ClosedError
+            The process closed its end before it had sent them.
+        OSError
+            The connection was lost.
+        TimeoutError
+            The time of :meth:`limit` is over, or a message that had begun stopped.
         """
         data = bytearray(count)
         view, done = memoryview(data), 0
@@ -122,13 +136,14 @@ class Line:
         return data
 
     def texts(self, count: int) -> list[bytes]:
-        """So many texts that end with 0.
+        """Read ``count`` texts, each ended by a zero byte.
 
         Raises
         ------
         ClosedError, OSError, TimeoutError
+            As :meth:`read`.
         ValueError
-            A text without end.
+            A text is longer than :data:`LONGEST_TEXT_BYTES`.
         """
         found: list[bytes] = []
         rest = b""
@@ -136,7 +151,7 @@ class Line:
             part = self._reader.peek(1)
             if not part:
                 raise ClosedError("the line was closed")
-            if len(rest) > LONGEST:
+            if len(rest) > LONGEST_TEXT_BYTES:
                 raise ValueError("a text without end")
             pieces = part.split(b"\0", count - len(found))
             complete = pieces[:-1]

@@ -22,15 +22,15 @@ from typing import Protocol, TypeVar
 
 __all__ = ["lme4_well_placed", "started_well_placed"]
 
-BIT = 1 << 31
-BELOW = 1 << 29  # bytes, more than is loaded between the first library and lme4's
-TRIES = 20
-LIBRARY = re.compile(r"/[^/]*\.so[^/]*$")
-PATIENCE = 1.0  # seconds that a script may take to become the program
+LIBRARY_BIT = 1 << 31
+LIBRARIES_BYTES = 1 << 29  # bytes, more than is loaded between the first library and lme4's
+MAX_STARTS = 20
+LIBRARY_PATH = re.compile(r"/[^/]*\.so[^/]*$")
+SCRIPT_SECONDS = 1.0  # seconds that a script may take to become the program
 # Bytes: a library is laid into the highest gap that has room for it, so that every size counts,
 # from less than lme4's library has to more than lies between libraries.
-ROOMS = tuple(1 << power for power in range(26, 17, -1))
-MOST = 1 << 12
+FILLER_BYTES = tuple(1 << power for power in range(26, 17, -1))
+MAX_FILLERS = 1 << 12
 
 
 class _Process(Protocol):
@@ -60,9 +60,13 @@ def started_well_placed(start: Callable[[], Started], program: str | None = None
         return process
     before = None
     try:
-        for _ in range(TRIES):
+        for _ in range(MAX_STARTS):
             highest = _highest(process.number, program)
-            if highest is None or highest == before or (highest - BELOW) & highest & BIT:
+            if (
+                highest is None
+                or highest == before
+                or (highest - LIBRARIES_BYTES) & highest & LIBRARY_BIT
+            ):
                 break
             process.kill()
             process.close()
@@ -76,12 +80,12 @@ def started_well_placed(start: Callable[[], Started], program: str | None = None
 def _highest(number: int, program: str | None) -> int | None:
     """The address of the library that the kernel itself loads; others come below it."""
     folder = Path(f"/proc/{number}")
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SCRIPT_SECONDS
     while time.monotonic() < end:
         try:
             if program is None or (folder / "exe").readlink().name == program:
                 lines = (folder / "maps").read_text(errors="replace").splitlines()
-                found = [int(x.split("-", 1)[0], 16) for x in lines if LIBRARY.search(x)]
+                found = [int(x.split("-", 1)[0], 16) for x in lines if LIBRARY_PATH.search(x)]
                 if found:  # else it is only about to become the program
                     return max(found)
         except OSError:  # it has ended
@@ -110,10 +114,10 @@ def lme4_well_placed() -> Iterator[None]:
 
 def _sizes() -> Iterator[int]:
     """What to take, one after the other: first everything below, then gaps between libraries."""
-    size = _next_free(ROOMS[0]) % BIT + 2 * ROOMS[0]
-    for room in ROOMS:
-        for _ in range(MOST):
-            if _next_free(room) & BIT:
+    size = _next_free(FILLER_BYTES[0]) % LIBRARY_BIT + 2 * FILLER_BYTES[0]
+    for room in FILLER_BYTES:
+        for _ in range(MAX_FILLERS):
+            if _next_free(room) & LIBRARY_BIT:
                 break
             yield size
             size = room

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from lmerbridge.errors import DataError, EngineUnavailableError
 from lmerbridge.rlang.child import GoneError, KilledError, KilledStartingError
-from lmerbridge.rlang.line import MOMENT
+from lmerbridge.rlang.line import POLL_SECONDS
 from lmerbridge.rlang.values import PooledSession, Reply, Value
 
 __all__ = ["Pool", "wanted_workers"]
 
-TRIES = 5
+MAX_FAILED_STARTS = 5
 
 
 def wanted_workers() -> int:
@@ -112,7 +112,7 @@ class Pool:
                 if left is not None and left <= 0:
                     raise GoneError("every R process was busy for the whole timeout")
                 # a moment at a time: see line.py
-                self._change.wait(MOMENT if left is None else min(left, MOMENT))
+                self._change.wait(POLL_SECONDS if left is None else min(left, POLL_SECONDS))
         return self._made()
 
     def _made(self) -> PooledSession:
@@ -192,7 +192,7 @@ class Pool:
             Processes that end while they start, though R works here.
         """
         killed = 0
-        for tries in range(TRIES, 0, -1):
+        for tries in range(MAX_FAILED_STARTS, 0, -1):
             session = self._taken_for_a_repeat(end) if repeat else self._taken(end)
             try:
                 session.start()
@@ -201,7 +201,7 @@ class Pool:
                 killed += isinstance(error, KilledStartingError)
                 if self._worked and tries == 1:
                     raise GoneError(
-                        f"{TRIES} processes ended while they started: {error}"
+                        f"{MAX_FAILED_STARTS} processes ended while they started: {error}"
                     ) from error
                 if self._worked or (isinstance(error, KilledStartingError) and killed == 1):
                     continue

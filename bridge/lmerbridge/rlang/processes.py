@@ -14,7 +14,14 @@ from typing import Any
 from lmerbridge.errors import EngineUnavailableError
 from lmerbridge.rlang import rcodec
 from lmerbridge.rlang.blobs import Ledger
-from lmerbridge.rlang.child import INTERRUPTED, START, Child, GoneError, KilledError, PipedChild
+from lmerbridge.rlang.child import (
+    CONNECT_SECONDS,
+    INTERRUPTED,
+    Child,
+    GoneError,
+    KilledError,
+    PipedChild,
+)
 from lmerbridge.rlang.command import RCommand
 from lmerbridge.rlang.discover import RpyProblem, r_in_use, r_of_this_machine
 from lmerbridge.rlang.environment import for_another_r, for_r
@@ -95,7 +102,7 @@ class _ProcessSession:
         if not self._ready:
             try:
                 self.child.connect()
-                self.child.line.limit(time.monotonic() + START)
+                self.child.line.limit(time.monotonic() + CONNECT_SECONDS)
                 self._greet()
             except (TimeoutError, ValueError, rcodec.BadReplyError) as error:
                 self.kill()

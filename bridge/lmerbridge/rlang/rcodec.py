@@ -27,15 +27,15 @@ from lmerbridge.rlang.values import (
     truth_in_r,
 )
 
-__all__ = ["MARK", "BadReplyError", "decode", "encode"]
+__all__ = ["MESSAGE_MARK", "BadReplyError", "decode", "encode"]
 
-MARK = 1279414092
-MOST = 2**31 - 1
-DEPTH = 64
+MESSAGE_MARK = 1279414092
+MAX_LENGTH = 2**31 - 1
+MAX_DEPTH = 64
 
 
 class BadReplyError(Exception):
-    """What came back is no reply: the process is of no more use."""
+    """What came back is no reply: the connection is in an unknown state."""
 
 
 def _whole(*numbers: int) -> bytes:
@@ -125,12 +125,12 @@ class _Reader:
         return struct.unpack(f"<{count}i", self.read(4 * count))
 
     def size(self, number: int) -> int:
-        if not 0 <= number <= MOST:
+        if not 0 <= number <= MAX_LENGTH:
             raise BadReplyError(f"a size of {number}")
         return number
 
     def value(self, depth: int = 0) -> Value:
-        if depth > DEPTH:
+        if depth > MAX_DEPTH:
             raise BadReplyError("lists within lists without end")
         (tag,) = self.whole()
         if tag == 0:
@@ -197,6 +197,6 @@ def decode(
     reader = _Reader(read, text)
     (mark,) = reader.whole()
     begun()
-    if mark != MARK:
+    if mark != MESSAGE_MARK:
         raise BadReplyError(f"{mark:#x} where a reply begins")
     return reader.value()

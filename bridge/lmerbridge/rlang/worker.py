@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["HEAD", "dumped", "loaded", "main"]
+__all__ = ["HEADER", "dumped", "loaded", "main"]
 
-SCRIPT = ("R_HOME", "R_SHARE_DIR", "R_INCLUDE_DIR", "R_DOC_DIR", "R_ARCH")
-HEAD = struct.Struct("<QQ")  # length of the pickle, number of buffers
+SCRIPT_VARIABLES = ("R_HOME", "R_SHARE_DIR", "R_INCLUDE_DIR", "R_DOC_DIR", "R_ARCH")
+HEADER = struct.Struct("<QQ")  # length of the pickle, number of buffers
 
 
 def dumped(value: Any) -> list[Any]:
@@ -30,12 +30,12 @@ def dumped(value: Any) -> list[Any]:
     body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     raw = [buffer.raw() for buffer in buffers]
     sizes = struct.pack(f"<{len(raw)}Q", *(view.nbytes for view in raw))
-    return [HEAD.pack(len(body), len(raw)) + sizes, body, *raw]
+    return [HEADER.pack(len(body), len(raw)) + sizes, body, *raw]
 
 
 def loaded(read: Callable[[int], Any], begun: Callable[[], None] = lambda: None) -> Any:
     """The value from what ``read`` gives; of our own process only, as pickles must be."""
-    size, count = HEAD.unpack(read(HEAD.size))
+    size, count = HEADER.unpack(read(HEADER.size))
     begun()
     if size > 1 << 40 or count > 1 << 20:
         raise ValueError("no message of ours")
@@ -81,7 +81,11 @@ def _said_by_r() -> dict[str, str]:
         timeout=10,
     )
     found = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
-    return {name: found[name] for name in SCRIPT if name in found} if "R_HOME" in found else {}
+    return (
+        {name: found[name] for name in SCRIPT_VARIABLES if name in found}
+        if "R_HOME" in found
+        else {}
+    )
 
 
 def _serve() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OptimizerFit", "all_fits"]
 
-STEEP = 2e-3  # lme4's tolerance for a component of the gradient
+GRADIENT_TOLERANCE = 2e-3  # lme4's tolerance for a component of the gradient
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def all_fits(frame: ModelFrame, c: CrossProducts, REML: bool) -> list[OptimizerF
             OptimizerFit(
                 name,
                 found,
-                bool(slope.max(initial=0.0) < STEEP),
+                bool(slope.max(initial=0.0) < GRADIENT_TOLERANCE),
                 bool(np.any(found.theta[lower] < SINGULAR)),
                 attempt.evaluations,
                 attempt.seconds,

@@ -22,8 +22,8 @@ __all__ = ["Held", "Search"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-ENOUGH = 1e-10  # of the deviance: one more Newton step changes less
-HUGE = 1e150  # an element of L at which the deviance is not finite
+DEVIANCE_TOLERANCE = 1e-10  # of the deviance: one more Newton step changes less
+MAX_ELEMENT = 1e150  # an element of L at which the deviance is not finite
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Held:
             return np.concatenate([free[:i], [value], free[i:-1]]), math.exp(free[-1])
         if self.kind == "cov":  # L_21 follows from L_11, which is free: their product is held
             L = np.insert(free[:-1], i + 1, 0.0)
-            L[i + 1] = value / L[i] if L[i] != 0 else math.copysign(HUGE, value) * (value != 0)
+            L[i + 1] = (
+                value / L[i] if L[i] != 0 else math.copysign(MAX_ELEMENT, value) * (value != 0)
+            )
             return L, math.exp(free[-1])
         # L_22 follows from L_21 = s rho, s free: in theta's order L_11, L_21, ..., then L_22
         k = self._size()
@@ -190,7 +192,7 @@ class Search:
         for _ in range(200):
             step = -self.inverse @ g
             slope = float(g @ step)
-            if slope > -2 * ENOUGH:
+            if slope > -2 * DEVIANCE_TOLERANCE:
                 if slope > 0 and not renewed:
                     renewed = True
                     self.learn(at, x)
@@ -220,6 +222,6 @@ class Search:
                 self.inverse = A @ self.inverse @ A.T + rho * np.outer(s, s)
             stalled = abs(f - f_new) < 1e-13 * abs(f) and length == 1.0
             x, f, g = moved, f_new, g_new
-            if stalled and float(-g @ (-self.inverse @ g)) < 100 * ENOUGH:
+            if stalled and float(-g @ (-self.inverse @ g)) < 100 * DEVIANCE_TOLERANCE:
                 return x, f
         return x, f

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 
 from lmerbridge.arguments import checked
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def drawing(function: Drawn) -> Drawn:
         if "m" in signature.parameters:
             profiled = hasattr(m, "points") and hasattr(m, "every")
             if not profiled and not (hasattr(m, "result") and hasattr(m, "frame")):
-                raise DataError(f"m must be a fitted mixed model, not {type(m).__name__}")
+                raise ArgumentError(f"m must be a fitted mixed model, not {type(m).__name__}")
         return inner(*args, **kwargs)
 
     return cast("Drawn", draw)
@@ -50,7 +50,7 @@ def axes_of(ax: Axes | None, **figure: Any) -> Axes:
     """
     if ax is not None:
         if not hasattr(ax, "errorbar"):
-            raise DataError(f"ax must be axes of matplotlib, not {type(ax).__name__}")
+            raise ArgumentError(f"ax must be axes of matplotlib, not {type(ax).__name__}")
         return ax
     made: Axes = grid_of_axes(1, 1, **figure)[0]
     return made

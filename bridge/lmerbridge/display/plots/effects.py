@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["effects"]
 
-POINTS = 60
-COLOURS = 10
-CELLS = 1_000_000  # of the reference grid, which has a cell for each point
+LINE_POINTS = 60
+MAX_COLOURS = 10
+MAX_GRID_CELLS = 1_000_000  # of the reference grid, which has a cell for each point
 
 
 @drawing
@@ -52,18 +52,20 @@ def effects(
     values: Any = None
     if isinstance(column, Numeric):
         values = column.floats
-        at[x] = np.linspace(values.min(), values.max(), POINTS)
+        at[x] = np.linspace(values.min(), values.max(), LINE_POINTS)
     denominator = m.denominator(ddf)
     dialect = dialect_of(m.result)
-    reference = reference_grid(frame, denominator, at, rg_limit=CELLS, dialect=dialect)
+    reference = reference_grid(frame, denominator, at, rg_limit=MAX_GRID_CELLS, dialect=dialect)
     table = marginal_means(reference, names, level=level).table()
     for name in names if categorical else names[1:]:
         table[name] = [level_text(v) for v in table[name].tolist()]
     low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
     ax = axes_of(ax, figsize=(6.5, 4.2))
     groups: list[Any] = [None] if by is None else list(dict.fromkeys(table[by]))
-    if len(groups) > COLOURS:
-        raise DataError(f"by={by!r} has {len(groups)} levels; at most {COLOURS} can be told apart")
+    if len(groups) > MAX_COLOURS:
+        raise DataError(
+            f"by={by!r} has {len(groups)} levels; at most {MAX_COLOURS} can be told apart"
+        )
     codes = None if by is None else as_factor(take(frame.raw[by], frame.kept))
     for k, group in enumerate(groups):
         part = table if group is None else table[table[by] == group]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
-from lmerbridge.errors import DataError
+from lmerbridge.errors import ArgumentError, DataError
 
 __all__ = ["estimates"]
 
-MOST = 24
+MAX_PANELS = 24
 
 
 @drawing
@@ -29,7 +29,7 @@ def estimates(
     from scipy.special import ndtri
 
     if not 0 < level < 1:
-        raise DataError(f"level must be between 0 and 1, not {level}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
     named = (
         dict(models)
         if isinstance(models, Mapping)
@@ -49,8 +49,8 @@ def estimates(
         terms = [t for t in terms if t != "(Intercept)"]
     if not terms:
         raise DataError("the models have no fixed effects to draw")
-    left_out = len(terms) - MOST
-    terms = terms[:MOST]
+    left_out = len(terms) - MAX_PANELS
+    terms = terms[:MAX_PANELS]
     columns = min(3, len(terms))
     rows = -(-len(terms) // columns)
     longest = max(len(n) for n in named)
@@ -78,7 +78,9 @@ def estimates(
             ax.axvline(0, color="0.8", linewidth=1, zorder=0)
     axes[0].set_yticks(range(len(named)), [_short(n) for n in named], fontsize=8)
     if left_out > 0:
-        axes[0].figure.suptitle(f"the first {MOST} of {MOST + left_out} effects", fontsize=9)
+        axes[0].figure.suptitle(
+            f"the first {MAX_PANELS} of {MAX_PANELS + left_out} effects", fontsize=9
+        )
     return axes
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from lmerbridge.arguments import listed_names
 from lmerbridge.design.columns import Numeric
 from lmerbridge.display.plots.canvas import AxesArray, axes_of, drawing, grid_of_axes
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.pooling import pooled_group, pooling_table
 from lmerbridge.inference.regression import regress
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pooling", "shrinkage"]
 
-PANELS = 24
+MAX_PANELS = 24
 STYLES = {"complete": ("0.55", "--"), "none": ("C1", "-"), "partial": ("C0", "-")}
 WORDS = {"complete": "complete pooling", "none": "no pooling", "partial": "partial pooling"}
 
@@ -102,10 +102,10 @@ def pooling(m: Any, group: str | None = None, x: str | None = None) -> AxesArray
     lines = _lines(m, name)
     count = len(block.levels)
     shown = np.arange(count)
-    if count > PANELS:
+    if count > MAX_PANELS:
         term = next(t for t in m.result.estimates.random if t.group == name)
         ranked = np.argsort(term.modes[:, 0], kind="stable")
-        shown = ranked[np.linspace(0, count - 1, PANELS).round().astype(int)]
+        shown = ranked[np.linspace(0, count - 1, MAX_PANELS).round().astype(int)]
     columns = 6 if len(shown) > 12 else min(4, len(shown))
     rows = -(-len(shown) // columns)
     axes = grid_of_axes(
@@ -128,7 +128,7 @@ def pooling(m: Any, group: str | None = None, x: str | None = None) -> AxesArray
     handles, labels = axes[0].get_legend_handles_labels()
     figure = axes[0].figure
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
-    more = "" if count <= PANELS else f" ({PANELS} of {count} levels of {name})"
+    more = "" if count <= MAX_PANELS else f" ({MAX_PANELS} of {count} levels of {name})"
     figure.supxlabel(along + more, fontsize=9)
     figure.supylabel(frame.formula.response_label, fontsize=9)
     return axes
@@ -167,7 +167,7 @@ def shrinkage(
     common = [n for n in block_names if n in m.frame.x_names]
     chosen = listed_names(terms, "terms") or common[:2]
     if len(chosen) > 2:
-        raise DataError(f"terms must be one or two effects, not {len(chosen)}")
+        raise ArgumentError(f"terms must be one or two effects, not {len(chosen)}")
     for term in chosen:
         if term not in m.frame.x_names:
             raise DataError(

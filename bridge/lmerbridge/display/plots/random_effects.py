@@ -8,11 +8,11 @@ import numpy as np
 
 from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
 from lmerbridge.display.plots.residuals import qq_line
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import ArgumentError, DataError, near_match
 
 __all__ = ["caterpillar", "qq_random"]
 
-READABLE = 60  # levels whose names can stand beside each other
+READABLE_LEVELS = 60  # levels whose names can stand beside each other
 
 
 def _terms(m: Any, group: str | None) -> tuple[str, list[tuple[str, Any, Any]]]:
@@ -48,11 +48,11 @@ def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesAr
     from scipy.special import ndtri
 
     if not 0 < level < 1:
-        raise DataError(f"level must be between 0 and 1, not {level}")
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
     chosen, terms = _terms(m, group)
     levels = list(m.result.data.groups[chosen])
     count = len(levels)
-    named = count <= READABLE
+    named = count <= READABLE_LEVELS
     height = float(np.clip(1.2 + 0.19 * count, 2.5, 11)) if named else 6
     width = 3.2 * len(terms) + 0.8
     axes = grid_of_axes(len(terms), len(terms), figsize=(width, height), sharey=True)

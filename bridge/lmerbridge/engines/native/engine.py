@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeEngine"]
 
-NOTHING = 1e-5  # of the ordinary regression's residuals: what is left is rounding
+ROUNDING_PART = 1e-5  # of the ordinary regression's residuals: what is left is rounding
 
 
 class NativeEngine(Engine):
@@ -102,7 +102,7 @@ class NativeEngine(Engine):
                 "is 0, or the columns of a random-effects term are not finite"
             )
         spread = float(np.sqrt(products.gram[-1, -1] / products.n))
-        if not optimum.certified and found.sigma < NOTHING * spread:
+        if not optimum.certified and found.sigma < ROUNDING_PART * spread:
             raise FitFailedError(
                 f"the random effects of {frame.formula} fit the response exactly: the residual "
                 "variance is 0 to working precision, and the criterion has no minimum"

@@ -11,9 +11,9 @@ from lmerbridge.design import ModelFrame, nested_in
 
 __all__ = ["predicted_seconds"]
 
-START = 0.1  # seconds that any fit takes
-GROUP = 4e-3  # seconds per group and term, over all evaluations
-CELL = (
+START_SECONDS = 0.1  # seconds that any fit takes
+GROUP_SECONDS = 4e-3  # seconds per group and term, over all evaluations
+CELL_SECONDS = (
     8e-8  # seconds per row and squared number of effects of crossed factors, over all evaluations
 )
 
@@ -22,6 +22,6 @@ def predicted_seconds(frame: ModelFrame) -> float:
     """Predict the seconds that MixedLM takes for this model on one core."""
     outermost = frame.random[-1]
     if all(nested_in(block, outermost) for block in frame.random):
-        return START + GROUP * len(outermost.levels) * len(frame.random)
+        return START_SECONDS + GROUP_SECONDS * len(outermost.levels) * len(frame.random)
     effects = sum(len(block.levels) * len(block.names) for block in frame.random)
-    return START + CELL * frame.nobs * float(effects) ** 2
+    return START_SECONDS + CELL_SECONDS * frame.nobs * float(effects) ** 2
