@@ -31,7 +31,7 @@ types: setup ## mypy (strict) and pyright
 	@$(BIN)/pyright
 
 wheel: setup ## build the wheel and run the tests against it in an environment of its own
-	@sh scripts/test_wheel.sh
+	@sh scripts/test_wheel.sh $(ARGS)
 
 fresh: ## the two commands in a bare Debian root (debootstrap, as root); SUITE=bookworm, trixie or sid
 	@SUITE="$(SUITE)" ARGS="$(ARGS)" sh scripts/fresh.sh

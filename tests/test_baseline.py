@@ -216,12 +216,14 @@ def test_two(lmer_agrees):
 
 
 class TestShared:
-    """One baseline for several models of pytest."""
+    """One baseline for several models of pytest; the plugin as installed, in a process of its own, is
+    tried in test_harness.py.
+    """
 
     @pytest.fixture
     def pytest_run(self, pytester):
         def run(*options):
-            return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+            return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
 
         return run
 
