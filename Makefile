@@ -4,6 +4,9 @@ R ?= yes
 RPY2 ?= yes
 BIN := .venv/bin
 export PYTHON R RPY2
+# Compiled modules are kept, whatever the machine's settings say: the tests start Python some hundred
+# times, and each would compile the package again, for 0.3 s.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reference test lint types wheel fresh bench faults fuzz benchmark exactness after \

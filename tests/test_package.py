@@ -186,6 +186,11 @@ def test_import_is_light():
     assert "pandas" not in loaded
 
 
+def test_the_command_line_loads_what_a_command_needs():
+    loaded = loaded_by("from lmerbridge.cli import main")
+    assert [m for m in (*HEAVY, "numpy", "pandas", "narwhals") if m in loaded] == []
+
+
 def test_names_load_nothing_heavy():
     loaded = loaded_by("from lmerbridge import *\nfrom lmerbridge import lmer, datasets")
     assert [m for m in HEAVY if m in loaded] == []

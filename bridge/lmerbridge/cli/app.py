@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import typer
 
 from lmerbridge._version import __version__
-from lmerbridge.engines.registry import AUTO_ORDER
 from lmerbridge.errors import DataError, FitMessage, FitWarning, FormulaError, LmerBridgeError
 
 __all__ = ["app", "main"]
@@ -221,7 +220,7 @@ def check(
     from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
     from lmerbridge.crosscheck.requirements import for_a_run, listed, missing
     from lmerbridge.crosscheck.upgrade import between, drifted, engines_of, for_an_upgrade
-    from lmerbridge.engines import engine_names, status_of
+    from lmerbridge.engines import AUTO_ORDER, engine_names, status_of
     from lmerbridge.files import data_folder
 
     if r:
