@@ -481,7 +481,7 @@ def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     )[0]
 
     def values(Y: Array) -> Array:
-        found = refit_many(frame, Y, result.call.REML, estimates.theta, fit.products)
+        found = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
         return all_parameters(frame, found.beta, found.theta, found.sigma, first)
 
     def statistic(Y: Array) -> Replications:

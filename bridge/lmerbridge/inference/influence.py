@@ -195,8 +195,8 @@ def influence(
         # R goes through the levels as they come in the data
         came = np.argsort([rows[0] for rows in sets])
         sets, names = [sets[i] for i in came], tuple(names[i] for i in came)
-    REML, theta = result.call.REML, result.estimates.theta
-    p, m = len(result.estimates.names), len(theta)
+    REML, start = result.call.REML, result.estimates.parameters
+    p, m = len(result.estimates.names), len(result.estimates.theta)
     beta, errors = np.full((len(sets), p), np.nan), np.full((len(sets), p), np.nan)
     thetas, sigma = np.full((len(sets), m), np.nan), np.full(len(sets), np.nan)
     failed: list[str] = []
@@ -206,7 +206,7 @@ def influence(
         if not _determined(c, frame, rows):
             continue
         try:
-            found, _ = refit_products(c.without(frame, rows), REML, theta)
+            found, _ = refit_products(c.without(frame, rows), REML, start)
         except FAILURES:  # one set must not end the others
             found = None
             failed.append(names[i])

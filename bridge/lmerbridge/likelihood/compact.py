@@ -136,8 +136,13 @@ class Compact:
         ``None`` where some level has too few rows for a regression of its own, or the matrix is
         none of a covariance.
         """
-        k, levels = self.Zr.shape[1:]
-        z = self.Zr[-1]
+        return self.start_of(self.Zr[-1], float(self.gram[-1, -1]), REML)
+
+    def start_of(self, z: Array, rr: float, REML: bool) -> Array | None:
+        """The same for another response, of which ``z`` (k, levels) and ``rr`` are what the last of
+        ``Zr`` and of ``gram`` are.
+        """
+        k, levels = z.shape
         spare = self.n - k * levels
         if spare <= 0 or levels < 3:
             return None
@@ -152,7 +157,7 @@ class Compact:
                 return None
             inverse = np.array((two, -across, -across, one)) / det
             b = (inverse.reshape(2, 2, levels) * z).sum(axis=1)
-        variance = (float(self.gram[-1, -1]) - float((z * b).sum())) / spare
+        variance = (rr - float((z * b).sum())) / spare
         if not variance > 0:
             return None
         Sigma = (b @ b.T) / (variance * (levels - 1 if REML else levels))

@@ -54,15 +54,6 @@ class Many:
             self, Zr=self.Zr[which], Qr=self.Qr[which], rr=self.rr[which], b=self.b[which]
         )
 
-    def one(self, i: int) -> CrossProducts:
-        """The cross-products of one response alone."""
-        c, p = self.shared, self.shared.p
-        Zr1, gram = c.Zr1.copy(), c.gram.copy()
-        Zr1[:, :, p] = self.Zr[i]
-        gram[:p, p] = gram[p, :p] = self.Qr[i]
-        gram[p, p] = self.rr[i]
-        return replace(c, Zr1=Zr1, gram=gram, b=self.b[i])
-
 
 def many_responses(frame: ModelFrame, c: CrossProducts, responses: Array) -> Many:
     """Cross-products of ``responses`` (n, B) in the model of ``frame``.

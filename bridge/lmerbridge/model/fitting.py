@@ -156,9 +156,9 @@ def refitted_many(fit: Fit, responses: Any) -> Refits:
     """Fit the same model to many responses; arguments as of :meth:`lmerbridge.Model.refit_many`."""
     from lmerbridge.solve.refits import refit_many
 
-    theta = fit.result.estimates.theta
-    _ = fit.call  # a model without its data is refused
-    return refit_many(fit.frame, responses, fit.result.call.REML, theta, fit.products)
+    call = fit.call  # a model without its data is refused
+    spec = fit_spec(fit.frame, fit.result.call.REML, call.start)
+    return refit_many(fit.frame, responses, spec.REML, spec.start, fit.products)
 
 
 def in_r(fit: Fit) -> Any:

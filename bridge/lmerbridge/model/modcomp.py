@@ -262,8 +262,10 @@ def pb_comparison(larger: Fit, smaller: Any, nsim: int, seed: int | None, progre
         while len(reference) < nsim:
             count = min(100, nsim - len(reference))
             made = simulate(under, count, rng, NA, None, False, False, None, "pass").to_numpy()
-            large = refit_many(larger.frame, made, False, one.estimates.theta, larger.products)
-            small = refit_many(smaller.frame, made, False, two.estimates.theta, smaller.products)
+            large = refit_many(larger.frame, made, False, one.estimates.parameters, larger.products)
+            small = refit_many(
+                smaller.frame, made, False, two.estimates.parameters, smaller.products
+            )
             reference += (small.criterion - large.criterion).tolist()
             if bar is not None:
                 bar(len(reference), nsim)

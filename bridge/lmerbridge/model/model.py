@@ -1318,8 +1318,8 @@ class Model:
     def refit_many(self, responses: Any) -> Refits:
         """Fit the same model to many responses, fast: simulation, bootstrap, power.
 
-        By the native engine, whichever engine fitted this model; models with one grouping
-        factor are fitted all at once.
+        By the native engine, whichever engine fitted this model, each as it would be alone; models
+        with one grouping factor are fitted all at once.
 
         Parameters
         ----------

@@ -1,5 +1,10 @@
-"""Many criteria minimized at once: the steps of :mod:`lmerbridge.solve.optimum`, each for all
-that are not done yet.
+"""Many criteria minimized at once: the search of :mod:`lmerbridge.solve.optimum`, each step made
+for all that are not done yet.
+
+The steps and what decides between them are the same (:mod:`lmerbridge.solve.steps` and
+:mod:`lmerbridge.solve.settings`), and so are the starts and their order: from one start the same
+points are visited, up to rounding. What is not certified here is for that search alone, which has
+further optimizers; so is a search whose way rounding would decide.
 """
 
 from __future__ import annotations
@@ -11,8 +16,35 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.equality import by_value
-from lmerbridge.solve.optimum import HEIGHTS, SAME_HESSIAN, SMALL
-from lmerbridge.solve.settings import Settings
+from lmerbridge.solve.settings import (
+    DAMPING_FIRST,
+    DAMPING_LEAST,
+    DAMPING_LOW,
+    DAMPING_MOST,
+    DETERMINED,
+    FRACTIONS,
+    HEIGHTS,
+    NEWTON_STEPS,
+    SAME_HESSIAN,
+    SCORING_STEPS,
+    STALLED,
+    WELL_WITHIN,
+    Settings,
+)
+from lmerbridge.solve.steps import (
+    above_floor,
+    attempts_enough,
+    damped_step,
+    difference_step,
+    free_of_floor,
+    free_of_scoring,
+    improves,
+    noise_at_floor,
+    scoring_trial,
+    spectrum,
+    to_be_lowered,
+    usual_starts,
+)
 
 __all__ = ["Optima", "minimize_many"]
 
@@ -36,13 +68,15 @@ def _some(at: Derivatives, those: Array) -> Derivatives:
     return lambda which, x, information: at(those[which], x, information)
 
 
-def _solved(H: Array, g: Array, free: Array) -> Array:
-    """-H^-1 g over the free parameters of each."""
-    masked = np.where(free[:, :, None] & free[:, None, :], H, 0.0)
-    index = np.arange(g.shape[1])
-    masked[:, index, index] = np.where(free, masked[:, index, index], 1.0)
-    right = np.where(free, -g, 0.0)
-    return np.asarray(np.linalg.solve(masked, right[:, :, None])[:, :, 0])
+def _damped_steps(H: Array, g: Array, free: Array, damping: Array) -> Array:
+    """The steps of all; NaN where one cannot be solved for."""
+    try:
+        return damped_step(H, g, free, damping[:, None])
+    except np.linalg.LinAlgError:
+        if len(H) == 1:
+            return np.full_like(g, np.nan)
+        single = (slice(i, i + 1) for i in range(len(H)))
+        return np.concatenate([_damped_steps(H[i], g[i], free[i], damping[i]) for i in single])
 
 
 def _scoring(at: Derivatives, x: Array, diagonal: Array, s: Settings) -> Array:
@@ -50,148 +84,202 @@ def _scoring(at: Derivatives, x: Array, diagonal: Array, s: Settings) -> Array:
     x = x.copy()
     damping = np.zeros(len(x))
     value, gradient, matrix = at(np.arange(len(x)), x, True)
-    index = np.arange(x.shape[1])
     active = np.flatnonzero(np.isfinite(value))
-    for _ in range(40):
+    for _ in range(SCORING_STEPS):
         if not len(active):
             break
-        X, g, H = x[active], gradient[active], matrix[active].copy()
-        free = ~(diagonal & (s.floor >= X) & (g >= 0))
-        scale = H[:, index, index]
-        scale = np.maximum(scale, 1e-8 * np.maximum(scale.max(axis=1), 1e-300)[:, None])
-        H[:, index, index] += (damping[active] + 1e-9)[:, None] * scale
-        step = _solved(H, g, free)
+        X, g = x[active], gradient[active]
+        free = free_of_scoring(X, g, diagonal, s.floor)
+        step = _damped_steps(matrix[active], g, free, damping[active])
         expected = -0.5 * np.einsum("bm,bm->b", g, step)
-        done = ~free.any(axis=1) | ((damping[active] <= 1e-3) & (expected < SAME_HESSIAN))
-        step = np.clip(step, -1 - 2 * np.abs(X), 1 + 2 * np.abs(X))
-        low = np.where(X < 0.01, s.floor, 0.1 * X)
-        trial = np.where(diagonal, np.maximum(X + step, low), X + step)
-        going = active[~done]
-        if not len(going):
+        near = (damping[active] <= DAMPING_LOW) & (expected < SAME_HESSIAN)
+        going = free.any(axis=1) & ~near & np.isfinite(step).all(axis=1)
+        active = active[going]
+        if not len(active):
             break
-        found, g, H = at(going, trial[~done], True)
-        better = found < value[going]
-        won = going[better]
-        x[won], value[won] = trial[~done][better], found[better]
-        gradient[won], matrix[won] = g[better], H[better]
-        damping[won] = np.where(damping[won] > 1e-4, 0.1 * damping[won], 0.0)
-        lost = going[~better]
-        damping[lost] = np.maximum(10 * damping[lost], 0.1)
-        active = going[damping[going] < 1e6]
+        trial = scoring_trial(X[going], step[going], diagonal, s.floor)
+        found, g, H = at(active, trial, True)
+        lower = found < value[active]
+        won, lost = active[lower], active[~lower]
+        more = np.empty(len(active), dtype=bool)
+        more[lower] = value[won] - found[lower] >= STALLED * np.abs(value[won])
+        more[~lower] = damping[lost] <= DAMPING_MOST
+        x[won], value[won] = trial[lower], found[lower]
+        gradient[won], matrix[won] = g[lower], H[lower]
+        damping[won] = np.where(damping[won] > DAMPING_LEAST, 0.1 * damping[won], 0.0)
+        damping[lost] = np.maximum(10 * damping[lost], DAMPING_FIRST)
+        active = active[more]
     return x
 
 
-def _to_floor(at: Derivatives, x: Array, value: Array, diagonal: Array, s: Settings) -> None:
-    for i in np.flatnonzero(diagonal):
-        which = np.flatnonzero((x[:, i] < SMALL) & (x[:, i] > s.floor))
-        if len(which):
-            moved = x[which].copy()
-            moved[:, i] = s.floor
-            found, _, _ = at(which, moved, False)
-            noise = np.where(x[which, i] <= s.at_floor, s.tolerance, 0.1 * s.tolerance)
-            take = found <= value[which] + noise
-            x[which[take]], value[which[take]] = moved[take], found[take]
+@dataclass(eq=False)
+class _Points:
+    """Where Newton's steps are: x (B, m), value (B,), gradient (B, m); changed in place."""
+
+    x: Array
+    value: Array
+    gradient: Array
+
+    def take(self, which: Array, x: Array, value: Array, gradient: Array) -> None:
+        self.x[which], self.value[which], self.gradient[which] = x, value, gradient
 
 
-def _hessian(at: Derivatives, which: Array, x: Array, g: Array, s: Settings) -> Array:
-    m = x.shape[1]
-    H = np.empty((len(x), m, m))
-    for i in range(m):
-        ahead = x.copy()
-        ahead[:, i] += s.hessian_step * np.maximum(1.0, np.abs(x[:, i]))
-        H[:, :, i] = (at(which, ahead, False)[1] - g) / (ahead[:, i] - x[:, i])[:, None]
+def _to_floor(
+    at: Derivatives, active: Array, points: _Points, diagonal: Array, s: Settings
+) -> None:
+    """Put small diagonal parameters onto the floor where that costs nothing."""
+    small = to_be_lowered(points.x[active], diagonal, s)
+    for i in np.flatnonzero(small.any(axis=0)):
+        which = active[small[:, i]]
+        moved = points.x[which]
+        noise = noise_at_floor(moved[:, i], s)
+        moved[:, i] = s.floor
+        found, slope, _ = at(which, moved, False)
+        take = found <= points.value[which] + noise
+        points.take(which[take], moved[take], found[take], slope[take])
+
+
+def _hessian(at: Derivatives, which: Array, points: _Points, free: Array, s: Settings) -> Array:
+    """Of the free parameters of each, by differences of the gradient; 0 for the others."""
+    x, here = points.x[which], points.gradient[which]
+    H = np.zeros((*x.shape, x.shape[1]))
+    for i in np.flatnonzero(free.any(axis=0)):
+        step = difference_step(x[:, i], s)
+        ahead, behind = x.copy(), x.copy()
+        ahead[:, i] += step
+        if s.central:
+            behind[:, i] -= step
+            here = at(which, behind, False)[1]
+        change = at(which, ahead, False)[1] - here
+        H[:, :, i] = change / (ahead[:, i] - behind[:, i])[:, None]
+    H = np.where(free[:, :, None] & free[:, None, :], H, 0.0)
     return 0.5 * (H + np.swapaxes(H, 1, 2))
 
 
-def _newton(at: Derivatives, x: Array, diagonal: Array, s: Settings) -> tuple[Array, Array, Array]:
-    """Newton's steps for all; x, values, and whether each is certified but for the floor."""
-    x = x.copy()
-    everyone = np.arange(len(x))
-    value, gradient, _ = at(everyone, x, False)
-    good = np.zeros(len(x), dtype=bool)
+def _newton(
+    at: Derivatives, x: Array, diagonal: Array, s: Settings
+) -> tuple[Array, Array, Array, Array]:
+    """Newton's steps for all; x, values, the last decrements, and which Hessians are convex."""
+    count, m = x.shape
+    value, gradient, _ = at(np.arange(count), x, False)
+    points = _Points(x.copy(), value.copy(), gradient.copy())
+    x, value = points.x, points.value
+    decrement, convex = np.full(count, np.inf), np.zeros(count, dtype=bool)
+    vectors, sizes = np.empty((count, m, m)), np.ones((count, m))
+    near = np.zeros(count, dtype=bool)  # whose Hessian still holds,
+    held = np.zeros((count, m), dtype=bool)  # for these free parameters
     active = np.flatnonzero(np.isfinite(value))
-    for _ in range(4):
+    for _ in range(NEWTON_STEPS):
+        _to_floor(at, active, points, diagonal, s)
+        free = free_of_floor(x[active], diagonal, s)
+        some = free.any(axis=1)
+        decrement[active[~some]], convex[active[~some]] = 0.0, True
+        active, free = active[some], free[some]
+        new = ~(near[active] & (held[active] == free).all(axis=1))
+        H = _hessian(at, active[new], points, free[new], s)
+        finite = np.isfinite(H).all(axis=(1, 2))
+        which = active[new]
+        decrement[which[~finite]], convex[which[~finite]] = np.inf, False
+        which = which[finite]
+        vectors[which], sizes[which], convex[which] = spectrum(H[finite])
+        keep = ~new
+        keep[new] = finite
+        active, free = active[keep], free[keep]
+        along = np.einsum("bij,bi->bj", vectors[active], np.where(free, points.gradient[active], 0))
+        decrement[active] = 0.5 * np.sum(along**2 / sizes[active], axis=1)
+        going = ~(decrement[active] < WELL_WITHIN * s.tolerance)
+        active, free, along = active[going], free[going], along[going]
         if not len(active):
             break
-        X, own = x[active], value[active]
-        before = X.copy()
-        _to_floor(_some(at, active), X, own, diagonal, s)
-        x[active], value[active] = X, own
-        changed = (before != X).any(axis=1)
-        if changed.any():
-            gradient[active[changed]] = at(active[changed], X[changed], False)[1]
-        free = ~(diagonal & (s.at_floor >= X))
-        H = _hessian(at, active, X, gradient[active], s)
-        finite = np.isfinite(H).all(axis=(1, 2))
-        active, X, H, free = active[finite], X[finite], H[finite], free[finite]
-        H = np.where(free[:, :, None] & free[:, None, :], H, 0.0)
-        roots, vectors = np.linalg.eigh(H)
-        size = np.abs(roots).max(axis=1)
-        size = np.where(size > 0, size, 1.0)
-        convex = roots.min(axis=1) > -1e-3 * size
-        safe = np.maximum(np.abs(roots), 1e-10 * size[:, None])
+        step = -np.einsum("bij,bj->bi", vectors[active], along / sizes[active])
+        step = np.where(free, step, 0.0)
+        near[active] = False
+        moved = np.zeros(len(active), dtype=bool)
         left = np.arange(len(active))
-        for _ in range(4):  # as long as the Hessian holds
+        for fraction in FRACTIONS:
             which = active[left]
-            g = np.where(free[left], gradient[which], 0.0)
-            along = np.einsum("bij,bi->bj", vectors[left], g) / safe[left]
-            decrement = 0.5 * np.sum(along**2 * safe[left], axis=1)
-            good[which] = convex[left] & (decrement < s.tolerance)
-            going = decrement >= 1e-2 * s.tolerance
-            left, which = left[going], which[going]
+            trial = above_floor(x[which] + fraction * step[left], diagonal, s.floor)
+            found, slope, _ = at(which, trial, False)
+            lower = found < value[which]
+            won = which[lower]
+            points.take(won, trial[lower], found[lower], slope[lower])
+            if fraction == 1.0:
+                near[won], held[won] = decrement[won] < SAME_HESSIAN, free[lower]
+            moved[left[lower]] = True
+            left = left[~lower]
             if not len(left):
                 break
-            trial = x[which] - np.einsum("bij,bj->bi", vectors[left], along[going])
-            trial = np.where(diagonal, np.maximum(trial, s.floor), trial)
-            found, slope, _ = at(which, trial, False)
-            better = found < value[which]
-            won = which[better]
-            x[won], value[won], gradient[won] = trial[better], found[better], slope[better]
-            left = left[better]
-        active = active[~good[active]]
-    return x, value, good
+        active = active[moved]
+    return x, value, decrement, convex
 
 
 def _off_floor_helps(
     at: Derivatives, x: Array, value: Array, diagonal: Array, s: Settings
 ) -> Array:
+    """Whose criterion falls when a parameter at the floor moves up."""
     helps = np.zeros(len(x), dtype=bool)
-    for i in np.flatnonzero(diagonal):
-        which = np.flatnonzero(x[:, i] <= s.at_floor)
-        for height in HEIGHTS if len(which) else ():
-            moved = x[which].copy()
-            moved[:, i] = height
-            helps[which] |= at(which, moved, False)[0] < value[which] - s.tolerance
+    at_floor = ~free_of_floor(x, diagonal, s)
+    for i in np.flatnonzero(at_floor.any(axis=0)):
+        for height in HEIGHTS:
+            which = np.flatnonzero(at_floor[:, i] & ~helps)
+            if len(which):
+                moved = x[which].copy()
+                moved[:, i] = height
+                helps[which] = at(which, moved, False)[0] < value[which] - s.tolerance
     return helps
 
 
-def minimize_many(at: Derivatives, starts: list[Array], diagonal: Array, s: Settings) -> Optima:
+def _attempt(at: Derivatives, x: Array, diagonal: Array, s: Settings) -> tuple[Array, Array, Array]:
+    """From one start each: where they end, the values, and which are certified."""
+    x, value, decrement, convex = _newton(at, _scoring(at, x, diagonal, s), diagonal, s)
+    certified = np.isfinite(value) & (decrement < s.tolerance) & convex
+    which = np.flatnonzero(certified)
+    helps = _off_floor_helps(_some(at, which), x[which], value[which], diagonal, s)
+    certified[which] = ~helps
+    return x, value, certified
+
+
+def _determined(at: Derivatives, x: Array) -> Array:
+    """Which searches from ``x`` do not depend on rounding."""
+    found = np.zeros(len(x), dtype=bool)
+    _, _, H = at(np.arange(len(x)), x, True)
+    sizes = np.sqrt(np.abs(np.diagonal(H, axis1=1, axis2=2)))
+    H = H / np.where(sizes > 0, sizes, 1.0)[:, :, None]
+    H = H / np.where(sizes > 0, sizes, 1.0)[:, None, :]
+    finite = np.isfinite(H).all(axis=(1, 2))
+    found[finite] = np.linalg.eigvalsh(H[finite]).min(axis=1) > DETERMINED
+    return found
+
+
+def minimize_many(at: Derivatives, given: Array, diagonal: Array, s: Settings) -> Optima:
     """The minima of B criteria over theta.
 
     Parameters
     ----------
     at : callable
         Values, gradients and average informations of some of the criteria at thetas.
-    starts : list of array (B, m)
-        The first for all; the others for those that end at the floor or are not certified.
+    given : array (B, m)
+        Tried before the usual starts; NaN where there is none.
+    diagonal : array of bool (m,)
+        Which parameters are on the diagonal, and so bounded below.
+    s : Settings
     """
-    x = np.where(diagonal, np.maximum(starts[0], s.floor), starts[0])
-    x, value, good = _newton(at, _scoring(at, x, diagonal, s), diagonal, s)
-    good &= ~_off_floor_helps(at, x, value, diagonal, s)
-    again = np.flatnonzero(~good | (diagonal & (x <= s.at_floor)).any(axis=1))
-    for start in starts[1:]:
-        if not len(again):
+    own = above_floor(given, diagonal, s.floor)
+    usual = (np.broadcast_to(start, own.shape) for start in usual_starts(diagonal))
+    starts = np.stack([own, *usual], axis=1)
+    first = np.where(np.isfinite(given).all(axis=1), 0, 1)
+    x, value = starts[np.arange(len(given)), first], np.full(len(given), np.inf)
+    certified, done = np.zeros(len(given), dtype=bool), ~_determined(at, x)
+    for count in range(starts.shape[1]):
+        which = np.flatnonzero(~done & (first + count < starts.shape[1]))
+        if not len(which):
             break
-
-        def own(which: Array, y: Array, information: bool) -> tuple[Array, Array, Array]:
-            return at(again[which], y, information)
-
-        y = _scoring(own, start[again], diagonal, s)
-        y, found, well = _newton(own, y, diagonal, s)
-        well &= ~_off_floor_helps(own, y, found, diagonal, s)
-        better = (found < value[again] - 1e-9) | (
-            well & ~good[again] & (found < value[again] + s.tolerance)
+        y, found, good = _attempt(
+            _some(at, which), starts[which, first[which] + count], diagonal, s
         )
-        which = again[better]
-        x[which], value[which], good[which] = y[better], found[better], well[better]
-    return Optima(x, value, good)
+        better = improves(found, good, value[which], certified[which], s)
+        take = which[better]
+        x[take], value[take], certified[take] = y[better], found[better], good[better]
+        at_floor = np.any(~free_of_floor(x[which], diagonal, s), axis=1)
+        done[which] = certified[which] & (count + 1 >= attempts_enough(at_floor, 0))
+    return Optima(x, value, certified)

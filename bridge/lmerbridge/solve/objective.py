@@ -10,12 +10,14 @@ import numpy as np
 
 from lmerbridge.errors import FitFailedError
 from lmerbridge.solve.settings import SETTINGS
+from lmerbridge.solve.steps import lifted
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import Derivatives, Evaluation, Search
     from lmerbridge.likelihood.compact import CompactSolution
+    from lmerbridge.solve.optimum import Optimum
 
-__all__ = ["Objective", "single_start"]
+__all__ = ["Objective", "given_start", "minimum"]
 
 
 class Objective:
@@ -88,7 +90,54 @@ class Objective:
         return np.full((len(x), len(x)), np.nan)
 
 
-def single_start(search: Search, REML: bool, end: float) -> Any:
+def minimum(
+    search: Search, REML: bool, start: Any = None, end: float = math.inf
+) -> tuple[Objective, Optimum]:
+    """Minimize the criterion of one response: every fit of one comes here.
+
+    Parameters
+    ----------
+    start : array (m,), optional
+        Coordinates to start from; default the model's own.
+    end : float
+        When to give up, on the clock of ``time.perf_counter``.
+
+    Raises
+    ------
+    FitFailedError
+        The time is over.
+    """
+    from lmerbridge.solve.optimum import minimize
+
+    objective = Objective(search, REML, end)
+    optimum = minimize(
+        objective.value,
+        objective.gradient,
+        search.bounded,
+        SETTINGS,
+        _own_start(search, REML, end) if start is None else start,
+        objective.information,
+        tuple(search.starts()),
+        objective.hessian,
+    )
+    return objective, optimum
+
+
+def given_start(search: Search, parameters: Any) -> Any:
+    """The coordinates (m,) to start from, of parameters of another fit."""
+    return lifted(search.of_parameters(np.asarray(parameters, dtype=np.float64)), search.bounded)
+
+
+def _own_start(search: Search, REML: bool, end: float) -> Any:
+    """A start that costs little: of several factors by the models with one each, of one by the
+    levels' own regressions; ``None`` for the usual one.
+    """
+    if len(search.products.factors) > 1:
+        return _factor_by_factor(search, REML, end)
+    return None if search.compact is None else search.compact.start(REML)
+
+
+def _factor_by_factor(search: Search, REML: bool, end: float) -> Any:
     """A start from the models with one factor each, which cost little."""
     from lmerbridge.likelihood.starts import together
     from lmerbridge.solve.optimum import roughly

@@ -2,6 +2,8 @@
 
 Parameters on the diagonal of a covariance factor are bounded below by ``floor``: 0, or, where a
 likelihood is not defined there, a number so small that an optimum there may be reported as 0.
+What decides where a search ends is in :mod:`lmerbridge.solve.settings` and
+:mod:`lmerbridge.solve.steps`, for many searches at once as for this one.
 """
 
 from __future__ import annotations
@@ -18,20 +20,39 @@ from scipy import optimize
 from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
-from lmerbridge.solve.settings import Settings
+from lmerbridge.solve.settings import (
+    DAMPING_FIRST,
+    DAMPING_LEAST,
+    DAMPING_LOW,
+    DAMPING_MOST,
+    FRACTIONS,
+    HEIGHTS,
+    NEWTON_STEPS,
+    SAME_HESSIAN,
+    SCORING_STEPS,
+    STALLED,
+    WELL_WITHIN,
+    Settings,
+)
+from lmerbridge.solve.steps import (
+    above_floor,
+    attempts_enough,
+    damped_step,
+    difference_step,
+    free_of_floor,
+    free_of_scoring,
+    improves,
+    noise_at_floor,
+    scoring_trial,
+    spectrum,
+    to_be_lowered,
+    usual_starts,
+)
 
 __all__ = ["Attempt", "Optimum", "attempts", "minimize", "roughly", "shown_above"]
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
-
-# Where a Newton step promises less than this, the Hessian after it is as before.
-SAME_HESSIAN = 1e-4
-# A diagonal parameter below this is tried at the floor.
-SMALL = 5e-3
-# Where a parameter at the floor is tried as well.
-HEIGHTS = (0.003, 0.03, 0.3)
-STARTS = (1.0, 0.2, 3.0)
 
 
 @by_value
@@ -100,7 +121,7 @@ class _Objective:
         matrix = np.empty((len(indices), len(indices)))
         here = self.gradient(x)
         for column, i in enumerate(indices):
-            step = self.settings.hessian_step * max(1.0, abs(x[i]))
+            step = difference_step(x[i], self.settings)
             ahead, behind = x.copy(), x.copy()
             ahead[i] += step
             if self.settings.central:
@@ -114,14 +135,10 @@ class _Objective:
 def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
     """Put small diagonal parameters onto the floor where that costs nothing."""
     s = objective.settings
-    small = diagonal & (x < SMALL)
-    if not small.any():
-        return x
-    for i in np.flatnonzero(small & (x > s.floor)):
+    for i in np.flatnonzero(to_be_lowered(x, diagonal, s)):
         moved = x.copy()
         moved[i] = s.floor
-        noise = s.tolerance if x[i] <= s.at_floor else 0.1 * s.tolerance
-        if objective.value(moved) <= objective.value(x) + noise:
+        if objective.value(moved) <= objective.value(x) + noise_at_floor(x[i], s):
             x = moved
     return x
 
@@ -131,11 +148,11 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
     s = objective.settings
     decrement, convex = np.inf, False
     near: Flags | None = None  # the free parameters of a Hessian that still holds
-    roots = vectors = safe = np.empty(0)
-    for _ in range(12):
+    vectors = sizes = np.empty(0)
+    for _ in range(NEWTON_STEPS):
         x = _to_floor(objective, x, diagonal)
         value = objective.value(x)
-        free = ~(diagonal & (x <= s.at_floor))
+        free = free_of_floor(x, diagonal, s)
         gradient = objective.gradient(x)[free]
         if not free.any():
             return x, 0.0, True
@@ -143,19 +160,16 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
             hessian = objective.hessian(x, free)
             if not np.isfinite(hessian).all():
                 return x, np.inf, False
-            roots, vectors = np.linalg.eigh(hessian)
-            largest = float(np.abs(roots).max()) or 1.0
-            convex = bool(roots.min() > -1e-3 * largest)
-            safe = np.maximum(np.abs(roots), 1e-10 * largest)
+            vectors, sizes, positive = spectrum(hessian)
+            convex = bool(positive)
         along = vectors.T @ gradient
-        decrement = float(0.5 * np.sum(along**2 / safe))
-        if decrement < 1e-2 * s.tolerance:
+        decrement = float(0.5 * np.sum(along**2 / sizes))
+        if decrement < WELL_WITHIN * s.tolerance:
             break
         step = np.zeros_like(x)
-        step[free] = -vectors @ (along / safe)
-        for fraction in (1.0, 0.25, 0.05):
-            trial = x + fraction * step
-            trial = np.where(diagonal, np.maximum(trial, s.floor), trial)
+        step[free] = -vectors @ (along / sizes)
+        for fraction in FRACTIONS:
+            trial = above_floor(x + fraction * step, diagonal, s.floor)
             found = objective.value(trial)
             if found < value:
                 x = trial
@@ -181,44 +195,35 @@ def _scoring(
     if objective.is_near(x, gradient):
         return x
     matrix = information(x)
-    for _ in range(60):
-        free = ~(diagonal & (x <= floor) & (gradient >= 0))
+    for _ in range(SCORING_STEPS):
+        free = free_of_scoring(x, gradient, diagonal, floor)
         if not free.any() or not np.isfinite(value):
             break
-        H, g = matrix[np.ix_(free, free)], gradient[free]
-        scale = np.diag(H)
-        scale = np.maximum(scale, 1e-8 * max(float(scale.max()), 1e-300))
-        step = np.zeros_like(x)
         try:
-            step[free] = -np.linalg.solve(H + np.diag((damping + 1e-9) * scale), g)
+            step = damped_step(matrix, gradient, free, damping)
         except np.linalg.LinAlgError:
             break
-        expected = -0.5 * float(gradient @ step)
-        if damping <= 1e-3 and expected < SAME_HESSIAN:
+        if damping <= DAMPING_LOW and -0.5 * float(gradient @ step) < SAME_HESSIAN:
             break
-        # the criterion is even in a diagonal parameter: 0 is approached, not jumped to
-        step = np.clip(step, -1 - 2 * np.abs(x), 1 + 2 * np.abs(x))
-        trial = x + step
-        low = np.where(x < 0.01, floor, 0.1 * x)
-        trial = np.where(diagonal, np.maximum(trial, low), trial)
+        trial = scoring_trial(x, step, diagonal, floor)
         found = objective.value(trial)
         if found < value:
-            if value - found < 1e-12 * abs(value):
+            if value - found < STALLED * abs(value):
                 return trial
             x, value, gradient = trial, found, objective.gradient(trial)
             matrix = information(x)
-            damping = 0.1 * damping if damping > 1e-4 else 0.0
-        elif damping > 1e6:
+            damping = 0.1 * damping if damping > DAMPING_LEAST else 0.0
+        elif damping > DAMPING_MOST:
             break
         else:
-            damping = max(10 * damping, 0.1)
+            damping = max(10 * damping, DAMPING_FIRST)
     return x
 
 
 def _off_floor_helps(objective: _Objective, x: Vector, diagonal: Flags) -> bool:
     """Whether the criterion falls when a parameter at the floor moves up."""
     here, s = objective.value(x), objective.settings
-    for i in np.flatnonzero(diagonal & (x <= s.at_floor)):
+    for i in np.flatnonzero(~free_of_floor(x, diagonal, s)):
         for height in HEIGHTS:
             moved = x.copy()
             moved[i] = height
@@ -320,12 +325,11 @@ def _attempts(
     information: Callable[[Vector], Vector] | None,
     further: tuple[Vector, ...],
 ) -> Iterator[tuple[str, Vector]]:
-    floor = objective.settings.floor
     optimizers = _optimizers(objective, diagonal, information)
-    starts = [np.where(diagonal, height, 0.0) for height in STARTS]
+    starts = usual_starts(diagonal)
     starts[1:1] = further
     if start is not None:
-        starts.insert(0, np.where(diagonal, np.maximum(start, floor), start))
+        starts.insert(0, above_floor(start, diagonal, objective.settings.floor))
     for name in ("Fisher scoring", "L-BFGS-B"):
         if name in optimizers:
             for x in starts:
@@ -433,15 +437,10 @@ def minimize(
         found = objective.value(x)
         doubt = _doubt(objective, x, diagonal, found, decrement, convex)
         good = not doubt
-        if (
-            best is None
-            or found < best[0] - 1e-9
-            or (good and not best[3] and found < best[0] + settings.tolerance)
-        ):
+        if best is None or improves(found, good, best[0], best[3], settings):
             best = (found, x, decrement, good, name, doubt)
-        at_floor = bool(np.any(diagonal & (best[1] <= settings.at_floor)))
-        enough = 1 + len(further) + (len(STARTS) - 1 if at_floor else 0)
-        if best[3] and count >= enough:
+        at_floor = not free_of_floor(best[1], diagonal, settings).all()
+        if best[3] and count >= attempts_enough(at_floor, len(further)):
             break
     assert best is not None
     return Optimum(

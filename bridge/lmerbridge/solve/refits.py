@@ -9,8 +9,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.equality import by_value
-from lmerbridge.solve.objective import Objective
-from lmerbridge.solve.optimum import STARTS, minimize
+from lmerbridge.solve.objective import given_start, minimum
 from lmerbridge.solve.settings import SETTINGS, SINGULAR
 
 if TYPE_CHECKING:
@@ -60,13 +59,15 @@ def refit_many(
     """Fit the model of ``frame`` to each column of ``responses``.
 
     Models with one grouping factor are fitted many at a time; others one after another, from
-    the same cross-products.
+    the same cross-products. Each response has the optimum that the native engine finds for it alone
+    from the same start.
 
     Parameters
     ----------
     responses : array (n, B), or another shape of :func:`lmerbridge.design.responses.row_matrix`
     start : array (m,), optional
-        Theta to start from, such as that of the model the responses were simulated from.
+        Parameters of the covariance matrices to start from, such as those of the model that the
+        responses were simulated from; default the engine's own start for each.
     products : CrossProducts, optional
         Those of ``frame``, where they are known.
 
@@ -83,10 +84,7 @@ def refit_many(
     c = cross_products(frame) if products is None else products
     search = Search(c)
     diagonal = search.bounded
-    first = np.where(diagonal, STARTS[0], 0.0)
-    if start is not None:
-        first = search.of_users(np.asarray(start, dtype=np.float64))
-        first = np.where(diagonal, np.maximum(first, 0.05), first)
+    first = None if start is None else given_start(search, start)
     fits = _together if len(c.factors) == 1 and search.plain else _one_by_one
     per = max(1, ROOM // (c.ZZ1.size * (c.p + len(diagonal) + 2)))
     parts = [
@@ -109,22 +107,23 @@ def refit_many(
 
 
 def refit_products(c: CrossProducts, REML: bool, start: Array) -> tuple[Evaluation | None, bool]:
-    """The fit to cross-products as they are, from theta ``start``; and whether it is certified."""
+    """The fit to cross-products as they are, from the parameters ``start`` of covariance matrices;
+    and whether it is certified.
+    """
     from lmerbridge.likelihood import Search, evaluate
 
     search = Search(c)
-    first = search.of_users(start)
-    first = np.where(search.bounded, np.maximum(first, 0.05), first)
-    x, certified = _alone(search, REML, first)
-    x = search.settled(np.where(search.bounded & (x <= SETTINGS.at_floor), 0.0, x))
-    return evaluate(c, search.users(x), REML), certified
+    _, optimum = minimum(search, REML, given_start(search, start))
+    x = np.where(search.bounded & (optimum.x <= SETTINGS.at_floor), 0.0, optimum.x)
+    return evaluate(c, search.users(search.settled(x)), REML), optimum.certified
 
 
 def _together(
-    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
+    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array | None, diagonal: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
     from lmerbridge.likelihood import (
         Search,
+        cross_products,
         derivatives_of_many,
         many_responses,
         solutions_of_many,
@@ -132,49 +131,47 @@ def _together(
     from lmerbridge.solve.many import minimize_many
 
     many = replace(many_responses(frame, c, Y), shared=c.in_own_units())
-    starts = [first, *(np.where(diagonal, height, 0.0) for height in STARTS)]
 
     def at(which: Array, x: Array, information: bool) -> tuple[Array, Array, Array]:
         return derivatives_of_many(many.at(which), x, REML, information)
 
-    broadcast = [np.broadcast_to(s, (Y.shape[1], len(s))).copy() for s in starts]
-    found = minimize_many(at, broadcast, diagonal, SETTINGS)
+    given = np.full((len(many), len(diagonal)), np.nan)
+    if first is not None:
+        given[:] = first
+    elif (compact := Search(c).compact) is not None:
+        for i in range(len(many)):
+            moments = compact.start_of(many.Zr[i].T, float(many.rr[i]), REML)
+            given[i] = np.nan if moments is None else moments
+    found = minimize_many(at, given, diagonal, SETTINGS)
     x, certified = found.x.copy(), found.certified.copy()
-    for i in np.flatnonzero(~certified):
-        x[i], certified[i] = _alone(Search(many.one(int(i))), REML, first)
-    at_zero = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
-    s = solutions_of_many(many, at_zero, REML)
-    return s.beta, x, s.sigma, s.criterion, certified
+    s = solutions_of_many(many, np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x), REML)
+    beta, sigma, criterion = s.beta.copy(), s.sigma.copy(), s.criterion.copy()
+    for i in np.flatnonzero(~certified).tolist():  # from what the engine would have, to the digit
+        own = Search(cross_products(replace(frame, y=Y[:, i].copy())))
+        beta[i], x[i], sigma[i], criterion[i], certified[i] = _alone(own, REML, first)
+    return beta, x, sigma, criterion, certified
 
 
-def _alone(search: Search, REML: bool, first: Array) -> tuple[Array, bool]:
-    objective = Objective(search, REML)
-    found = minimize(
-        objective.value,
-        objective.gradient,
-        search.bounded,
-        SETTINGS,
-        first,
-        objective.information,
-        tuple(search.starts()),
-    )
-    return found.x, found.certified
+def _alone(
+    search: Search, REML: bool, first: Array | None
+) -> tuple[Array | float, Array, float, float, bool]:
+    objective, optimum = minimum(search, REML, first)
+    at_floor = search.bounded & (optimum.x <= SETTINGS.at_floor)
+    found = objective.evaluation(search.settled(np.where(at_floor, 0.0, optimum.x)))
+    if found is None:
+        return np.nan, optimum.x, np.nan, np.inf, optimum.certified
+    return found.beta, optimum.x, found.sigma, found.criterion, optimum.certified
 
 
 def _one_by_one(
-    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array, diagonal: Array
+    frame: ModelFrame, c: CrossProducts, Y: Array, REML: bool, first: Array | None, diagonal: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
-    from lmerbridge.likelihood import Search, evaluate
+    from lmerbridge.likelihood import Search
 
-    p, count = c.p, Y.shape[1]
-    beta, sigma = np.full((count, p), np.nan), np.full(count, np.nan)
-    x, criterion = np.tile(first, (count, 1)), np.full(count, np.inf)
-    certified = np.zeros(count, dtype=bool)
+    count = Y.shape[1]
+    beta, x = np.empty((count, c.p)), np.empty((count, len(diagonal)))
+    sigma, criterion, certified = np.empty(count), np.empty(count), np.empty(count, dtype=bool)
     for i in range(count):
-        search = Search(c.with_response(frame, Y[:, i]))
-        x[i], certified[i] = _alone(search, REML, first)
-        settled = search.settled(np.where(diagonal & (x[i] <= SETTINGS.at_floor), 0.0, x[i]))
-        found = evaluate(search.products, search.theta(settled), REML)
-        if found is not None:
-            beta[i], sigma[i], criterion[i] = found.beta, found.sigma, found.criterion
+        own = Search(c.with_response(frame, Y[:, i]))
+        beta[i], x[i], sigma[i], criterion[i], certified[i] = _alone(own, REML, first)
     return beta, x, sigma, criterion, certified

@@ -1,17 +1,77 @@
-"""How a criterion is to be minimized."""
+"""How a criterion is minimized: every number that decides where a search ends, for one response
+(:mod:`lmerbridge.solve.optimum`) and for many (:mod:`lmerbridge.solve.many`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SETTINGS", "SINGULAR", "Settings"]
+__all__ = [
+    "BETTER",
+    "DAMPING_FIRST",
+    "DAMPING_LEAST",
+    "DAMPING_LOW",
+    "DAMPING_MOST",
+    "DETERMINED",
+    "FRACTIONS",
+    "HEIGHTS",
+    "LIFTED",
+    "NEWTON_STEPS",
+    "NOT_CONVEX",
+    "SAME_HESSIAN",
+    "SCORING_STEPS",
+    "SETTINGS",
+    "SINGULAR",
+    "SMALL",
+    "SMALLEST_ROOT",
+    "STALLED",
+    "STARTS",
+    "WELL_WITHIN",
+    "Settings",
+]
 
 SINGULAR = 1e-4  # lme4's tolerance for a diagonal element of Lambda
+
+# -- where searches start
+# Diagonal parameters, the others being 0; the first is the usual start, the others are tried where
+# it ends at no optimum, or at the floor: such a criterion often has a second optimum.
+STARTS = (1.0, 0.2, 3.0)
+# A start from another fit has its diagonal parameters at least here: at the floor the gradient does
+# not say in which direction to go.
+LIFTED = 0.05
+
+# -- Fisher scoring, damped as by Levenberg and Marquardt
+SCORING_STEPS = 60
+DAMPING_FIRST = 0.1  # after a step that did not help; then ten times more, each time
+DAMPING_LEAST = 1e-4  # a tenth, each time, after one that did; from here on none
+DAMPING_LOW = 1e-3  # up to this a step is nearly that of scoring itself
+DAMPING_MOST = 1e6  # nothing helps
+STALLED = 1e-12  # of the criterion: a step that gains less is the last
+
+# The smallest root of the information at a start, its diagonal scaled to 1: with less, parameters
+# stand for each other, rounding decides which way a search goes, and many at once do not make it.
+DETERMINED = 1e-7
+
+# -- Newton's steps
+NEWTON_STEPS = 12
+FRACTIONS = (1.0, 0.25, 0.05)  # of a step, until the criterion falls
+# Where a Newton step promises less than this, the Hessian after it is as before; where a step of
+# scoring does, Newton's are the better ones.
+SAME_HESSIAN = 1e-4
+WELL_WITHIN = 1e-2  # of the tolerance: where a step promises less, it is not made
+SMALLEST_ROOT = 1e-10  # of a Hessian, relative to the largest
+NOT_CONVEX = -1e-3  # a root as far below 0, relative to the largest, is more than rounding
+
+# -- the floor
+SMALL = 5e-3  # a diagonal parameter below this is tried at the floor
+HEIGHTS = (0.003, 0.03, 0.3)  # where a parameter at the floor is tried as well
+
+BETTER = 1e-9  # of the criterion: of two optima, the one that is lower by more
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an engine's criterion is to be minimized.
+    """What of a search depends on the criterion.
 
     Attributes
     ----------
@@ -34,7 +94,7 @@ class Settings:
     central: bool = True
 
 
-# One more Newton step would change the criterion by less than the tolerance. The search stops at
-# a relative standard deviation of 1e-6, where the gradient still tells in which direction to go
-# (at 0 it is 0), and what ends there is set to 0.
+# Of lme4's criterion. One more Newton step would change it by less than the tolerance. The search
+# stops at a relative standard deviation of 1e-6, where the gradient still tells in which direction
+# to go (at 0 it is 0), and what ends there is set to 0.
 SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)

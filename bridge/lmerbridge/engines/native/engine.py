@@ -71,27 +71,12 @@ class NativeEngine(Engine):
         self, frame: ModelFrame, spec: FitSpec, products: CrossProducts, began: float
     ) -> FitResult:
         from lmerbridge.likelihood import Search
-        from lmerbridge.solve.objective import Objective, single_start
-        from lmerbridge.solve.optimum import minimize
+        from lmerbridge.solve.objective import given_start, minimum
 
         search = Search(products)
-        start = None if spec.start is None else search.of_parameters(np.array(spec.start))
+        start = None if spec.start is None else given_start(search, spec.start)
         end = math.inf if spec.timeout is None else began + spec.timeout
-        objective = Objective(search, spec.REML, end)
-        if start is None and len(products.factors) > 1:
-            start = single_start(search, spec.REML, end)
-        elif start is None and search.compact is not None:
-            start = search.compact.start(spec.REML)
-        optimum = minimize(
-            objective.value,
-            objective.gradient,
-            search.bounded,
-            SETTINGS,
-            start,
-            objective.information,
-            tuple(search.starts()),
-            objective.hessian,
-        )
+        objective, optimum = minimum(search, spec.REML, start, end)
         zero = at_floor(optimum, search.bounded, SETTINGS)
         found, x = None, search.settled(np.where(zero, 0.0, optimum.x))
         if np.isfinite(optimum.value):
