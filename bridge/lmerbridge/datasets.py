@@ -35,14 +35,22 @@ class DatasetInfo:
 
     Attributes
     ----------
+    name, title, source, licence : str
+        What it is called, holds, comes from, and may be used for.
+    rows : int
+        How many it has.
+    sha256 : str
+        Of the CSV file.
     columns : dict of str to str
-        What each column means.
+        What each column means, with its unit.
     levels : dict
         Per factor its levels in order, or ``"numeric"`` or ``"sorted"`` for those orders.
     ordered : tuple of str
         The ordered factors.
     url : str or None
         Where it is fetched from, if it does not ship with the package.
+    format : str
+        Of what is there: ``csv``, or ``rdata`` for an R file.
     """
 
     name: str
@@ -75,18 +83,28 @@ class DatasetInfo:
 
 
 def names() -> list[str]:
-    """The names of all data sets."""
+    """List the names of all data sets."""
     return sorted((p.stem for p in data_folder("datasets").glob("*.toml")), key=str.casefold)
 
 
 @checked
 def describe(name: str) -> DatasetInfo:
-    """Title, source, licence and columns of a data set.
+    """Describe a data set: title, source, licence and columns.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    DatasetInfo
+        ``print`` shows all of it.
 
     Raises
     ------
     DataError
-        Unknown name.
+        There is no such data set.
     """
     path = data_folder("datasets") / f"{name}.toml"
     if name not in names():
@@ -168,7 +186,18 @@ def _local(info: DatasetInfo) -> Path | None:
 
 
 def is_local(name: str) -> bool:
-    """Whether ``load(name)`` works without fetching anything."""
+    """Say whether ``load(name)`` works without fetching anything.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Raises
+    ------
+    DataError
+        There is no such data set.
+    """
     return _local(describe(name)) is not None
 
 
@@ -202,12 +231,30 @@ def _fetch(info: DatasetInfo) -> bytes:
 
 @checked
 def load(name: str) -> pd.DataFrame:
-    """A data set as a DataFrame; factors are categoricals with R's levels in R's order.
+    """Load a data set; factors are categoricals with R's levels in R's order.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    DataFrame
+        As R has it.
 
     Raises
     ------
     DataError
         Unknown name; or it must be fetched and cannot be; or its content is not what it was.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> print(lb.datasets.load("sleepstudy").head(2).to_string())
+       Reaction  Days Subject
+    0  249.5600     0     308
+    1  258.7047     1     308
     """
     info = describe(name)
     path = _local(info)
@@ -231,7 +278,7 @@ def read_csv(
     sep: str = ",",
     na_strings: Collection[str] = ("NA",),
 ) -> pd.DataFrame:
-    """A CSV file as a DataFrame, by the rules of R's ``read.csv``.
+    """Read a CSV file by the rules of R's ``read.csv``.
 
     ``NA`` is missing, an empty field only among numbers and truth values; ``T`` and ``F`` are
     truth values; ``None``, ``NULL``, ``n/a`` or an empty field among texts are texts.
@@ -239,6 +286,7 @@ def read_csv(
     Parameters
     ----------
     source : path or file
+        Of text.
     levels : mapping, optional
         Per factor its levels in order, or ``"numeric"`` or ``"sorted"`` for those orders. For a
         path, the default is what a TOML file of the same name beside it says, if there is one
@@ -249,6 +297,11 @@ def read_csv(
         What parts the fields.
     na_strings : collection of str
         Texts that stand for a missing value.
+
+    Returns
+    -------
+    DataFrame
+        A column per field.
 
     Raises
     ------
@@ -281,8 +334,17 @@ def read_csv(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV, Parquet or Feather file as a DataFrame; CSV and TSV as :func:`read_csv` reads
-    them.
+    """Read a CSV, TSV, Parquet or Feather file; CSV and TSV as :func:`read_csv` reads them.
+
+    Parameters
+    ----------
+    path : Path
+        Its ending says which; ``.csv.gz`` and ``.tsv.gz`` are unpacked.
+
+    Returns
+    -------
+    DataFrame
+        A column per field.
 
     Raises
     ------

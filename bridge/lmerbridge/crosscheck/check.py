@@ -68,7 +68,9 @@ class Comparison:
         return self.report.well
 
     def table(self) -> pd.DataFrame:
-        """Per engine and quantity the worst difference, its unit, its limit and its key."""
+        """Return the worst difference per engine and quantity, with its unit, its limit and its
+        key.
+        """
         rows = [
             {
                 "engine": o.engine,
@@ -87,7 +89,9 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def estimates(self) -> pd.DataFrame:
-        """Fixed effects, standard errors, SDs, correlations and criterion, a column per engine."""
+        """Return the estimates, a column per engine: fixed effects, standard errors, SDs,
+        correlations and criterion.
+        """
         columns = {
             o.engine: {
                 (quantity, key): value
@@ -108,7 +112,16 @@ class Comparison:
         return table
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Fixed effects by engine with their intervals; needs matplotlib.
+        """Draw the fixed effects by engine with their intervals; needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            To draw on; default those of a new figure.
+
+        Returns
+        -------
+        Axes
 
         Raises
         ------
@@ -123,7 +136,18 @@ class Comparison:
         return plot_estimates(found, ax)
 
     def plot_criterion(self, one: str, two: str, ax: Axes | None = None) -> Axes:
-        """The criterion along the line between two engines' theta.
+        """Draw the criterion along the line between two engines' theta.
+
+        Parameters
+        ----------
+        one, two : str
+            Engines.
+        ax : matplotlib Axes, optional
+            To draw on; default those of a new figure.
+
+        Returns
+        -------
+        Axes
 
         Raises
         ------
@@ -190,6 +214,8 @@ def check(
         By quantity another limit, with the reason: ``{"criterion": (1e-3, "lme4 stops early")}``.
     start, timeout
         As for :func:`lmerbridge.lmer`; no engine starts from what another one found.
+    name : str
+        The model's, in the table.
     **arguments
         ``weights``, ``offset``, ``subset``, ``na_action``, ``contrasts``, ``control`` of
         :func:`lmerbridge.lmer`.
@@ -197,10 +223,24 @@ def check(
     Returns
     -------
     Comparison
+        ``print`` shows the table of agreement; ``well`` says whether a verdict asks for action.
 
     Raises
     ------
-    FormulaError, DataError, EngineUnavailableError
+    FormulaError
+        The formula is none of lme4's.
+    DataError
+        The data cannot be used as asked, or a quantity, verdict or engine is not known.
+    EngineUnavailableError
+        An engine named in ``engines`` is unknown or does not load. One that does not work here gets
+        a verdict.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> d = lb.datasets.load("sleepstudy")
+    >>> lb.check("Reaction ~ Days + (Days | Subject)", d, engines=["native", "statsmodels"]).well
+    True
     """
     where = "check()"
     for key in arguments:

@@ -54,7 +54,15 @@ _registered: dict[str, Callable[[], Engine]] = {}
 
 @checked
 def register_engine(name: str, factory: Callable[[], Engine] | None) -> None:
-    """Add an engine for this process (``None`` takes it away again)."""
+    """Add an engine for this process, or take it away again.
+
+    Parameters
+    ----------
+    name : str
+        By which ``engine=`` asks for it; one of that name before gives way.
+    factory : callable or None
+        Makes the engine, when it is first asked for; ``None`` takes it away.
+    """
     for known in [n for n in _loaded if package_of(n) == name]:
         del _loaded[known]
     if factory is None:
@@ -97,7 +105,7 @@ def _factories() -> dict[str, Callable[[], Engine]]:
 
 
 def engine_names() -> list[str]:
-    """Every engine known: those of ``engine="auto"`` in its order, then others by name."""
+    """List every engine known: those of ``engine="auto"`` in its order, then others by name."""
     known = list(_factories())
     return [n for n in AUTO_ORDER if n in known] + sorted(n for n in known if n not in AUTO_ORDER)
 

@@ -88,6 +88,7 @@ class Formula:
     text : str
         As the user wrote it.
     response : Node
+        The left-hand side.
     fixed : Node or None
         The right-hand side without its random terms (``None``: the intercept alone).
     random : tuple of RandomTerm
@@ -123,6 +124,7 @@ class Formula:
 
     @cached_property
     def response_label(self) -> str:
+        """The response as R writes it."""
         return deparse(self.response, integers=True)
 
     @property
@@ -153,16 +155,34 @@ class Formula:
         return self.fixed is not None and any(n.id == "." for n in names_in(self.fixed))
 
     def with_response(self, name: str) -> Formula:
-        """The same formula for the column ``name`` as it stands."""
+        """Return the same formula for a column as it stands.
+
+        Parameters
+        ----------
+        name : str
+            The column of the response.
+        """
         assert isinstance(self.expanded, Binary)
         return replace(self, response=Name(name), expanded=replace(self.expanded, left=Name(name)))
 
     def with_names(self, names: Mapping[str, str]) -> Formula:
-        """The same formula with other names for some columns."""
+        """Return the same formula with other names for some columns.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            By the name there, the new one.
+        """
         return replace(self, expanded=renamed(self.expanded, names)) if names else self
 
     def with_columns(self, columns: Iterable[str]) -> Formula:
-        """The same formula with ``.`` written out as the sum of ``columns``."""
+        """Return the same formula with ``.`` written out.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Whose sum ``.`` stands for.
+        """
         total: Node = Number(1)
         for column in columns:
             total = Name(column) if isinstance(total, Number) else Binary("+", total, Name(column))
@@ -171,12 +191,24 @@ class Formula:
         return replace(self, expanded=replace(self.expanded, right=right))
 
     def dot_columns(self, columns: Iterable[str]) -> tuple[str, ...]:
-        """Of the data's ``columns`` those that ``.`` stands for: all but the response's."""
+        """Return the columns that ``.`` stands for: all but the response's.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Those of the data.
+        """
         used = {name.id for name in names_in(self.response)}
         return tuple(c for c in columns if c not in used)
 
     def terms(self, columns: Iterable[str] = ()) -> Terms:
-        """The terms of the fixed part; ``columns`` are those of the data, for ``.``."""
+        """Return the terms of the fixed part.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Those of the data, for ``.``.
+        """
         if not self.has_dot:
             return self.terms_without_dot
         return expand_terms(self.fixed, self.text, self.dot_columns(columns))
@@ -187,7 +219,7 @@ class Formula:
         return expand_terms(self.fixed, self.text, ())
 
     def variable_names(self) -> dict[str, int]:
-        """Every column named, with the position of its first mention (``.`` left out)."""
+        """Return every column named, with the position of its first mention (``.`` left out)."""
         return dict(self._names)
 
     @cached_property

@@ -41,13 +41,19 @@ def simulate_design(
         With a response, whose column ``data`` does not need to have.
     data : frame
         Predictors and grouping factors.
-    beta : sequence of float, or mapping of R's names
+    beta : sequence of float (p,), or mapping of R's names
         Fixed effects.
     theta : sequence of float
         lme4's: the elements of the relative covariance factor; for ``(1 | g)`` the standard
         deviation of the intercepts over ``sigma``.
     sigma : float
         Residual standard deviation.
+    nsim : int
+        How many responses.
+    seed : int or numpy Generator, optional
+        Makes them again.
+    weights, offset, contrasts
+        As of :func:`lmerbridge.lmer`.
 
     Returns
     -------
@@ -57,13 +63,20 @@ def simulate_design(
 
     Raises
     ------
-    FormulaError, DataError
+    FormulaError
+        The formula is none of lme4's.
+    DataError
+        A column is missing, or ``beta`` or ``theta`` has another length than the model needs.
+    ArgumentError
+        ``nsim``, ``seed`` or ``sigma`` is no such number.
 
     Examples
     --------
     >>> import lmerbridge as lb, pandas as pd
     >>> design = pd.DataFrame({"g": [1, 1, 2, 2, 3, 3, 4, 4], "x": [0, 1] * 4})
     >>> y = lb.simulate_design("y ~ x + (1 | g)", design, [1, 0.5], [0.5], 1.0, seed=1)["sim_1"]
+    >>> len(y)
+    8
     """
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")

@@ -75,12 +75,23 @@ def lmer(
     Returns
     -------
     Model
+        ``print(m)`` and ``print(m.summary())`` show what R shows.
 
     Raises
     ------
-    FormulaError, DataError
-        Before any engine runs.
-    EngineUnavailableError, UnsupportedModelError, FitFailedError
+    FormulaError
+        The formula is none of lme4's; before any engine runs.
+    DataError
+        A column is missing, the values cannot be used, or lme4's checks refuse the model; before
+        any engine runs.
+    ArgumentError
+        There is no such argument, or it cannot have this value.
+    EngineUnavailableError
+        The engine named does not work here, or with ``"auto"`` none does.
+    UnsupportedModelError
+        The engine named does not fit this model, or with ``"auto"`` none does.
+    FitFailedError
+        The engine tried and could not fit it, or not within ``timeout``.
 
     Warns
     -----
@@ -88,6 +99,19 @@ def lmer(
         Rows were left out for missing values: how many, and for which variables.
     FitWarning
         What lme4 would say of the model or of the fit.
+
+    References
+    ----------
+    Bates, Mächler, Bolker & Walker (2015), Fitting Linear Mixed-Effects Models Using lme4, J. Stat.
+    Softw. 67(1).
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> m = lb.lmer("Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"))
+    >>> print(m.fixef().round(3).to_string())
+    (Intercept)    251.405
+    Days            10.467
     """
     if control is not None and not isinstance(control, Control):
         raise DataError(f"control must come from lmerControl(), not {type(control).__name__}")
@@ -112,14 +136,20 @@ def lmer(
 
 @checked
 def from_json(text: str, data: Any = None) -> Model:
-    """A fitted model from :meth:`Model.to_json`'s text.
+    """Read a fitted model from the text of :meth:`Model.to_json`.
 
     Parameters
     ----------
     text : str
+        The JSON document.
     data : frame, optional
         The data it was fitted to; without it, what needs the model frame (``update``,
         ``getME("X")``, ...) is not available.
+
+    Returns
+    -------
+    Model
+        With the result as it was written.
 
     Raises
     ------

@@ -27,7 +27,19 @@ __all__ = ["LmList", "lmList"]
 @by_value
 @dataclass(frozen=True, eq=False, repr=False)
 class LmList:
-    """A regression in each group: R's ``lmList``."""
+    """A regression in each group: R's ``lmList``.
+
+    Attributes
+    ----------
+    frame : ModelFrame
+        Response and model matrix of the rows used, of all groups.
+    group : str
+        The grouping factor's name.
+    fit : ByGroup
+        The numbers.
+    codes : array (n,)
+        Of each row, its group's position among the levels.
+    """
 
     frame: ModelFrame
     group: str
@@ -36,18 +48,24 @@ class LmList:
 
     @property
     def formula(self) -> str:
-        """``y ~ x | group``."""
+        """The formula: ``y ~ x | group``."""
         return f"{self.frame.formula} | {self.group}"
 
     def _table(self, values: Any) -> pd.DataFrame:
         return pd.DataFrame(values, index=list(self.fit.levels), columns=list(self.fit.names))
 
     def coef(self) -> pd.DataFrame:
-        """Coefficients, a row per group; missing for a group without complete rows."""
+        """Return the coefficients, a row per group; missing for a group without complete rows."""
         return self._table(self.fit.beta.copy())
 
     def std_error(self, pool: bool = True) -> pd.DataFrame:
-        """Their standard errors, by the pooled residual standard deviation or each group's own."""
+        """Return the standard errors of the coefficients, a row per group.
+
+        Parameters
+        ----------
+        pool : bool
+            By the pooled residual standard deviation, or by each group's own.
+        """
         if pool:
             return self._table(self.fit.std_error.copy())
         return self._table(self.fit.std_error * (self._own_sigma() / self.fit.sigma)[:, None])
@@ -58,24 +76,28 @@ class LmList:
             return np.where(df > 0, np.sqrt(self.fit.rss / np.where(df > 0, df, 1)), np.nan)
 
     def sigma(self) -> float:
-        """Pooled residual standard deviation."""
+        """Return the pooled residual standard deviation, in units of the response."""
         return self.fit.sigma
 
     def df_residual(self) -> int:
-        """Rows less coefficients, summed over the groups."""
+        """Return the rows less the coefficients, summed over the groups."""
         return self.fit.df_residual
 
     def fixef(self) -> pd.Series[float]:
-        """The mean of the groups' coefficients."""
+        """Return the mean of the groups' coefficients."""
         return self.coef().mean()
 
     def ranef(self) -> pd.DataFrame:
-        """The groups' coefficients less their mean."""
+        """Return the groups' coefficients less their mean."""
         return self.coef() - self.coef().mean()
 
     def tests(self) -> dict[str, pd.DataFrame]:
-        """By coefficient: ``Estimate, Std. Error, t value, Pr(>|t|)``, a row per group, by the
-        pooled standard deviation and its degrees of freedom.
+        """Test each coefficient by the pooled standard deviation and its degrees of freedom.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            By coefficient ``Estimate, Std. Error, t value, Pr(>|t|)``, a row per group.
         """
         from scipy.special import stdtr
 
@@ -96,12 +118,24 @@ class LmList:
         return found
 
     def confint(self, level: float = 0.95, pool: bool = False) -> dict[str, pd.DataFrame]:
-        """Compute t intervals by coefficient, a row per group; each group by its own regression.
+        """Compute t intervals, by each group's own regression.
 
         Parameters
         ----------
+        level : float
+            Of the intervals, between 0 and 1.
         pool : bool
             By the pooled standard deviation and its degrees of freedom.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            By coefficient a row per group, a column per limit.
+
+        Raises
+        ------
+        ArgumentError
+            ``level`` is not between 0 and 1.
         """
         from scipy.special import stdtrit
 
@@ -124,20 +158,25 @@ class LmList:
         }
 
     def fitted(self) -> pd.Series[float]:
-        """Fitted values of the rows used."""
+        """Return the fitted values of the rows used."""
         beta = np.nan_to_num(self.fit.beta)[self.codes]
         offset = 0.0 if self.frame.offset is None else self.frame.offset
         values = np.sum(self.frame.X * beta, axis=1) + offset
         return pd.Series(values, index=self.frame.index, name="fitted")
 
     def residuals(self) -> pd.Series[float]:
-        """Residuals of the rows used."""
+        """Return the response less the fitted values, of the rows used."""
         return pd.Series(
             self.frame.y - self.fitted().to_numpy(), index=self.frame.index, name="residuals"
         )
 
     def logLik(self, pool: bool = True) -> float:
-        """Log-likelihood, with one residual standard deviation or one per group.
+        """Compute the log-likelihood.
+
+        Parameters
+        ----------
+        pool : bool
+            With one residual standard deviation, or with one per group.
 
         Raises
         ------
@@ -155,12 +194,23 @@ class LmList:
         return 0.5 * (logs - float(parts.sum()))
 
     def AIC(self, pool: bool = True) -> float:
-        """Akaike's criterion: of all coefficients and the residual standard deviation(s)."""
+        """Compute Akaike's criterion, of all coefficients and the residual standard deviation(s).
+
+        Parameters
+        ----------
+        pool : bool
+            As of :meth:`logLik`.
+
+        Raises
+        ------
+        DataError
+            A group has no fit.
+        """
         counted = int(self.fit.rank.sum()) + (1 if pool else len(self.fit.levels))
         return -2 * self.logLik(pool) + 2 * counted
 
     def summary(self) -> str:
-        """What R prints for ``summary(lmList(...))``."""
+        """Return what R prints for ``summary(lmList(...))``."""
         return lm_list_summary_text(self.frame, self.group, self.fit, self.tests())
 
     def __len__(self) -> int:
@@ -201,18 +251,46 @@ def lmList(
     offset: Any = None,
     na_action: str = "omit",
 ) -> LmList:
-    """Regressions by group: ``lmList("Reaction ~ Days | Subject", data)``.
+    """Fit a regression in each group: ``lmList("Reaction ~ Days | Subject", data)``.
 
     A group without complete rows has missing coefficients, and a warning says so.
 
     Parameters
     ----------
+    formula : str
+        ``"y ~ x | group"``.
+    data : frame
+        As of :func:`lmerbridge.lmer`.
     weights, offset : str or array (n,), optional
         As of :func:`lmerbridge.lm`.
+    na_action : str
+        As of :func:`lmerbridge.lmer`.
+
+    Returns
+    -------
+    LmList
+        A row of coefficients per group.
 
     Raises
     ------
-    FormulaError, DataError
+    FormulaError
+        It is not ``y ~ x | group``.
+    DataError
+        A column is missing, or the values cannot be used.
+
+    Warns
+    -----
+    FitWarning
+        A group has no complete rows.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> by_subject = lb.lmList("Reaction ~ Days | Subject", lb.datasets.load("sleepstudy"))
+    >>> print(by_subject.coef().head(2).round(2).to_string())
+         (Intercept)   Days
+    308       244.19  21.76
+    309       205.05   2.26
     """
     fixed, bar, group = formula.rpartition("|") if isinstance(formula, str) else ("", "", "")
     group = group.strip().strip("`")

@@ -51,12 +51,12 @@ class MarginalMeans:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All digits: labels, estimate, SE, df and limits or tests."""
+        """All digits: labels, estimate, SE, df and limits or tests, a row per mean."""
         return self.grid.table()
 
     @property
     def linfct(self) -> Any:
-        """Their coefficients of the fixed effects (rows, p)."""
+        """The means' coefficients of the fixed effects (rows, p)."""
         return self.grid.L.copy()
 
     @property
@@ -65,17 +65,18 @@ class MarginalMeans:
         return (*self.grid.notes, *self.grid.changes())
 
     def vcov(self) -> pd.DataFrame:
-        """The covariance matrix of the estimates, on the scale of the model."""
+        """Return the covariance matrix (rows, rows) of the estimates, on the scale of the model."""
         V = self.grid.L @ self.grid.denominator.vcov @ self.grid.L.T
         return pd.DataFrame(V)
 
     def coef(self) -> pd.DataFrame:
-        """The coefficients of contrasts: what they combine, and a column ``c.1``, ... for each.
+        """Return the coefficients of contrasts: what they combine, and a column ``c.1``, ... for
+        each.
 
         Raises
         ------
         DataError
-            If these are not contrasts.
+            These are not contrasts.
         """
         grid = self.grid
         if grid.coefficients is None or grid.base is None:
@@ -108,7 +109,7 @@ class MarginalMeans:
         enhance_levels: bool | str | Sequence[str] = True,
         **options: Any,
     ) -> Any:
-        """Contrasts within each family.
+        """Contrast the means within each family.
 
         Parameters
         ----------
@@ -226,8 +227,33 @@ class MarginalMeans:
         reverse: bool = False,
         **options: Any,
     ) -> Any:
-        """Pairwise differences; ``reverse``: later minus earlier. Options as of
-        :meth:`contrasts`.
+        """Compare the means pairwise.
+
+        Parameters
+        ----------
+        adjust : str, optional
+            As of :meth:`contrasts`; default Tukey's.
+        by : str or sequence of str, optional
+            Columns that separate families; default: as they are. None: one family of all.
+        reverse : bool
+            Later minus earlier.
+        **options
+            As of :meth:`contrasts`.
+
+        Returns
+        -------
+        MarginalMeans, or MeansList for several sets of simple contrasts
+            A row per difference.
+
+        Examples
+        --------
+        >>> import lmerbridge as lb
+        >>> machines = lb.lmer("score ~ Machine + (1 | Worker)", lb.datasets.load("Machines"))
+        >>> print(machines.emmeans("Machine").pairs().table.round(2).to_string(index=False))
+        contrast  estimate   SE   df  t.ratio  p.value
+           A - B     -7.97 1.05 46.0    -7.56      0.0
+           A - C    -13.92 1.05 46.0   -13.21      0.0
+           B - C     -5.95 1.05 46.0    -5.65      0.0
         """
         asked = options.get("interaction")
         own = asked is not None and not isinstance(asked, bool)  # each factor has its own method
@@ -251,7 +277,7 @@ class MarginalMeans:
         side: Any = None,
         scheffe_rank: int | None = None,
     ) -> MarginalMeans:
-        """The same, shown otherwise; what is not given stays as it is.
+        """Show the same otherwise; what is not given stays as it is.
 
         Parameters
         ----------
@@ -280,9 +306,17 @@ class MarginalMeans:
         scheffe_rank : int, optional
             The dimension of the contrasts that Scheffe's method allows for.
 
+        Returns
+        -------
+        MarginalMeans
+            The same estimates.
+
         Raises
         ------
+        ArgumentError
+            A number is out of its range.
         DataError
+            A word or a column that there is not.
         """
         return MarginalMeans(
             with_options(
@@ -302,13 +336,29 @@ class MarginalMeans:
         )._said()
 
     def update(self, **options: Any) -> MarginalMeans:
-        """The same with other options of :meth:`summary`."""
+        """Show the same otherwise, as :meth:`summary`.
+
+        Parameters
+        ----------
+        **options
+            As of :meth:`summary`.
+        """
         return self.summary(**options)
 
     def confint(
         self, level: float = 0.95, adjust: str | None = None, **options: Any
     ) -> MarginalMeans:
-        """The same with confidence limits. Options as of :meth:`summary`."""
+        """Show the same with confidence limits.
+
+        Parameters
+        ----------
+        level : float
+            Of the limits, between 0 and 1.
+        adjust : str, optional
+            As of :meth:`summary`.
+        **options
+            As of :meth:`summary`.
+        """
         return self.summary("ci", level, adjust, **options)
 
     def test(
@@ -321,19 +371,33 @@ class MarginalMeans:
         by: By = KEEP,
         **options: Any,
     ) -> Any:
-        """The same with tests against ``null``. Options as of :meth:`summary`.
+        """Show the same with tests against ``null``.
 
         Parameters
         ----------
+        adjust : str, optional
+            As of :meth:`summary`.
+        null : float or sequence of float, optional
+            What is tested, on the scale of the model; default 0.
         joint : bool
             Test all rows of each family together, by F tests with the columns ``df1``, ``df2``,
             ``F.ratio``, ``p.value`` and ``note``.
         rows : sequence of int, optional
             Positions from 0 of the rows that are tested together, as one family.
+        by : str or sequence of str, optional
+            Columns that separate families; default: as they are. None: one family of all.
+        **options
+            As of :meth:`summary`.
 
         Returns
         -------
         MarginalMeans, or RTable for a joint test
+            A row per mean, or per family.
+
+        Raises
+        ------
+        DataError
+            ``rows`` without ``joint``, or options that a joint test does not take.
         """
         if not joint:
             if rows is not None:
@@ -348,11 +412,21 @@ class MarginalMeans:
     def both(
         self, level: float | None = None, adjust: str | None = None, **options: Any
     ) -> MarginalMeans:
-        """The same with limits and tests. Options as of :meth:`summary`."""
+        """Show the same with limits and tests.
+
+        Parameters
+        ----------
+        level : float, optional
+            Of the limits, between 0 and 1.
+        adjust : str, optional
+            As of :meth:`summary`.
+        **options
+            As of :meth:`summary`.
+        """
         return self.summary("both", level, adjust, **options)
 
     def eff_size(self, sigma: float, edf: float, method: Any = "pairwise") -> MarginalMeans:
-        """Differences in units of ``sigma``, with limits that allow for its uncertainty.
+        """Divide differences by ``sigma``, with limits that allow for its uncertainty.
 
         Parameters
         ----------
@@ -364,9 +438,19 @@ class MarginalMeans:
         method : str or mapping
             The contrasts; ``identity`` if these are differences already.
 
+        Returns
+        -------
+        MarginalMeans
+            In units of ``sigma``.
+
         Raises
         ------
-        DataError
+        ArgumentError
+            ``sigma`` or ``edf`` is not positive.
+
+        References
+        ----------
+        Cohen (1988), Statistical Power Analysis for the Behavioral Sciences.
         """
         from lmerbridge.inference.effect_sizes import effect_sizes
 
@@ -384,7 +468,7 @@ class MarginalMeans:
         delta: float = 0.0,
         signif_sets: bool = False,
     ) -> RTable:
-        """Compact letter display: means that share a symbol do not differ significantly.
+        """Make a compact letter display: means that share a symbol do not differ significantly.
 
         Parameters
         ----------
@@ -392,10 +476,14 @@ class MarginalMeans:
             Two means differ if the adjusted p-value of their difference is below.
         adjust : str, optional
             Of the pairwise comparisons; default ``tukey``.
+        by : str or sequence of str, optional
+            Columns that separate families; default: as they are. None: one family of all.
         Letters : str, optional
             Symbols; default digits, then capital and small letters.
         sort : bool
-            Whether means are ordered by their estimates, upwards, or downwards if ``reversed``.
+            Whether means are ordered by their estimates, upwards.
+        reversed : bool
+            Downwards.
         delta : float
             If positive: means share a symbol if they are found equivalent within it.
         signif_sets : bool
@@ -405,6 +493,15 @@ class MarginalMeans:
         -------
         RTable
             The means with a column ``.group`` (``.equiv.set``, ``.signif.set``).
+
+        Raises
+        ------
+        ArgumentError
+            ``alpha`` is not between 0 and 1.
+
+        References
+        ----------
+        Piepho (2004), J. Comput. Graph. Stat. 13, 456-466.
         """
         belongs("sort=True", reversed=reversed and not sort)
         grid = self.grid if by is KEEP else with_by(self.grid, by)
@@ -422,12 +519,17 @@ class MarginalMeans:
         return len(self.grid.L)
 
     def subset(self, where: str) -> MarginalMeans:
-        """The rows for which an expression of the labels holds, as one family: ``"b == 'hi'"``.
+        """Take the rows for which an expression of the labels holds, as one family.
+
+        Parameters
+        ----------
+        where : str
+            Such as ``"b == 'hi'"``.
 
         Raises
         ------
         DataError
-            If the expression cannot be evaluated, or no row is left.
+            The expression cannot be evaluated, or no row is left.
         """
         labels = self.grid.shown_labels()
         try:
@@ -441,10 +543,17 @@ class MarginalMeans:
     def rbind(self, *others: MarginalMeans, adjust: str = "bonferroni") -> MarginalMeans:
         """Put this and others together as one family of tests.
 
+        Parameters
+        ----------
+        *others : MarginalMeans
+            Of the same model.
+        adjust : str
+            As of :meth:`summary`.
+
         Raises
         ------
         DataError
-            If they are of different models, or no marginal means.
+            They are of different models, or no marginal means.
         """
         found = [one_of_ours(o, MarginalMeans, "what is bound") for o in others]
         known = [note for part in (self, *found) for note in part.grid.changes()]
@@ -541,31 +650,73 @@ class MeansList(Mapping[str, "MarginalMeans"]):
         return tuple(dict.fromkeys(note for part in self.parts.values() for note in part.notes))
 
     def summary(self, *args: Any, **options: Any) -> MeansList:
-        """All tables with options of :meth:`MarginalMeans.summary`."""
+        """Show all tables otherwise, as :meth:`MarginalMeans.summary`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return MeansList({n: p.summary(*args, **options) for n, p in self.parts.items()})
 
     def confint(self, *args: Any, **options: Any) -> MeansList:
-        """All tables with confidence limits."""
+        """Show all tables with confidence limits, as :meth:`MarginalMeans.confint`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return MeansList({n: p.confint(*args, **options) for n, p in self.parts.items()})
 
     def test(self, *args: Any, **options: Any) -> MeansList:
-        """All tables with tests."""
+        """Show all tables with tests, as :meth:`MarginalMeans.test`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return MeansList({n: p.test(*args, **options) for n, p in self.parts.items()})
 
     def both(self, *args: Any, **options: Any) -> MeansList:
-        """All tables with limits and tests."""
+        """Show all tables with limits and tests, as :meth:`MarginalMeans.both`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return MeansList({n: p.both(*args, **options) for n, p in self.parts.items()})
 
     def contrast(self, *args: Any, **options: Any) -> Any:
-        """Contrasts of the first table."""
+        """Contrast the means of the first table, as :meth:`MarginalMeans.contrasts`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.first.contrasts(*args, **options)
 
     def pairs(self, *args: Any, **options: Any) -> Any:
-        """Pairwise differences of the first table."""
+        """Compare the means of the first table pairwise, as :meth:`MarginalMeans.pairs`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.first.pairs(*args, **options)
 
     def rbind(self, adjust: str = "bonferroni") -> MarginalMeans:
-        """All tables as one family of tests."""
+        """Put all tables together as one family of tests.
+
+        Parameters
+        ----------
+        adjust : str
+            As of :meth:`MarginalMeans.summary`.
+        """
         first, *others = self.parts.values()
         return first.rbind(*others, adjust=adjust)
 

@@ -83,7 +83,20 @@ class RefGrid:
         bias_adjust: bool = False,
         sigma: float | None = None,
     ) -> Any:
-        """Marginal means of it, as :meth:`lmerbridge.Model.emmeans`."""
+        """Average the predictions to marginal means, as :meth:`lmerbridge.Model.emmeans`.
+
+        Parameters
+        ----------
+        specs, by, weights, level, bias_adjust, sigma
+            As of :meth:`lmerbridge.Model.emmeans`.
+        type : {"link", "response"}, optional
+            Of what is shown; default the grid's.
+
+        Returns
+        -------
+        MarginalMeans, or MeansList of the means and their contrasts
+            In units of the response, or of its transformation.
+        """
         belongs("bias_adjust=True", sigma=sigma is not None and not bias_adjust)
         shown = self.type if type is None else type
         belongs("type='response'", bias_adjust=bias_adjust and not scale_of(shown))
@@ -100,19 +113,43 @@ class RefGrid:
         )
 
     def contrasts(self, *args: Any, **options: Any) -> Any:
-        """Contrasts of its predictions, as :meth:`lmerbridge.MarginalMeans.contrasts`."""
+        """Contrast the predictions, as :meth:`lmerbridge.MarginalMeans.contrasts`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.grid.contrasts(*args, **options)
 
     def pairs(self, *args: Any, **options: Any) -> Any:
-        """Pairwise differences of its predictions."""
+        """Compare the predictions pairwise, as :meth:`lmerbridge.MarginalMeans.pairs`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.grid.pairs(*args, **options)
 
     def confint(self, *args: Any, **options: Any) -> Any:
-        """Its predictions with confidence limits."""
+        """Show the predictions with confidence limits, as :meth:`lmerbridge.MarginalMeans.confint`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.grid.confint(*args, **options)
 
     def test(self, *args: Any, **options: Any) -> Any:
-        """Its predictions with tests against 0."""
+        """Show the predictions with tests against 0, as :meth:`lmerbridge.MarginalMeans.test`.
+
+        Parameters
+        ----------
+        *args, **options
+            As there.
+        """
         return self.grid.test(*args, **options)
 
     def joint_tests(
@@ -123,21 +160,31 @@ class RefGrid:
         showconf: bool = True,
         weights: Any = "equal",
     ) -> RTable:
-        """Test each term whose predictors have more than one value here, as
-        :meth:`lmerbridge.Model.joint_tests`.
+        """Test each term whose predictors have more than one value here.
+
+        Parameters
+        ----------
+        by, show0df, showconf, weights
+            As of :meth:`lmerbridge.Model.joint_tests`.
+
+        Returns
+        -------
+        RTable
+            A row per term.
         """
         return joint_tests_of(self.reference, by, weights, show0df, showconf)
 
     def regrid(
         self, transform: str = "response", bias_adjust: bool = False, sigma: float | None = None
     ) -> RefGrid:
-        """The grid of responses, of which means and contrasts are then taken: R's ``regrid``.
+        """Make the grid of responses, of which means and contrasts are then taken: R's ``regrid``.
 
         Parameters
         ----------
         transform : {"response", "log", "log2", "log10", "sqrt"}
             ``log``: of their logarithms.
         bias_adjust : bool
+            Whether the responses are means, and not what undoing the transformation gives.
         sigma : float, optional
             For the adjustment; default is the model's.
         """
@@ -148,8 +195,18 @@ class RefGrid:
         )
 
     def averaged_over(self, specs: Any, by: Any = None) -> pd.DataFrame:
-        """The combinations that means are averages over, in the order of numeric ``weights``:
+        """List the combinations that means are averages over, in the order of numeric ``weights``:
         emmeans' ``weights = "show.levels"``.
+
+        Parameters
+        ----------
+        specs, by
+            As of :meth:`lmerbridge.Model.emmeans`.
+
+        Returns
+        -------
+        DataFrame
+            A row per combination.
         """
         asked = parse_specs(specs, by)
         return averaged_combinations(self.reference, (*asked.names, *asked.by))
@@ -164,7 +221,7 @@ class RefGrid:
         return f"{self.grid}"
 
     def structure(self) -> str:
-        """What R's ``str`` prints: the predictors, their values, nesting and transformation."""
+        """Return what R's ``str`` prints: predictors, values, nesting and transformation."""
         return self.reference.text()
 
 

@@ -52,6 +52,26 @@ class LinearModel:
     """An ordinary regression, with R's methods and R's printed summary.
 
     Coefficients of columns that are linear combinations of others are missing, as in R.
+
+    Attributes
+    ----------
+    frame : ModelFrame
+        Response and model matrix of the rows used.
+    least_squares : Regression
+        The numbers.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> print(lb.lm("Reaction ~ Days", lb.datasets.load("sleepstudy")).anova())
+    Analysis of Variance Table
+    <BLANKLINE>
+    Response: Reaction
+               Df Sum Sq Mean Sq F value    Pr(>F)
+    Days        1 162703  162703  71.464 9.894e-15 ***
+    Residuals 178 405252    2277
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
 
     frame: ModelFrame
@@ -59,6 +79,7 @@ class LinearModel:
 
     @property
     def formula(self) -> str:
+        """The formula, as R writes it."""
         return str(self.frame.formula)
 
     def _by_row(self, values: Any, name: str) -> pd.Series[float]:
@@ -67,14 +88,27 @@ class LinearModel:
     # -- estimates
 
     def coef(self) -> pd.Series[float]:
-        """Coefficients by R's names, missing for columns that are combinations of others."""
+        """Return the coefficients by R's names, missing for columns that are combinations of
+        others.
+        """
         found = pd.Series(self.least_squares.beta.copy(), index=list(self.least_squares.names))
         return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
 
     fixef = coef
 
     def vcov(self, complete: bool = True) -> pd.DataFrame:
-        """Covariance matrix of the coefficients; ``complete``: with those that are missing."""
+        """Return the covariance matrix of the coefficients.
+
+        Parameters
+        ----------
+        complete : bool
+            With the coefficients that are missing.
+
+        Returns
+        -------
+        DataFrame
+            Rows and columns by name.
+        """
         names = list(self.least_squares.names)
         found = pd.DataFrame(self.least_squares.vcov, index=names, columns=names)
         if not complete or not self.frame.x_dropped:
@@ -83,19 +117,19 @@ class LinearModel:
         return found.reindex(index=every, columns=every)
 
     def sigma(self) -> float:
-        """Residual standard deviation."""
+        """Return the residual standard deviation, in units of the response."""
         return self.least_squares.sigma
 
     def nobs(self) -> int:
-        """Rows used."""
+        """Return the number of rows used."""
         return self.least_squares.nobs
 
     def df_residual(self) -> int:
-        """Rows less coefficients."""
+        """Return the rows used less the coefficients."""
         return self.least_squares.df_residual
 
     def model_matrix(self) -> pd.DataFrame:
-        """The model matrix, without the columns that are combinations of others."""
+        """Return the model matrix (n, p), without the columns that are combinations of others."""
         return pd.DataFrame(
             self.frame.X.copy(), index=self.frame.index, columns=list(self.frame.x_names)
         )
@@ -103,55 +137,88 @@ class LinearModel:
     # -- rows
 
     def fitted(self) -> pd.Series[float]:
-        """Fitted values."""
+        """Return the fitted values, a value per row."""
         return self._by_row(self.least_squares.fitted.copy(), "fitted")
 
     def residuals(self) -> pd.Series[float]:
-        """Residuals of the response."""
+        """Return the response less the fitted values, a value per row."""
         return self._by_row(self.least_squares.residuals.copy(), "residuals")
 
     def hatvalues(self) -> pd.Series[float]:
-        """Leverages."""
+        """Return the leverages, a value per row."""
         return self._by_row(self.least_squares.hat.copy(), "hatvalues")
 
     def rstandard(self) -> pd.Series[float]:
-        """Residuals over their standard errors; missing where the leverage is 1."""
+        """Divide the residuals by their standard errors; missing where the leverage is 1.
+
+        References
+        ----------
+        Cook & Weisberg (1982), Residuals and Influence in Regression, section 2.2.1.
+        """
         return self._by_row(standardized(self.frame, self.least_squares), "rstandard")
 
     def rstudent(self) -> pd.Series[float]:
-        """The same with the residual standard deviation of the fit without the row."""
+        """Divide the residuals by their standard errors of the fit without the row.
+
+        References
+        ----------
+        Cook & Weisberg (1982), Residuals and Influence in Regression, section 2.2.1.
+        """
         return self._by_row(studentized(self.frame, self.least_squares), "rstudent")
 
     def cooks_distance(self) -> pd.Series[float]:
-        """Cook's distances."""
+        """Compute Cook's distances, a value per row.
+
+        References
+        ----------
+        Cook (1977), Technometrics 19, 15-18.
+        """
         return self._by_row(cooks_distances(self.frame, self.least_squares), "cooks_distance")
 
     # -- criteria
 
     def logLik(self, REML: bool = False) -> float:
-        """Log-likelihood, or the restricted one."""
+        """Compute the log-likelihood.
+
+        Parameters
+        ----------
+        REML : bool
+            Whether the restricted one.
+        """
         return self.least_squares.logLik(REML)
 
     def deviance(self) -> float:
-        """Residual sum of squares, as R's ``deviance`` of a regression is."""
+        """Return the residual sum of squares, as R's ``deviance`` of a regression is."""
         return self.least_squares.rss
 
     def AIC(self, k: float = 2.0) -> float:
-        """Akaike's criterion: -2 logLik + ``k`` times the number of parameters."""
+        """Compute Akaike's criterion: -2 logLik + ``k`` times the number of parameters.
+
+        Parameters
+        ----------
+        k : float
+            Weight of a parameter.
+        """
         return -2 * self.least_squares.logLik() + k * (len(self.least_squares.beta) + 1)
 
     def BIC(self) -> float:
-        """Schwarz's criterion."""
+        """Compute Schwarz's criterion: -2 logLik + log(n) times the number of parameters."""
         return self.AIC(float(np.log(self.least_squares.nobs)))
 
     def rmse(self) -> float:
-        """Root of the mean squared residual."""
+        """Compute the root of the mean squared residual, in units of the response."""
         return float(np.sqrt(np.mean(self.least_squares.residuals**2)))
 
     # -- tests
 
     def tests(self) -> pd.DataFrame:
-        """Estimate, Std. Error, t value, Pr(>|t|); missing where the coefficient is."""
+        """Test each coefficient against 0 by a t test.
+
+        Returns
+        -------
+        DataFrame
+            ``Estimate, Std. Error, t value, Pr(>|t|)``; missing where the coefficient is.
+        """
         from scipy import special
 
         errors = self.least_squares.sigma * np.sqrt(np.diag(self.least_squares.unscaled))
@@ -186,6 +253,9 @@ class LinearModel:
         Raises
         ------
         DataError
+            A model is no regression, or is of other rows.
+        ArgumentError
+            ``test`` is none of those.
         """
         kind = matched(test, TESTS, "test")
         if not others:
@@ -201,7 +271,16 @@ class LinearModel:
         return table_of_tests(compare_regressions(models, kind))
 
     def compared(self, name: str, refit: bool) -> Compared:
-        """Return what a comparison with a mixed model needs of this one, under a name."""
+        """Return what a comparison with a mixed model needs of this one.
+
+        Parameters
+        ----------
+        name : str
+            Under which it is shown.
+        refit : bool
+            As of :meth:`lmerbridge.Model.compared`; a regression is fitted by both criteria at
+            once.
+        """
         fitted = Fitted(
             name,
             one_line(self.frame.formula.lines),
@@ -218,8 +297,22 @@ class LinearModel:
 
         Parameters
         ----------
+        level : float
+            Of the intervals, between 0 and 1.
         parm : str, int or sequence, optional
             Coefficients, by name or by position, which counts from 1 as in R.
+
+        Returns
+        -------
+        RTable
+            A row per coefficient, a column per limit.
+
+        Raises
+        ------
+        ArgumentError
+            ``level`` is not between 0 and 1.
+        DataError
+            ``parm`` names no coefficient.
         """
         half = self._quantile(level) * np.sqrt(np.diag(self.vcov()))
         beta = self.coef()
@@ -244,22 +337,31 @@ class LinearModel:
         interval: str | None = None,
         level: float = DEFAULT_LEVEL,
     ) -> pd.Series[float] | pd.DataFrame:
-        """Fitted values, or predictions for new rows.
+        """Predict the rows of the fit or new ones.
 
         Parameters
         ----------
         newdata : frame, optional
+            Needs the predictors, and the offset's variables.
         se_fit : bool
             Add standard errors.
         interval : {"confidence", "prediction"}, optional
             Add ``lwr`` and ``upr``: of the mean, or of a new observation.
         level : float
-            Of the interval.
+            Of the interval, between 0 and 1.
 
         Returns
         -------
         Series, or DataFrame with ``fit``, ``se_fit``, ``lwr``, ``upr``
-            NaN, with a warning, for rows that a rank-deficient fit does not determine.
+            In units of the response; NaN, with a warning, for rows that a rank-deficient fit does
+            not determine.
+
+        Raises
+        ------
+        DataError
+            ``newdata`` lacks a column, or has a level that the fit did not have.
+        ArgumentError
+            ``level`` is not between 0 and 1, or ``interval`` is none of those.
 
         Warns
         -----
@@ -326,8 +428,18 @@ class LinearModel:
         offset: float | None = None,
         rg_limit: int | None = None,
     ) -> Any:
-        """The reference grid, as :meth:`lmerbridge.Model.ref_grid` makes it, with the degrees of
-        freedom of the residuals: ``.emmeans(specs)``, ``.joint_tests()``, ``.contrasts()``.
+        """Predict at all combinations of the predictors' values, with the degrees of freedom of the
+        residuals.
+
+        Parameters
+        ----------
+        at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
+            As of :meth:`lmerbridge.Model.ref_grid`.
+
+        Returns
+        -------
+        RefGrid
+            ``.emmeans(specs)``, ``.joint_tests()``, ``.contrasts()``.
         """
         return averaging.ref_grid(
             self._means, at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
@@ -358,7 +470,20 @@ class LinearModel:
         rg_limit: int | None = None,
         **options: Any,
     ) -> Any:
-        """Marginal means, as :meth:`lmerbridge.Model.emmeans`."""
+        """Estimate marginal means, as :meth:`lmerbridge.Model.emmeans`.
+
+        Parameters
+        ----------
+        specs, by, at, type, weights, level, contr, cov_keep, cov_reduce, nesting, offset, rg_limit
+            As of :meth:`lmerbridge.Model.emmeans`.
+        **options
+            As of :meth:`MarginalMeans.summary`.
+
+        Returns
+        -------
+        MarginalMeans, or MeansList of the means and their contrasts
+            With the degrees of freedom of the residuals.
+        """
         return averaging.emmeans(
             self._means,
             specs,
@@ -387,7 +512,20 @@ class LinearModel:
         cov_reduce: Reduce = meanint,
         **options: Any,
     ) -> RTable:
-        """Test each term by contrasts among its means, as :meth:`lmerbridge.Model.joint_tests`."""
+        """Test each term by contrasts among its means, as :meth:`lmerbridge.Model.joint_tests`.
+
+        Parameters
+        ----------
+        by, show0df, showconf, weights, at, cov_reduce
+            As of :meth:`lmerbridge.Model.joint_tests`.
+        **options
+            Further ones of :meth:`ref_grid`.
+
+        Returns
+        -------
+        RTable
+            A row per term.
+        """
         options = {"at": at, "cov_reduce": cov_reduce, **options}
         return averaging.joint_tests(self.ref_grid, by, show0df, showconf, weights, options)
 
@@ -404,7 +542,7 @@ class LinearModel:
         )
 
     def summary(self) -> str:
-        """What R prints for ``summary(lm(...))``."""
+        """Return what R prints for ``summary(lm(...))``."""
         return lm_summary_text(self.frame, self.least_squares, self.tests())
 
     def __str__(self) -> str:
@@ -424,11 +562,33 @@ def lm(
     na_action: str = "omit",
     contrasts: Mapping[str, Any] | None = None,
 ) -> LinearModel:
-    """Fit an ordinary regression, as R's ``lm``; arguments as of :func:`lmerbridge.lmer`.
+    """Fit an ordinary regression, as R's ``lm``.
+
+    Parameters
+    ----------
+    formula : str
+        R's language, without random terms: ``"Reaction ~ Days"``.
+    data, weights, offset, subset, na_action, contrasts
+        As of :func:`lmerbridge.lmer`.
+
+    Returns
+    -------
+    LinearModel
+        With R's printed summary.
 
     Raises
     ------
-    FormulaError, DataError
+    FormulaError
+        The formula is none, or has random terms.
+    DataError
+        A column is missing, or the values cannot be used.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> print(lb.lm("Reaction ~ Days", lb.datasets.load("sleepstudy")).coef().round(3).to_string())
+    (Intercept)    251.405
+    Days            10.467
     """
     frame = build_frame(
         formula,

@@ -336,11 +336,29 @@ class Provenance:
 @by_value
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """A fitted linear mixed model.
+    """A fitted linear mixed model: all numbers of one engine, frozen.
 
-    ``missing`` gives, by the name of a quantity, the reason why this engine does not have it; for
-    one that is computed on demand, reading the reason computes it. ``others`` has what a JSON
-    document holds that this version does not know, by its path.
+    Attributes
+    ----------
+    call : CallInfo
+        What was asked for.
+    data : DataInfo
+        What it was fitted to: rows, groups, levels.
+    estimates : Estimates
+        Fixed effects, theta, sigma, their covariance matrix, conditional modes, fitted values.
+    criterion : Criterion
+        The value at the optimum, and what AIC and BIC count.
+    evidence : Evidence
+        Whether and how the search ended.
+    provenance : Provenance
+        The engine, all versions, the machine, the time.
+    missing : mapping of str to str
+        By the name of a quantity, the reason why this engine does not have it; for one that is
+        computed on demand, reading the reason computes it.
+    schema : str
+        The version of this form.
+    others : mapping
+        What a JSON document holds that this version does not know, by its path.
     """
 
     call: CallInfo

@@ -70,7 +70,7 @@ class Installation:
 
 
 def r(path: str) -> RCommand:
-    """An R installation, as an engine: ``lmer(..., engine=r("/opt/R/4.6.2"))``.
+    """Name an R installation, as an engine: ``lmer(..., engine=r("/opt/R/4.6.2"))``.
 
     From then on its version names it as well: ``engine="lme4@4.6.2"``.
 

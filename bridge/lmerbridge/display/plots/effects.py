@@ -34,13 +34,33 @@ def effects(
     data: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Marginal means along ``x`` (a numeric predictor or a factor) with confidence intervals, over
-    the data.
+    """Draw marginal means along ``x`` with confidence intervals, over the data.
 
     Parameters
     ----------
+    m : Model
+        A fitted mixed model.
+    x : str
+        A numeric predictor or a factor.
     by : str, optional
         A factor: a line or a point for each level.
+    level : float
+        Of the intervals, between 0 and 1.
+    ddf : str
+        As of :meth:`lmerbridge.Model.emmeans`.
+    data : bool
+        Whether the data are drawn.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        There is no such predictor, ``by`` has too many levels, or matplotlib is missing.
     """
     frame = m.frame
     if x not in frame.raw:

@@ -19,12 +19,25 @@ MAX_PANELS = 24
 def estimates(
     models: Mapping[str, Any] | Sequence[Any], level: float = 0.95, intercept: bool = True
 ) -> AxesArray:
-    """Estimates with normal intervals, an axes per fixed effect, a line per model.
+    """Draw estimates with normal intervals, an axes per fixed effect, a line per model.
 
     Parameters
     ----------
     models : mapping of str to Model, or sequence of Model
         Also ordinary regressions.
+    level : float
+        Of the intervals, between 0 and 1.
+    intercept : bool
+        Whether the intercept has an axes.
+
+    Returns
+    -------
+    array of Axes (effects,)
+
+    Raises
+    ------
+    DataError
+        There is no model, one is none, or matplotlib is missing.
     """
     from scipy.special import ndtri
 

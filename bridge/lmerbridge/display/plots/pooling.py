@@ -74,18 +74,27 @@ def _lines(m: Any, group: str) -> dict[str, Any]:
 
 @drawing
 def pooling(m: Any, group: str | None = None, x: str | None = None) -> AxesArray:
-    """The data of each group with the three ways of pooling, a panel per group (24 at most,
+    """Draw the data of each group with the three ways of pooling, a panel per group (24 at most,
     spread over the range of the groups' first random effect).
 
     Parameters
     ----------
+    m : Model
+        A fitted mixed model.
+    group : str, optional
+        The grouping factor; default the first.
     x : str, optional
         The numeric predictor to draw along.
+
+    Returns
+    -------
+    array of Axes (panels,)
 
     Raises
     ------
     DataError
-        No numeric predictor: use :func:`shrinkage`.
+        There is no numeric predictor (use :func:`shrinkage`) or grouping factor, or matplotlib is
+        missing.
     """
     name = pooled_group(m.frame, group)
     along = _predictor(m, name, x)
@@ -151,13 +160,28 @@ def shrinkage(
     terms: tuple[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """How partial pooling draws the groups' own estimates together: intercept against slope with an
-    arrow per group, or, for random intercepts, one against the other.
+    """Draw how partial pooling draws the groups' own estimates together: intercept against slope
+    with an arrow per group, or, for random intercepts, one against the other.
 
     Parameters
     ----------
+    m : Model
+        A fitted mixed model.
+    group : str, optional
+        The grouping factor; default the first.
     terms : pair of str, optional
         Default: the group's first two random columns that are fixed effects too.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        A term is no fixed effect, there is no such grouping factor, or matplotlib is missing.
     """
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D

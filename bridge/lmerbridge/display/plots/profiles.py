@@ -46,12 +46,23 @@ def _smooth(x: Any, y: Any) -> Any:
 
 @drawing
 def profile_zeta(m: Any, levels: Sequence[float] = LEVELS) -> AxesArray:
-    """Zeta against each parameter, with the intervals of ``levels``; a straight line is a normal
-    likelihood.
+    """Draw zeta against each parameter, with the intervals of ``levels``; a straight line is a
+    normal likelihood.
 
     Parameters
     ----------
     m : Model or Profile
+        A model is profiled first.
+    levels : sequence of float
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    array of Axes (parameters,)
+
+    References
+    ----------
+    Bates & Watts (1988), Nonlinear Regression Analysis and Its Applications, section 6.1.
     """
     from scipy.special import ndtri
 
@@ -141,16 +152,28 @@ def _draw_plane(ax: Axes, plane: _Plane, levels: Sequence[float]) -> None:
 
 @drawing
 def profile_pairs(m: Any, levels: Sequence[float] = LEVELS) -> AxesArray:
-    """Pairs of parameters: contours of the deviance (of joint regions of ``levels``) and the
+    """Draw pairs of parameters: contours of the deviance (of joint regions of ``levels``) and the
     profile traces; on the diagonal each parameter's zeta. Only the lower half is used.
 
     Parameters
     ----------
     m : Model or Profile
+        A model is profiled first.
+    levels : sequence of float
+        Of the joint regions, between 0 and 1.
 
     Returns
     -------
     array of Axes (k, k)
+
+    Raises
+    ------
+    DataError
+        Fewer than 2 or more than 12 parameters, or matplotlib is missing.
+
+    References
+    ----------
+    Bates & Watts (1988), Nonlinear Regression Analysis and Its Applications, appendix A6.1.
     """
     profile = _profile(m)
     names = list(profile.points)

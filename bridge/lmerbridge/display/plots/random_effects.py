@@ -38,12 +38,26 @@ def _terms(m: Any, group: str | None) -> tuple[str, list[tuple[str, Any, Any]]]:
 
 @drawing
 def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesArray:
-    """Conditional modes with their intervals, sorted by the first column's; an axes per column.
+    """Draw conditional modes with their intervals, sorted by the first column's; an axes per
+    column.
 
     Parameters
     ----------
+    m : Model
+        A fitted mixed model.
     group : str, optional
-        Default: the first grouping factor.
+        The grouping factor; default the first.
+    level : float
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    array of Axes (columns,)
+
+    Raises
+    ------
+    DataError
+        There is no such grouping factor, or matplotlib is missing.
     """
     from scipy.special import ndtri
 
@@ -86,7 +100,24 @@ def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesAr
 
 @drawing
 def qq_random(m: Any, group: str | None = None) -> AxesArray:
-    """Conditional modes against normal quantiles; an axes per column."""
+    """Draw conditional modes against normal quantiles; an axes per column.
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    group : str, optional
+        The grouping factor; default the first.
+
+    Returns
+    -------
+    array of Axes (columns,)
+
+    Raises
+    ------
+    DataError
+        There is no such grouping factor, or matplotlib is missing.
+    """
     chosen, terms = _terms(m, group)
     axes = grid_of_axes(len(terms), 3, figsize=(3.6 * min(len(terms), 3) + 0.4, 3.8))
     for ax, (name, modes, _) in zip(axes, terms, strict=True):

@@ -17,7 +17,26 @@ __all__ = ["qq_line", "qq_residuals", "residuals_fitted", "scale_location"]
 
 @drawing
 def residuals_fitted(m: Any, type: str = "pearson", ax: Axes | None = None) -> Axes:
-    """Residuals against fitted values, with a smooth; lme4's ``plot(m)``."""
+    """Draw residuals against fitted values, with a smooth; lme4's ``plot(m)``.
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    type : str
+        As of :meth:`lmerbridge.Model.residuals`.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        matplotlib is missing.
+    """
     x, y = m.result.estimates.fitted, residuals(m.result, type)
     ax = axes_of(ax, figsize=(6, 4))
     ax.axhline(0, color="0.7", linewidth=1, zorder=0)
@@ -31,7 +50,24 @@ def residuals_fitted(m: Any, type: str = "pearson", ax: Axes | None = None) -> A
 
 @drawing
 def scale_location(m: Any, ax: Axes | None = None) -> Axes:
-    """Square roots of the absolute scaled residuals against fitted values."""
+    """Draw square roots of the absolute scaled residuals against fitted values.
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        matplotlib is missing.
+    """
     x = m.result.estimates.fitted
     y = np.sqrt(np.abs(residuals(m.result, "scaled")))
     ax = axes_of(ax, figsize=(6, 4))
@@ -62,7 +98,24 @@ def qq_line(ax: Axes, values: Any, color: str = "C0") -> None:
 
 @drawing
 def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
-    """Scaled residuals against normal quantiles."""
+    """Draw scaled residuals against normal quantiles.
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        matplotlib is missing.
+    """
     ax = axes_of(ax, figsize=(4.5, 4.5))
     qq_line(ax, residuals(m.result, "scaled"))
     ax.set_ylabel("scaled residual")
