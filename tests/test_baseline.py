@@ -216,8 +216,8 @@ def test_two(lmer_agrees):
 
 
 class TestShared:
-    """One baseline for several models of pytest; the plugin as installed, in a process of its own, is
-    tried in test_harness.py.
+    """One baseline for several models of pytest; the plugin as installed, in a process of its own,
+    is tried in test_harness.py.
     """
 
     @pytest.fixture

@@ -5,8 +5,10 @@ examples give what they show.
 import contextlib
 import doctest
 import functools
+import importlib
 import inspect
 import io
+import pkgutil
 import re
 
 import pytest
@@ -54,6 +56,10 @@ VERBS = {
     "Write",
 }
 
+ROOMS = ("design", "inference", "likelihood", "result")
+# What lists some parameters, and is to list all.
+PART = ("inference.profiling.profile",)
+
 
 def documented(obj, *sections):
     """The names that sections of a docstring list, in the NumPy style: ``a, b : type``."""
@@ -100,7 +106,22 @@ def public():
     return found | with_methods("RefGrid", RefGrid) | with_methods("MeansList", MeansList)
 
 
+def of_rooms():
+    """What the files of the rooms below export."""
+    found = {}
+    for room in ROOMS:
+        package = importlib.import_module(f"lmerbridge.{room}")
+        for info in pkgutil.iter_modules(package.__path__, f"lmerbridge.{room}."):
+            module = importlib.import_module(info.name)
+            for name in getattr(module, "__all__", ()):
+                value = getattr(module, name)
+                if getattr(value, "__module__", None) == info.name:
+                    found |= with_methods(f"{info.name.removeprefix('lmerbridge.')}.{name}", value)
+    return found
+
+
 PUBLIC = public()
+OF_ROOMS = of_rooms()
 
 
 def is_property(where):
@@ -141,6 +162,16 @@ def test_errors_are_named_with_their_cause(where):
     for line, after in zip(lines, [*lines[1:], ""], strict=False):
         if line and not line[0].isspace():
             assert after.startswith("    "), f"{where}: {line} has no cause"
+
+
+@pytest.mark.parametrize("where", OF_ROOMS)
+def test_a_docstring_of_the_rooms_below_lists_all_parameters_or_none(where):
+    obj = OF_ROOMS[where]
+    own = vars(obj).get("__doc__") if inspect.isclass(obj) else obj.__doc__
+    assert own, f"{where} has no docstring"
+    listed = documented(obj, "Parameters")
+    if listed and inspect.isfunction(obj) and where not in PART:
+        assert sorted(listed) == sorted(parameters(obj))
 
 
 # -- examples

@@ -59,6 +59,7 @@ class Numeric:
 
     @property
     def floats(self) -> Array:
+        """The values (n,) as floating-point numbers."""
         return self.values.astype(np.float64, copy=False)
 
 

@@ -120,6 +120,7 @@ class Evaluator:
         return name in CONSTANTS and name not in self.has
 
     def value(self, node: Node) -> Value:
+        """Evaluate a node."""
         match node:
             case Name():
                 return CONSTANTS[node.id] if self.is_constant(node.id) else self.lookup(node.id)
@@ -147,6 +148,7 @@ class Evaluator:
                 return self.call(node)
 
     def unary(self, node: Unary) -> Value:
+        """Evaluate ``-a``, ``+a`` or ``!a``."""
         value = self.value(node.operand)
         if node.operator == "!":
             if isinstance(value, bool):
@@ -168,6 +170,7 @@ class Evaluator:
         )
 
     def binary(self, node: Binary) -> Value:
+        """Evaluate ``a + b``, ``a < b``, ``a %in% b`` and their like."""
         operator = node.operator
         left, right = self.value(node.left), self.value(node.right)
         if operator == "%in%":
@@ -189,6 +192,7 @@ class Evaluator:
         return self.arithmetic(node, left, right)
 
     def arithmetic(self, node: Binary, left: Value, right: Value) -> Value:
+        """Compute with two values that are evaluated, times and whole numbers as R has them."""
         operator = node.operator
         function = _ARITHMETIC[operator]
         label = deparse(node)
@@ -257,6 +261,7 @@ class Evaluator:
         return Logical(np.isin(numbers_of(column, "%in%"), numbers).astype(float))
 
     def compare(self, operator: str, left: Value, right: Value) -> Value:
+        """Compare two values: numbers, times, texts or a factor's levels."""
         if isinstance(right, Factor) and isinstance(left, str):
             mirrored = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
             return self.compare(mirrored.get(operator, operator), right, left)
@@ -280,6 +285,7 @@ class Evaluator:
         return Logical(np.where(np.isnan(a) | np.isnan(b), np.nan, result))
 
     def compare_factor(self, operator: str, left: Factor, right: Value) -> Value:
+        """Compare a factor with a level or another factor; in their order where it is ordered."""
         if isinstance(right, (int, float)) and not isinstance(right, bool):
             right = deparse(Number(float(right)))
         if isinstance(right, str):
@@ -302,6 +308,9 @@ class Evaluator:
         raise DataError(f"{operator!r} is not meaningful for factors and strings")
 
     def call(self, node: Call) -> Value:
+        """Evaluate a call: match its arguments to the function's parameters, and call ours of that
+        name.
+        """
         function = node.function.rpartition("::")[2]
         parameters = SIGNATURES[function]
         named: dict[str, Value] = {}
@@ -332,6 +341,7 @@ class Evaluator:
         return FUNCTIONS[function](Arguments(function, named, rest, self.rows, memory, text, texts))
 
     def argument(self, function: str, parameter: str, node: Node) -> Value:
+        """Evaluate one argument of a call; contrasts may be given by their name."""
         if function == "C" and parameter == "contr" and isinstance(node, (Name, String)):
             name = node.id if isinstance(node, Name) else node.value
             if name not in CONTRAST_NAMES:

@@ -113,6 +113,7 @@ class ModelFrame:
 
     @property
     def nobs(self) -> int:
+        """Rows used."""
         return len(self.y)
 
     @property

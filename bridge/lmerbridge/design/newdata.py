@@ -288,6 +288,10 @@ def new_rows(
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
+    data : frame
+        New rows.
     random : bool or sequence of arrays of bool
         Whether the random terms are wanted, or per term which of its columns are, as
         :func:`lmerbridge.inference.effects.chosen_effects` gives it. ``data`` needs no more than

@@ -80,6 +80,8 @@ def random_blocks(
 
     Parameters
     ----------
+    formula : Formula
+        The model's.
     variables : mapping
         The evaluated variables by their text, rows used only.
     factors : mapping

@@ -29,13 +29,20 @@ class RowsUsed(Protocol):
     """
 
     @property
-    def kept(self) -> Array: ...
+    def kept(self) -> Array:
+        """Positions in the data of the rows used."""
+
     @property
-    def dropped(self) -> Array: ...
+    def dropped(self) -> Array:
+        """Positions in the data of the rows that were dropped for a missing value."""
+
     @property
-    def nobs(self) -> int: ...
+    def nobs(self) -> int:
+        """Rows used."""
+
     @property
-    def total_rows(self) -> int: ...
+    def total_rows(self) -> int:
+        """Rows of the data."""
 
 
 def places_of_rows(frame: RowsUsed) -> tuple[Array, Array]:
@@ -110,10 +117,14 @@ def row_matrix(frame: RowsUsed, values: Any, what: str = "the new response") -> 
 
     Parameters
     ----------
+    frame : RowsUsed
+        Whose rows.
     values : array, Series, table, or list of them
         A value for each row used; or for each of these and of the rows that were dropped for a
         missing value, as ``simulate()`` gives with ``na_action="exclude"``; or for each row of the
         data. What stands in rows that are not used does not matter.
+    what : str
+        What the values are, for messages.
 
     Returns
     -------

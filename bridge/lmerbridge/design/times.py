@@ -44,6 +44,7 @@ class Time:
 
     @property
     def is_difference(self) -> bool:
+        """Whether it is a time between two, and no date."""
         return self.kind == "difftime"
 
 

@@ -62,14 +62,29 @@ class Arguments:
     texts: tuple[str, ...] = ()
 
     def get(self, name: str, default: Value = None) -> Value:
+        """Return the value of a parameter, or the default where it was not given."""
         return self.named.get(name, default)
 
     def first(self, name: str) -> Value:
+        """Return the value of a parameter that must be given.
+
+        Raises
+        ------
+        DataError
+            It was not.
+        """
         if name not in self.named:
             raise DataError(f"{self.function}() needs its argument {name!r}")
         return self.named[name]
 
     def number(self, name: str, default: float | None = None) -> float | None:
+        """Return the value of a parameter as a number, or the default where it was not given.
+
+        Raises
+        ------
+        DataError
+            It is no number.
+        """
         value = self.named.get(name, default)
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return None if value is None else float(value)
@@ -78,15 +93,24 @@ class Arguments:
         raise DataError(f"{self.function}(): {name} must be a number")
 
     def truth(self, name: str, default: bool) -> bool:
+        """Return the value of a parameter as a truth value, or the default where it was not given.
+
+        Raises
+        ------
+        DataError
+            It is none.
+        """
         value = self.named.get(name, default)
         if isinstance(value, (bool, int, float)):
             return bool(value)
         raise DataError(f"{self.function}(): {name} must be TRUE or FALSE")
 
     def column(self, name: str) -> Column:
+        """Return the value of a parameter, which must be given, as a column of all rows."""
         return column_of(self.first(name), self.rows, self.function)
 
     def numbers(self, name: str) -> Array:
+        """Return the value of a parameter, which must be given, as numbers (rows,)."""
         return numbers_of(self.column(name), self.function)
 
 

@@ -259,12 +259,20 @@ def adjusted_p(
 
     Parameters
     ----------
+    t : array (n,)
+        The t ratios.
+    df : array (n,)
+        Their degrees of freedom; NaN where they are not known.
+    method : str
+        The adjustment, such as ``tukey`` or ``holm``.
     family : float
         Means compared, for Tukey's method.
     rank : int
         Of the contrasts, for Scheffe's.
     correlation : array (n, n)
         Of the estimates.
+    count : int, optional
+        Tests in the family; default n.
     side : {-1, 0, 1}
         P(T < t), P(|T| > |t|) or P(T > t); those of :data:`TWO_SIDED` have the second alone.
     """

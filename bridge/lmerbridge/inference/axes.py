@@ -185,6 +185,8 @@ def axes_of(
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
     at : mapping of str to values, optional
         Values of some predictors.
     cov_keep : str, int, or a sequence of them

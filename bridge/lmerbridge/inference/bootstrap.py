@@ -357,6 +357,18 @@ def bootstrap(
 
     Parameters
     ----------
+    fit : Fit
+        The model.
+    names : sequence of str (q,)
+        Of the statistics.
+    t0 : array (q,)
+        The statistics of the fit itself.
+    statistic : Statistic
+        What is computed of each response.
+    nsim : int
+        Replications.
+    seed : int
+        Reproduces them, whatever ``jobs``.
     use_u : bool
         Whether the conditional modes are kept, and only residuals drawn.
     type : str
@@ -366,10 +378,17 @@ def bootstrap(
         Processes (joblib).
     resume : path, optional
         A file that keeps what is done.
+    progress : callable, optional
+        Called with the replications that are done, and all.
+    jackknife : callable, optional
+        Gives the statistics without each row or level, for intervals of type ``bca``.
 
     Raises
     ------
-    DataError, UnsupportedModelError
+    DataError
+        ``type`` does not go with ``use_u``, or ``resume`` holds another bootstrap.
+    UnsupportedModelError
+        The native engine, which fits the replications, does not fit this model.
     """
     frame, result = fit.frame, fit.result
     kind = matched(type, KINDS, "type")

@@ -85,6 +85,8 @@ def part_of(grid: Grid, rows: Any) -> Grid:
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     rows : int, slice, sequence of int or of bool
         Positions from 0, as everywhere in Python; or one truth value for each row.
 

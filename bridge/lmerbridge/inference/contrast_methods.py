@@ -261,6 +261,8 @@ def named_family(
 
     Parameters
     ----------
+    method : str
+        Its name.
     labels : sequence of str (k,)
         The levels as contrasts show them.
     plain : sequence of str (k,)

@@ -279,18 +279,26 @@ def contrast_grid(
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     method : str, mapping, DataFrame, sequence or function
         One of :data:`METHODS`, coefficients (by name, as columns, or unnamed), or a function of
         the levels' labels that returns coefficients.
     by : str or sequence of str, optional
         Columns that separate families; default: the grid's own. None: one family.
+    adjust : str, optional
+        How p-values are adjusted within each family; default the method's own.
     options : mapping, optional
         Of named methods: ``ref``, ``reverse``, ``exclude``, ``include``, ``wts``, ``max_degree``.
         Levels are named, or count from 1 as in R.
     scale, offset : float or sequence of float, optional
         Each estimate is multiplied by the one, then the other is added.
+    name : str
+        The header of the contrasts' column.
     ratios : bool
         Whether differences of logarithms can be shown as ratios.
+    labels : Labels
+        How contrasts are written.
 
     Raises
     ------
@@ -353,6 +361,7 @@ def assembled(
     ratios: bool,
     adjust: str,
 ) -> Grid:
+    """Put the contrasts of all families together in one grid, with their adjustment."""
     width = grid.beyond.shape[1]
     C_rows, lost, added, tables = [], [], [], []
     for part in parts:

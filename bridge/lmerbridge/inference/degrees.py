@@ -65,9 +65,11 @@ class Asymptotic:
     name: str = "lme4"
 
     def of_rows(self, L: Array) -> Array:
+        """Return infinite degrees of freedom (r,) for the rows of L (r, p)."""
         return np.full(len(L), np.inf)
 
     def of_all(self, L: Array) -> FTest:
+        """Test L beta = 0 by chi-squared over its degrees of freedom."""
         independent = contrasts(L, self.vcov)
         if len(independent) == 0:
             return FTest(math.nan, 1, math.nan)

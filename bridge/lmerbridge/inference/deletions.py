@@ -39,6 +39,8 @@ def in_scope(frame: ModelFrame, scope: Any) -> list[str]:
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
     scope : str, sequence of str or None
         Labels of terms, or a formula of them: ``"~ a + a:b"``, in which ``.`` is what is there.
 

@@ -26,6 +26,8 @@ def effect_sizes(grid: Grid, sigma: float, edf: float, method: Any = "pairwise")
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     sigma : float
         The standard deviation of the population.
     edf : float

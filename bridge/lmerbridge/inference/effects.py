@@ -41,6 +41,8 @@ def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
     re_form : None, NA or str
         ``None``: all; NA (see :func:`is_na`): none; a formula of random terms, ``"~ (1 | g)"``:
         these, which must be among the model's.

@@ -203,6 +203,8 @@ def term_hypotheses(frame: ModelFrame, type: Any = 3) -> Hypotheses:
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
     type : {1, 2, 3, "I", "II", "III", "marginal"}
         ``marginal``: each term's own coefficients, in the model's coding.
 

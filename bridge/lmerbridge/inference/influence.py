@@ -161,10 +161,14 @@ def influence(
 
     Parameters
     ----------
+    fit : Fit
+        The model.
     groups : str, optional
         A grouping factor, or a factor among the variables.
     labels : sequence of str
         Of the rows.
+    progress : callable, optional
+        Called with the fits that are done, and all.
 
     Returns
     -------

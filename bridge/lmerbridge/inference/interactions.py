@@ -79,8 +79,13 @@ def interaction_grid(
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     interaction : True, str, sequence or mapping
         A method for each factor, in order or by name; True: ``method`` for all.
+    method, by, adjust, options, ratios, parens
+        As of :func:`lmerbridge.inference.contrasts.contrast_grid`; ``parens``: whether labels with
+        ``+ - * /`` get parentheses.
 
     Raises
     ------
@@ -160,6 +165,8 @@ def simple_sets(grid: Grid, simple: Any) -> list[tuple[str, tuple[str, ...]]] | 
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     simple : str, tuple of str, or list
         A factor or several, to be contrasted within each combination of the others; a list:
         each of its elements in turn; ``"each"``: each factor in turn.

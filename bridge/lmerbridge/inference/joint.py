@@ -150,6 +150,8 @@ def joint_test(
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     null : float or sequence of float
     by : str, sequence of str or None, optional
         Default: the grid's own.
@@ -219,6 +221,8 @@ def terms_tested(
         The predictors of each term of the model.
     predictors : sequence of str
         Those of the reference grid with more than one value, in its order.
+    by : sequence of str
+        Predictors for each combination of whose values there is a table.
     show0df : bool
         Whether terms without an estimable contrast are shown.
     showconf : bool

@@ -97,6 +97,9 @@ class KenwardRoger:
 
     def of_rows(self, L: Array) -> Array:
         # A2 of one contrast is the variance of its variance relative to the square of it
+        """Compute the degrees of freedom (r,) of each row of L (r, p) alone; NaN where there are
+        none.
+        """
         variances = np.einsum("rp,pq,rq->r", L, self.Phi, L)
         along = L @ self.Phi
         slopes = np.einsum("rp,ipq,rq->ri", along, self.P, along)
@@ -107,6 +110,9 @@ class KenwardRoger:
         return found
 
     def of_all(self, L: Array) -> FTest:
+        """Test L beta = 0, L (r, p), by the scaled F (Kenward & Roger 1997, Biometrics 53, section
+        3; Halekoh & Højsgaard 2014, section 4).
+        """
         independent = contrasts(L, self.Phi)
         q = len(independent)
         if q == 0:

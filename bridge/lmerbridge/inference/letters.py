@@ -89,11 +89,15 @@ def letters(
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     alpha : float
         Two means differ if their adjusted p-value is below.
     symbols : str
     sort : bool
         Whether means are ordered by their estimates; ``reversed``: downwards.
+    reversed : bool
+        Whether they are ordered downwards.
     adjust : str, optional
         Of the pairwise comparisons; default ``tukey``.
     delta : float

@@ -55,6 +55,8 @@ def on_scale(grid: Grid, type: str, bias_adjust: bool = False, sigma: float | No
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     type : str
         One of :data:`TYPES`.
     bias_adjust : bool
@@ -247,6 +249,8 @@ def marginal_means(
         None for the mean over the whole grid.
     weights : str or array
         How cells count (:func:`lmerbridge.inference.weighting.as_weights`).
+    level : float
+        Of confidence limits, between 0 and 1.
 
     Raises
     ------

@@ -84,6 +84,8 @@ def detected(frame: ModelFrame, axes: Sequence[Axis], codes: Any, counts: Any) -
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
     axes : sequence of Axis
     codes : array of int (rows, axes)
         The grid.

@@ -85,6 +85,8 @@ def with_parameters(fit: Fit, newparams: Any) -> FitResult:
 
     Parameters
     ----------
+    fit : Fit
+        The model.
     newparams : mapping
         Of ``beta``, ``theta`` (or ``par``) and ``sigma`` those that change, as numbers in the
         model's order or by name. The spherical random effects u stay as they are, so that the

@@ -107,6 +107,8 @@ def select(every: Sequence[Parameter], parm: Any) -> list[Parameter]:
 
     Parameters
     ----------
+    every : sequence of Parameter
+        The model's, in its order.
     parm : str, int or sequence, optional
         Names (either form), ``"theta_"``, ``"beta_"``, or positions, which count from 1 as in R.
 

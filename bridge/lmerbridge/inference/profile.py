@@ -141,6 +141,8 @@ class Profile:
 
         Parameters
         ----------
+        level : float
+            Of the intervals, between 0 and 1.
         parm : str, int or sequence, optional
             As of :func:`lmerbridge.inference.parameters.select`.
         """

@@ -338,6 +338,10 @@ def reference_grid(
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
+    denominator : Denominator
+        Fixed effects, their covariance matrix and degrees of freedom.
     at, cov_keep, cov_reduce
         As in :func:`lmerbridge.inference.axes.axes_of`.
     nesting : str or mapping, optional

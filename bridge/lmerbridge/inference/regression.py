@@ -61,10 +61,12 @@ class Regression:
 
     @property
     def df_residual(self) -> int:
+        """Rows less coefficients."""
         return self.nobs - len(self.beta)
 
     @property
     def sigma(self) -> float:
+        """The residual standard deviation, in units of the response."""
         return math.sqrt(self.rss / self.df_residual)
 
     @property
@@ -162,6 +164,7 @@ class ByGroup:
 
     @property
     def df_residual(self) -> int:
+        """Rows less coefficients, summed over the groups."""
         return int(np.sum(self.counts - self.rank))
 
     @property
@@ -179,7 +182,11 @@ def regress_by_group(
 
     Parameters
     ----------
+    frame : ModelFrame
+        Of all groups together.
     codes : array of int (n,)
+    levels : tuple of str
+        The groups' names.
     X : array (n, p), optional
         Other columns than the fixed part's.
 

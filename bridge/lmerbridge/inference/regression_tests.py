@@ -53,6 +53,8 @@ def compare_regressions(
 
     Parameters
     ----------
+    models : sequence of (ModelFrame, Regression)
+        In the order in which they are compared.
     test : {"F", "Chisq", "Cp"}
         The scale is the mean square of the model with the fewest residual degrees of freedom.
 

@@ -117,6 +117,8 @@ def regridded(
 
     Parameters
     ----------
+    grid : Grid
+        The means or contrasts.
     transform : {"response", "log", "log2", "log10", "sqrt"}
         ``log``: the logarithms of responses, so that contrasts become ratios.
     bias_adjust, sigma

@@ -40,6 +40,10 @@ class Satterthwaite:
     name: str = "Satterthwaite"
 
     def of_rows(self, L: Array) -> Array:
+        """Compute the degrees of freedom (r,) of each row of L (r, p) alone: 2 v^2 / var(v), v the
+        variance of the row's L beta; NaN where v does not vary (Kuznetsova et al. 2017, J. Stat.
+        Softw. 82(13)).
+        """
         variances = np.einsum("rp,pq,rq->r", L, self.vcov, L)
         slopes = np.einsum("rp,mpq,rq->rm", L, self.jacobian, L)
         spread = np.einsum("rm,mk,rk->r", slopes, self.parameters, slopes)
@@ -49,6 +53,9 @@ class Satterthwaite:
         return found
 
     def of_all(self, L: Array) -> FTest:
+        """Test L beta = 0, L (r, p), by F with degrees of freedom pooled over independent
+        directions (Fai & Cornelius 1996, J. Stat. Comput. Simul. 54, 363-378).
+        """
         independent = contrasts(L, self.vcov)
         if len(independent) == 0:
             return FTest(math.nan, 1, math.nan)

@@ -46,12 +46,22 @@ def draw(
 
     Parameters
     ----------
+    rng : numpy.random.Generator
+        What draws.
+    rows : NewRows
+        What is simulated.
     mean : array (n,)
         The prediction given the random effects that are conditioned on.
+    theta : array (m,)
+        In the model's order.
+    sigma : float
+        The residual standard deviation.
     levels : sequence of int
         Levels of each term in the fit; each new level of ``rows`` gets effects of its own.
     fixed : sequence of array of bool (k,)
         Per term the columns whose effects are in ``mean`` already.
+    nsim : int
+        Responses.
     """
     n = len(rows)
     found = np.repeat(mean[:, None], nsim, axis=1)

@@ -74,6 +74,10 @@ def slopes(
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model frame of the fit.
+    denominator, at, cov_keep, cov_reduce, nesting, rg_limit
+        As of :func:`lmerbridge.inference.reference_grid.reference_grid`.
     var : str
         A covariate ``x``, or a function of one: ``log(x)``.
     delta_var : float, optional

@@ -46,6 +46,7 @@ class FTest:
 
     @property
     def p_value(self) -> float:
+        """The upper tail of F; NaN where there is no F or no degrees of freedom."""
         from scipy import special
 
         if not math.isfinite(self.F) or not self.ddf > 0:
@@ -63,13 +64,16 @@ class Denominator(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the method is called in tables."""
 
     @property
-    def beta(self) -> Array: ...
+    def beta(self) -> Array:
+        """The fixed effects (p,)."""
 
     @property
-    def vcov(self) -> Array: ...
+    def vcov(self) -> Array:
+        """The covariance matrix (p, p) of beta that tests go by."""
 
     def of_rows(self, L: Array) -> Array:
         """Degrees of freedom (r,) of the t tests of each row of ``L`` (r, p); NaN where there are

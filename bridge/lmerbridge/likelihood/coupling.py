@@ -44,7 +44,8 @@ class Coupling(Protocol):
     """C, with ``levels * width`` rows."""
 
     @property
-    def matrix(self) -> sparse.csr_array: ...
+    def matrix(self) -> sparse.csr_array:
+        """C as a sparse matrix (levels * width, q2)."""
 
     def product(self, G: Array) -> Any:
         """C'GC for the blocks G (levels, width, width): dense or sparse."""
@@ -239,6 +240,10 @@ def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Co
 
     Parameters
     ----------
+    C : sparse array (levels * width, q2)
+        Cross-products of the first factor's columns with the others'.
+    levels, width : int
+        Of the first factor: its levels, and columns per level.
     dense : bool
         Whether the products are wanted dense.
     """

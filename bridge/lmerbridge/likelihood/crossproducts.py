@@ -59,6 +59,7 @@ class Factor:
 
     @property
     def columns(self) -> int:
+        """Random effects of the factor: levels times width."""
         return self.levels * self.width
 
 
@@ -73,6 +74,7 @@ class Term:
 
     @property
     def within(self) -> slice:
+        """The term's columns among those of its factor."""
         return slice(self.offset, self.offset + self.size)
 
 
@@ -125,6 +127,7 @@ class CrossProducts:
 
     @property
     def q2(self) -> int:
+        """Random effects of the factors after the first."""
         return int(self.Zr2.shape[0])
 
     @cached_property
@@ -142,6 +145,7 @@ class CrossProducts:
 
     @cached_property
     def inverse_maps(self) -> list[Array]:
+        """The inverses (k, k) of ``maps``, by term."""
         return [np.asarray(np.linalg.inv(M), dtype=np.float64) for M in self.maps]
 
     @cached_property

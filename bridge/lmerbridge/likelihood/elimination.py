@@ -166,8 +166,10 @@ class Elimination:
 
         Parameters
         ----------
-        first : array (levels, width, m); others : array (q2, m)
-            Z'v of the first factor and of the others.
+        first : array (levels, width, m)
+            Z'v of the first factor.
+        others : array (q2, m)
+            Z'v of the others.
         rough : bool
             Whether a few digits less will do.
 
@@ -272,6 +274,8 @@ def eliminate(c: CrossProducts, blocks: list[Array]) -> Elimination | None:
 
     Parameters
     ----------
+    c : CrossProducts
+        Of the model.
     blocks : list of array (k, k)
         Lambda's block by term, or any other root of Sigma's, for the columns as they are in c.
     """

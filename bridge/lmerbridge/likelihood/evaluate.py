@@ -287,6 +287,7 @@ class Derivatives:
 
     @cached_property
     def gradient(self) -> Array:
+        """Derivatives (m,) of the criterion over theta."""
         c, s = self._c, self._solution
         if s is None:
             return np.zeros(self._size)
@@ -295,6 +296,7 @@ class Derivatives:
 
     @cached_property
     def information(self) -> Array:
+        """The average information (m, m) of theta, on the scale of the criterion."""
         if self._solution is None:
             return np.zeros((self._size, self._size))
         with one_thread_below(self._c.largest):

@@ -60,8 +60,12 @@ def many_responses(frame: ModelFrame, c: CrossProducts, responses: Array) -> Man
 
     Parameters
     ----------
+    frame : ModelFrame
+        The model's.
     c : CrossProducts
         The frame's own, in the user's units; of a model with one grouping factor.
+    responses : array (n, B)
+        A column per response.
     """
     assert len(c.factors) == 1
     Y = responses if frame.offset is None else responses - frame.offset[:, None]

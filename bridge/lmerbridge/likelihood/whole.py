@@ -51,6 +51,10 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
 
     Parameters
     ----------
+    c : CrossProducts
+        Of the model.
+    theta : array (m,)
+        In the units of ``c``'s columns.
     what : str
         What they are needed for, to say so where they are too large.
 

@@ -79,6 +79,8 @@ def variance_table(result: FitResult, order: str = "cov.last") -> pd.DataFrame:
 
     Parameters
     ----------
+    result : FitResult
+        Whose variance components.
     order : str
         ``"cov.last"``: of each term first the variances, then the covariances; ``"lower.tri"``:
         by the columns of the lower triangle (a variance, its covariances, the next variance, ...).
