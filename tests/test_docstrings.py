@@ -154,9 +154,9 @@ def test_a_public_function_s_docstring_begins_with_a_verb(where):
         assert inspect.cleandoc(PUBLIC[where].__doc__).split()[0] in VERBS
 
 
-@pytest.mark.parametrize("where", PUBLIC)
+@pytest.mark.parametrize("where", {**PUBLIC, **OF_ROOMS})
 def test_errors_are_named_with_their_cause(where):
-    text = inspect.cleandoc(PUBLIC[where].__doc__)
+    text = inspect.cleandoc({**PUBLIC, **OF_ROOMS}[where].__doc__)
     found = re.search(r"^Raises\n-+\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)", text, re.M | re.S)
     lines = found.group(1).strip().splitlines() if found else []
     for line, after in zip(lines, [*lines[1:], ""], strict=False):

@@ -149,7 +149,10 @@ def frame_of(case: Case, data: pd.DataFrame) -> ModelFrame:
 
     Raises
     ------
-    FormulaError, DataError
+    FormulaError
+        The formula is none of lme4's.
+    DataError
+        The data cannot be read or used as the case says.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)

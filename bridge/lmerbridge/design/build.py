@@ -166,7 +166,11 @@ def build_frame(
 
     Raises
     ------
-    FormulaError, DataError
+    FormulaError
+        The formula is none of lme4's.
+    DataError
+        A column is missing, the values cannot be used, no row is left, or lme4's checks refuse the
+        model.
     """
     parsed = parse_formula(formula, mixed)
     control = control or Control()

@@ -167,7 +167,10 @@ class Lme4Engine(Engine):
 
         Raises
         ------
-        EngineUnavailableError, FitFailedError
+        EngineUnavailableError
+            R or lme4 does not work here.
+        FitFailedError
+            lme4 raised an error, R ended, or the timeout was over.
         """
         r = self.r or _r_now()
         versions = r_versions(r)
@@ -248,7 +251,10 @@ def r_object(frame: ModelFrame, spec: FitSpec, r: RCommand | None = None) -> Any
 
     Raises
     ------
-    EngineUnavailableError, FitFailedError
+    EngineUnavailableError
+        rpy2, R or lme4 does not work here.
+    FitFailedError
+        lme4 raised an error.
     """
     return in_process(r).object("fitted_object", call_arguments(frame, spec))
 

@@ -148,7 +148,10 @@ class Engine(Protocol):
 
         Raises
         ------
-        EngineUnavailableError, FitFailedError
+        EngineUnavailableError
+            The engine does not work here, which only the fit shows.
+        FitFailedError
+            It tried and could not fit the model.
         """
         ...
 

@@ -101,6 +101,7 @@ def update_formula(old: Formula, new: str) -> str:
     Raises
     ------
     FormulaError
+        The change is no formula, or what is left is none of lme4's.
     """
     changed = parse_expression(new)
     if isinstance(changed, Unary) and changed.operator == "~":

@@ -67,6 +67,7 @@ def cross_adjustment_name(method: Any) -> str:
     Raises
     ------
     DataError
+        There is no such adjustment, or the beginning is that of several.
     """
     found = _beginning_so(method, ACROSS) if isinstance(method, str) else []
     if len(found) == 1:

@@ -56,7 +56,11 @@ def as_hypothesis(L: Any, p: int, names: Sequence[str]) -> Array:
 
     Raises
     ------
+    ArgumentError
+        L is no matrix of numbers.
     DataError
+        L has another number of columns than there are fixed effects, names none of them, or has
+        missing or infinite values.
     """
     if isinstance(L, pd.DataFrame):
         unknown = [str(c) for c in L.columns if c not in names]
@@ -150,7 +154,8 @@ def row_tests(
 
     Raises
     ------
-    DataError
+    ArgumentError
+        ``level`` is not between 0 and 1, or ``rhs`` is no number or one per row.
     """
     from scipy import special
 

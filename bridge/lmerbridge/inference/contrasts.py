@@ -188,7 +188,11 @@ def family_of(
 
     Raises
     ------
+    ArgumentError
+        ``method`` is neither a name nor coefficients.
     DataError
+        It is unknown, does not take an option, or has another number of coefficients than there are
+        levels.
     """
     if isinstance(method, str):
         return named_family(method, shown, plain, options)
@@ -303,6 +307,8 @@ def contrast_grid(
     Raises
     ------
     DataError
+        A method, a level or an adjustment that there is not, coefficients of another length, or an
+        option that is not the method's.
     """
     if by is not KEEP:
         grid = with_by(grid, by)

@@ -107,7 +107,10 @@ def letters(
 
     Raises
     ------
+    ArgumentError
+        ``alpha`` is not between 0 and 1.
     DataError
+        These are contrasts, no means; or there are more letters than symbols.
     """
     if not 0 < alpha < 1:
         raise ArgumentError(f"alpha must be between 0 and 1, not {alpha}")

@@ -42,7 +42,8 @@ def scale_of(type: str) -> bool:
 
     Raises
     ------
-    DataError
+    ArgumentError
+        It is none of :data:`TYPES`.
     """
     fitting = {TYPES[name] for name in TYPES if isinstance(type, str) and name.startswith(type)}
     if len(fitting) != 1 or not type:
@@ -68,6 +69,7 @@ def on_scale(grid: Grid, type: str, bias_adjust: bool = False, sigma: float | No
     Raises
     ------
     DataError
+        ``type`` is none of these, or ``bias_adjust`` has no ``sigma``.
     """
     response = scale_of(type) and grid.link is not None
     link = grid.link
@@ -255,6 +257,8 @@ def marginal_means(
     Raises
     ------
     DataError
+        A name that is no predictor, weights of another number than there are cells, or such as need
+        cells that are not there.
     """
     how = as_weights(weights)
     if not 0 < level < 1:

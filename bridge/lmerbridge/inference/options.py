@@ -45,6 +45,7 @@ def read_side(side: Any) -> int:
     Raises
     ------
     DataError
+        It is none of these.
     """
     if isinstance(side, (int, float, np.integer)) and side in (-1, 0, 1, 2):
         return 0 if side == 2 else int(side)

@@ -115,6 +115,7 @@ def select(every: Sequence[Parameter], parm: Any) -> list[Parameter]:
     Raises
     ------
     DataError
+        A name or a position that no parameter has.
     """
     if parm is None:
         return list(every)

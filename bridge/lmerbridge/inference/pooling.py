@@ -20,6 +20,7 @@ def pooled_group(frame: ModelFrame, group: str | None) -> str:
     Raises
     ------
     DataError
+        The model has no such grouping factor.
     """
     known = list(frame.groups)
     if group is None:

@@ -127,6 +127,7 @@ def regridded(
     Raises
     ------
     DataError
+        There is no such transformation, or estimates are outside of where it has values.
     """
     denominator, link = _inherited(grid, transform, bias_adjust, sigma)
     changed = grid.link is not None

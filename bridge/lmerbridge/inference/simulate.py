@@ -22,7 +22,8 @@ def generator(seed: Any) -> np.random.Generator:
 
     Raises
     ------
-    DataError
+    ArgumentError
+        It is neither a non-negative integer nor a Generator.
     """
     try:
         return np.random.default_rng(seed)
@@ -93,6 +94,10 @@ def as_parameters(
     Raises
     ------
     DataError
+        Another number of values than the model has, a name that no effect has, or theta outside of
+        its bounds.
+    ArgumentError
+        They are no finite numbers, or sigma is not positive.
     """
     names = frame.x_names
     if isinstance(beta, Mapping) or hasattr(beta, "to_dict"):

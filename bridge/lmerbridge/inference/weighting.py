@@ -28,7 +28,10 @@ def as_weights(given: Any) -> Weights:
 
     Raises
     ------
+    ArgumentError
+        They are no such word, no finite numbers, or sum to 0.
     DataError
+        emmeans' ``show.levels``, which is no set of weights.
     """
     if isinstance(given, str):
         fitting = [name for name in WEIGHTS if given and name.startswith(given)]

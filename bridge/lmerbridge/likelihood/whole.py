@@ -61,6 +61,7 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
     Raises
     ------
     UnsupportedModelError
+        There are more than :data:`MAX_DENSE_EFFECTS` random effects in the dense block.
     """
     blocks = templates(theta, [term.size for term in c.terms])
     roots = [M @ b for M, b in zip(c.inverse_maps, blocks, strict=True)]

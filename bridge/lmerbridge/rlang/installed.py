@@ -40,6 +40,7 @@ def r_versions(r: RCommand | None = None) -> Mapping[str, Any]:
     Raises
     ------
     EngineUnavailableError
+        R does not work here, or does not answer.
     """
 
     def ask() -> Mapping[str, Any]:

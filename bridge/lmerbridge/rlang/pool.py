@@ -25,6 +25,7 @@ def wanted_workers() -> int:
     Raises
     ------
     DataError
+        It is set to what is no positive whole number.
     """
     text = os.environ.get("LMERBRIDGE_R_WORKERS", "1") or "1"
     try:

@@ -193,6 +193,7 @@ def decode(
     Raises
     ------
     BadReplyError
+        What is read is no reply.
     """
     reader = _Reader(read, text)
     (mark,) = reader.whole()

@@ -141,6 +141,7 @@ def r_session(transport: str | None = None, r: RCommand | None = None) -> Sessio
     Raises
     ------
     EngineUnavailableError
+        There is no such transport, or none works here.
     """
     if transport is None and _given is not None:
         return _given

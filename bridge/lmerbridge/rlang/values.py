@@ -171,6 +171,7 @@ def refuse_nul(value: Value) -> None:
     Raises
     ------
     UnsupportedModelError
+        A text, a level or a name has a NUL.
     """
     if isinstance(value, str):
         if "\0" in value:
