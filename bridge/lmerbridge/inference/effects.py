@@ -50,8 +50,8 @@ def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
     Raises
     ------
     DataError
-        ``re_form`` is no such formula, has a response, or names a variable or a term that the random
-        effects of the model have not.
+        ``re_form`` is no such formula, has a response, or names a variable or a term that the
+        random effects of the model have not.
     """
     if re_form is None or re_form is True:
         return every_effect(frame)
