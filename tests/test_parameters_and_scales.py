@@ -411,7 +411,7 @@ def test_a_profile_that_breaks_off_leaves_the_others(monkeypatch):
 
 
 def test_a_deletion_that_fails_leaves_the_others(monkeypatch):
-    from lmerbridge.engines.native import refits
+    from lmerbridge.solve import refits
 
     calls = []
     kept = refits.refit_products

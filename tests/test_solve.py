@@ -13,10 +13,13 @@ import pytest
 from lmerbridge.design import build_frame
 from lmerbridge.engines import FitSpec, load_engine
 from lmerbridge.errors import LmerBridgeError
+from lmerbridge.likelihood import cross_products
+from lmerbridge.solve.constrained import Held, deviance_with
 from lmerbridge.solve.many import minimize_many
 from lmerbridge.solve.optimum import minimize
+from lmerbridge.solve.quasi_newton import QuasiNewton
 from lmerbridge.solve.refits import refit_many
-from lmerbridge.solve.settings import Settings
+from lmerbridge.solve.settings import HELD, Settings
 
 # standard deviations of intercept and slope, and their correlation: none, one of the two, a line,
 # tiny, huge
@@ -204,3 +207,47 @@ def test_a_wrong_gradient_is_certified_by_neither():
     optima, _ = visited_by_many([wrong, floor], s, np.full((2, 2), np.nan))
     assert optima.certified.tolist() == [False, True]
     assert not visited_by_one(wrong, s, None)[0].certified
+
+
+# -- with a number held
+
+
+def test_a_learned_hessian_finds_the_minimum_again_and_again():
+    """Of Rosenbrock's valley, moved a little each time; it is (a, a^2)."""
+    search, x, counts = QuasiNewton(), np.array([-0.5, 0.8]), []
+    for a in np.linspace(1, 1.5, 6):
+
+        def at(x, a=a):
+            counts[-1] += 1
+            u, v = a - x[0], x[1] - x[0] ** 2
+            return u**2 + 20 * v**2, np.array([-2 * u - 80 * v * x[0], 40 * v])
+
+        counts.append(0)
+        x, value = search.run(at, x)
+        assert x == pytest.approx([a, a**2], abs=1e-4)
+        assert value == pytest.approx(0, abs=1e-9)
+    assert max(counts[1:]) < counts[0]
+
+
+def test_where_nothing_can_be_computed_a_search_stays():
+    x, value = QuasiNewton().run(lambda x: (np.inf, np.zeros(2)), np.array([0.3, 0.4]))
+    assert value == np.inf
+    assert x.tolist() == [0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("sd", 0.4), ("sd", 2.0), ("cor", -0.5), ("sigma", 1.3)]
+)
+def test_with_a_number_held_the_minimum_is_that_of_the_other_search(kind, value):
+    d, Y = made(np.random.default_rng(5))
+    frame = build_frame("y ~ x + (x | g)", d).with_response(Y[:, 7])
+    structures = tuple(block.structure for block in frame.random)
+    held = Held((2,), kind, 0, structures)
+    at = deviance_with(held, cross_products(frame), value)
+    start = held.pack(np.array([1.0, 0.2, 0.5]), 1.0)
+    _, found = QuasiNewton().run(at, start)
+    other = minimize(
+        lambda x: at(x)[0], lambda x: at(x)[1], np.zeros(len(start), dtype=bool), HELD, start
+    )
+    assert other.certified
+    assert found == pytest.approx(other.value, abs=HELD.tolerance)

@@ -25,7 +25,8 @@ from lmerbridge.errors import FitFailedError, FitWarning
 from lmerbridge.inference.parameters import Parameter, parameters
 from lmerbridge.inference.profile import FAILURES, Profile, ProfilePoint
 from lmerbridge.result import FitResult
-from lmerbridge.solve.constrained import Held, Search
+from lmerbridge.solve.constrained import Held, deviance_with
+from lmerbridge.solve.quasi_newton import QuasiNewton
 
 __all__ = ["profile"]
 
@@ -176,7 +177,7 @@ class _One:
         self.frame = frame
         self.products = cross_products(frame)
         self.held = profiler.held(p)
-        self.search = Search(self.held)
+        self.search = QuasiNewton()
         L = profiler._factors(p, self.order)
         self.free = self.held.pack(L, profiler.sigma)
         self.known: dict[float, tuple[ProfilePoint, Array]] = {}
@@ -191,7 +192,7 @@ class _One:
         c = self.products
         if self.column is not None:
             c = c.with_response(self.frame, self.frame.y - value * self.column)
-        at = self.search.function(c, number)
+        at = deviance_with(self.held, c, number)
         start = self.free
         if self.known:
             start = self.known[min(self.known, key=lambda x: abs(x - value))][1]

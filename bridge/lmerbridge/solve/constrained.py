@@ -1,4 +1,4 @@
-"""Minimization of the deviance over all parameters but one, which is held.
+"""The deviance over all parameters but one, which is held.
 
 L is the Cholesky factor of each term's covariance matrix. Of an unstructured term its elements are
 free, in such an order of the term's columns that the held parameter is a function of the first of
@@ -11,18 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy import linalg
 
 from lmerbridge.covariance import Structure, lower_triangle
 
-__all__ = ["Held", "Search"]
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
+
+__all__ = ["Held", "deviance_with"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-DEVIANCE_TOLERANCE = 1e-10  # of the deviance: one more Newton step changes less
 MAX_ELEMENT = 1e150  # an element of L at which the deviance is not finite
 
 
@@ -136,92 +138,26 @@ class Held:
         return np.concatenate([np.delete(moved, i + k), end])
 
 
-class Search:
-    """Minimizes by BFGS from where it was last, with the Hessian that it has learned."""
+def deviance_with(
+    held: Held, c: CrossProducts, value: float
+) -> Callable[[Array], tuple[float, Array]]:
+    """The deviance over the free numbers, and its gradient; infinite where there is none."""
+    from lmerbridge.likelihood import unprofiled
 
-    def __init__(self, held: Held):
-        self.held = held
-        self.inverse: Array | None = None
+    def at(free: Array) -> tuple[float, Array]:
+        if not abs(free[-1]) < 50 and held.kind != "sigma":
+            return math.inf, np.zeros_like(free)
+        own, sigma = held.unpack(free, value)
+        L, slope = held.expand(own)
+        theta = L / sigma
+        found = unprofiled(c, theta, sigma, False)
+        if found is None or not math.isfinite(found[0]):
+            return math.inf, np.zeros_like(free)
+        over_theta, over_sigma = found[1][:-1], float(found[1][-1])
+        over_log_sigma = over_sigma * sigma - float(over_theta @ theta)
+        over_own = over_theta / sigma
+        if slope is not None:
+            over_own = slope.T @ over_own
+        return found[0], held.gradient(over_own, over_log_sigma, value, own)
 
-    def function(self, c: Any, value: float) -> Callable[[Array], tuple[float, Array]]:
-        from lmerbridge.likelihood import unprofiled
-
-        def at(free: Array) -> tuple[float, Array]:
-            if not abs(free[-1]) < 50 and self.held.kind != "sigma":
-                return math.inf, np.zeros_like(free)
-            own, sigma = self.held.unpack(free, value)
-            L, slope = self.held.expand(own)
-            theta = L / sigma
-            found = unprofiled(c, theta, sigma, False)
-            if found is None or not math.isfinite(found[0]):
-                return math.inf, np.zeros_like(free)
-            over_theta, over_sigma = found[1][:-1], float(found[1][-1])
-            over_log_sigma = over_sigma * sigma - float(over_theta @ theta)
-            over_own = over_theta / sigma
-            if slope is not None:
-                over_own = slope.T @ over_own
-            return found[0], self.held.gradient(over_own, over_log_sigma, value, own)
-
-        return at
-
-    def learn(self, at: Callable[[Array], tuple[float, Array]], free: Array) -> None:
-        """The Hessian by differences of the gradient."""
-        m = len(free)
-        H = np.empty((m, m))
-        for i in range(m):
-            step = 1e-4 * max(1.0, abs(free[i]))
-            ahead, behind = free.copy(), free.copy()
-            ahead[i] += step
-            behind[i] -= step
-            H[i] = (at(ahead)[1] - at(behind)[1]) / (2 * step)
-        values, vectors = np.linalg.eigh(0.5 * (H + H.T))
-        values = np.maximum(np.abs(values), 1e-6 * max(np.abs(values).max(initial=0.0), 1e-12))
-        self.inverse = (vectors / values) @ vectors.T
-
-    def run(self, at: Callable[[Array], tuple[float, Array]], free: Array) -> tuple[Array, float]:
-        x = free.copy()
-        f, g = at(x)
-        if not math.isfinite(f):
-            return x, f
-        if len(x) == 0:
-            return x, f
-        if self.inverse is None:
-            self.learn(at, x)
-        assert self.inverse is not None
-        renewed = False
-        for _ in range(200):
-            step = -self.inverse @ g
-            slope = float(g @ step)
-            if slope > -2 * DEVIANCE_TOLERANCE:
-                if slope > 0 and not renewed:
-                    renewed = True
-                    self.learn(at, x)
-                    continue
-                return x, f
-            length = 1.0
-            biggest = float(np.max(np.abs(step) / (0.5 + np.abs(x))))
-            if biggest > 1:
-                length = 1 / biggest
-            for _ in range(25):
-                moved = x + length * step
-                f_new, g_new = at(moved)
-                if f_new <= f + 1e-4 * length * slope + 1e-13 * abs(f):
-                    break
-                length *= 0.3
-            else:
-                if renewed:
-                    return x, f
-                renewed = True
-                self.learn(at, x)
-                continue
-            s, y = moved - x, g_new - g
-            sy = float(s @ y)
-            if sy > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-                rho = 1 / sy
-                A = np.eye(len(x)) - rho * np.outer(s, y)
-                self.inverse = A @ self.inverse @ A.T + rho * np.outer(s, s)
-            stalled = abs(f - f_new) < 1e-13 * abs(f) and length == 1.0
-            x, f, g = moved, f_new, g_new
-            if stalled and float(-g @ (-self.inverse @ g)) < 100 * DEVIANCE_TOLERANCE:
-                return x, f
-        return x, f
+    return at

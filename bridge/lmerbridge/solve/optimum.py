@@ -38,7 +38,7 @@ from lmerbridge.solve.steps import (
     above_floor,
     attempts_enough,
     damped_step,
-    difference_step,
+    difference_hessian,
     free_of_floor,
     free_of_scoring,
     improves,
@@ -117,19 +117,7 @@ class _Objective:
         if self._hessian is not None:
             whole = np.asarray(self._hessian(x))
             return whole if free.all() else whole[free][:, free]
-        indices = np.flatnonzero(free)
-        matrix = np.empty((len(indices), len(indices)))
-        here = self.gradient(x)
-        for column, i in enumerate(indices):
-            step = difference_step(x[i], self.settings)
-            ahead, behind = x.copy(), x.copy()
-            ahead[i] += step
-            if self.settings.central:
-                behind[i] -= step
-                here = self.gradient(behind)
-            change = self.gradient(ahead) - here
-            matrix[:, column] = change[indices] / (ahead[i] - behind[i])
-        return 0.5 * (matrix + matrix.T)
+        return difference_hessian(self.gradient, x, np.flatnonzero(free).tolist(), self.settings)
 
 
 def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:

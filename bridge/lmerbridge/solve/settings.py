@@ -1,5 +1,6 @@
 """How a criterion is minimized: every number that decides where a search ends, for one response
-(:mod:`lmerbridge.solve.optimum`) and for many (:mod:`lmerbridge.solve.many`).
+(:mod:`lmerbridge.solve.optimum`), for many (:mod:`lmerbridge.solve.many`), and with a number held
+(:mod:`lmerbridge.solve.quasi_newton`).
 """
 
 from __future__ import annotations
@@ -8,19 +9,29 @@ from dataclasses import dataclass
 
 __all__ = [
     "BETTER",
+    "CURVED",
     "DAMPING_FIRST",
     "DAMPING_LEAST",
     "DAMPING_LOW",
     "DAMPING_MOST",
+    "DECREASE",
     "DETERMINED",
+    "FARTHEST",
     "FRACTIONS",
     "HEIGHTS",
+    "HELD",
+    "LEARNED_ROOT",
+    "LEARNED_STEPS",
     "LIFTED",
+    "NEARLY",
     "NEWTON_STEPS",
     "NOT_CONVEX",
+    "ROUNDING",
     "SAME_HESSIAN",
     "SCORING_STEPS",
     "SETTINGS",
+    "SHORTER",
+    "SHORTEST",
     "SINGULAR",
     "SMALL",
     "SMALLEST_ROOT",
@@ -66,6 +77,16 @@ NOT_CONVEX = -1e-3  # a root as far below 0, relative to the largest, is more th
 SMALL = 5e-3  # a diagonal parameter below this is tried at the floor
 HEIGHTS = (0.003, 0.03, 0.3)  # where a parameter at the floor is tried as well
 
+# -- steps with a Hessian that is learned, along a profile
+LEARNED_STEPS = 200
+LEARNED_ROOT = 1e-6  # of a Hessian that is learned anew, relative to the largest
+FARTHEST = 1.0  # a step moves a number x by no more than this many times 0.5 + |x|
+SHORTER, SHORTEST = 0.3, 25  # a step that does not help, times this; and how often
+DECREASE = 1e-4  # of what a step promises, at least (Armijo's rule)
+ROUNDING = 1e-13  # of the criterion
+CURVED = 1e-12  # of the lengths of a step and of the gradient's change: what a Hessian learns from
+NEARLY = 100  # times the usual limit: enough where the criterion has no more digits
+
 BETTER = 1e-9  # of the criterion: of two optima, the one that is lower by more
 
 
@@ -98,3 +119,5 @@ class Settings:
 # stops at a relative standard deviation of 1e-6, where the gradient still tells in which direction
 # to go (at 0 it is 0), and what ends there is set to 0.
 SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)
+# Of the deviance with a number held, whose other parameters have no bounds.
+HELD = Settings(tolerance=SETTINGS.tolerance)

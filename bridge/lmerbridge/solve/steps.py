@@ -6,6 +6,7 @@ front; ``diagonal`` (m,) says which parameters are bounded below, by ``floor``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "above_floor",
     "attempts_enough",
     "damped_step",
+    "difference_hessian",
     "difference_step",
     "free_of_floor",
     "free_of_scoring",
@@ -141,13 +143,31 @@ def difference_step(x: Any, s: Settings) -> Any:
     return s.hessian_step * np.maximum(1.0, np.abs(x))
 
 
-def spectrum(H: Array) -> tuple[Array, Array, Any]:
-    """Of Hessians (..., m, m): eigenvectors, the sizes of the eigenvalues, none of them next to
-    nothing, and whether they are those of a minimum.
+def difference_hessian(
+    gradient: Callable[[Array], Array], x: Array, which: Sequence[int], s: Settings
+) -> Array:
+    """The Hessian of one criterion over some of its parameters, by differences of the gradient."""
+    matrix = np.empty((len(which), len(which)))
+    before = x if s.central else gradient(x)
+    for column, i in enumerate(which):
+        step = difference_step(x[i], s)
+        ahead, behind = x.copy(), x.copy()
+        ahead[i] += step
+        if s.central:
+            behind[i] -= step
+            before = gradient(behind)
+        change = gradient(ahead) - before
+        matrix[:, column] = change[which] / (ahead[i] - behind[i])
+    return 0.5 * (matrix + matrix.T)
+
+
+def spectrum(H: Array, least: float = SMALLEST_ROOT) -> tuple[Array, Array, Any]:
+    """Of Hessians (..., m, m): eigenvectors, the sizes of the eigenvalues, none of them less than
+    ``least`` of the largest, and whether they are those of a minimum.
     """
     roots, vectors = np.linalg.eigh(H)
     sizes = np.abs(roots)
     largest = sizes.max(axis=-1, keepdims=True)
     largest = np.where(largest > 0, largest, 1.0)
     convex = (roots > NOT_CONVEX * largest).all(axis=-1)
-    return vectors, np.maximum(sizes, SMALLEST_ROOT * largest), convex
+    return vectors, np.maximum(sizes, least * largest), convex
