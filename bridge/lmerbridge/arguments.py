@@ -130,33 +130,33 @@ def _parts(annotation: str) -> list[str]:
 
 def _readers(annotation: str, known: Mapping[str, Any]) -> list[tuple[Reader, str]] | None:
     """How to read what the annotation admits, and its words; nothing where it admits everything."""
-    found: list[tuple[Reader, str]] = []
+    alternatives: list[tuple[Reader, str]] = []
     for part in _parts(annotation):
         head, _, inside = part.partition("[")
         value = known.get(part)
         if part in READERS:
-            found.append(READERS[part])
+            alternatives.append(READERS[part])
         elif head in ("Sequence", "Iterable"):
             items = _readers(inside.rstrip("]") if "[" not in inside else inside[:-1], known)
             words = " or ".join(w for _, w in items) if items else "anything"
             readers = [r for r, _ in items] if items else [_anything]
-            found.append((_sequence(_first_of(readers)), f"a list of {words}"))
+            alternatives.append((_sequence(_first_of(readers)), f"a list of {words}"))
         elif head == "Mapping":
-            found.append((_mapping, "a mapping"))
+            alternatives.append((_mapping, "a mapping"))
         elif head == "Callable":
-            found.append((_function, "a function"))
+            alternatives.append((_function, "a function"))
         elif isinstance(value, types.UnionType):  # an alias such as By
             written = str(value).replace("collections.abc.", "").replace("typing.", "")
             shorter = " | ".join(p.rpartition(".")[2] for p in _parts(written))
             inner = _readers(shorter, known)
             if inner is None:
                 return None
-            found += inner
+            alternatives += inner
         elif isinstance(value, type) and issubclass(value, Enum):
-            found.append((_instance(value), ""))
+            alternatives.append((_instance(value), ""))
         else:
             return None
-    return found
+    return alternatives
 
 
 def _instance(kind: type) -> Reader:
@@ -166,9 +166,9 @@ def _instance(kind: type) -> Reader:
 def _first_of(readers: Sequence[Reader]) -> Reader:
     def read(value: Any) -> Any:
         for reader in readers:
-            found = reader(value)
-            if found is not NO_MATCH:
-                return found
+            read_value = reader(value)
+            if read_value is not NO_MATCH:
+                return read_value
         return NO_MATCH
 
     return read
@@ -213,8 +213,8 @@ def listed_names(value: object, what: str) -> list[str]:
     ArgumentError
         They are no text; ``what`` names the argument.
     """
-    found = of_kind(value, "str | Sequence[str] | None", what)
-    return [found] if isinstance(found, str) else list(found or [])
+    names = of_kind(value, "str | Sequence[str] | None", what)
+    return [names] if isinstance(names, str) else list(names or [])
 
 
 def several(value: object, what: str) -> list[Any]:
@@ -229,10 +229,10 @@ def several(value: object, what: str) -> list[Any]:
         return []
     if isinstance(value, (str, numbers.Number)):
         return [value]
-    found = _sequence(_anything)(value)
-    if found is NO_MATCH:
+    items = _sequence(_anything)(value)
+    if items is NO_MATCH:
         raise ArgumentError(f"{what} must be one value or a list of values, not {_shown(value)}")
-    return list(found)
+    return list(items)
 
 
 def one_of_ours(value: object, kind: type, what: str) -> Any:
@@ -267,11 +267,11 @@ def numbers_of(value: object, what: str) -> np.ndarray[Any, np.dtype[np.float64]
 def _read(value: object, readers: list[tuple[Reader, str]] | None, what: str) -> Any:
     if readers is None:
         return value
-    found = _first_of([r for r, _ in readers])(value)
-    if found is NO_MATCH:
+    read_value = _first_of([r for r, _ in readers])(value)
+    if read_value is NO_MATCH:
         words = [w for _, w in readers if w]
         raise ArgumentError(f"{what} must be {' or '.join(words)}, not {_shown(value)}")
-    return found
+    return read_value
 
 
 def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -294,14 +294,14 @@ def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
         if simple and len(args) <= len(ordered) and kwargs.keys() <= known_names:
-            given = dict(zip(ordered, args, strict=False))
-            if given.keys().isdisjoint(kwargs) and required <= given.keys() | kwargs.keys():
+            arguments = dict(zip(ordered, args, strict=False))
+            if arguments.keys().isdisjoint(kwargs) and required <= arguments.keys() | kwargs.keys():
                 # what bind() would find, in a tenth of its time
-                given.update(kwargs)
+                arguments.update(kwargs)
                 for name, readers in rules.items():
-                    if name in given:
-                        given[name] = _read(given[name], readers, name)
-                return function(**given)
+                    if name in arguments:
+                        arguments[name] = _read(arguments[name], readers, name)
+                return function(**arguments)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -377,11 +377,11 @@ def checked(cls: Checked) -> Checked:
     ArgumentError
         By a method: there is no such argument, or one is missing.
     """
-    found: Any = cls
-    if isinstance(found, type):
-        for name, member in list(vars(found).items()):
+    wrapped: Any = cls
+    if isinstance(wrapped, type):
+        for name, member in list(vars(wrapped).items()):
             if inspect.isfunction(member) and not name.startswith("_"):
-                setattr(found, name, _checking(member))
+                setattr(wrapped, name, _checking(member))
     else:
-        found = _checking(found)
-    return cast("Checked", found)
+        wrapped = _checking(wrapped)
+    return cast("Checked", wrapped)

@@ -47,13 +47,13 @@ def congruence(M: Array) -> Array:
     """The linear map from the lower triangle of S, by columns, to that of M S M'."""
     k = len(M)
     pairs = [(a, b) for b in range(k) for a in range(b, k)]
-    found = np.zeros((len(pairs), len(pairs)))
+    matrix = np.zeros((len(pairs), len(pairs)))
     for column, (a, b) in enumerate(pairs):
         S = np.zeros((k, k))
         S[a, b] = S[b, a] = 1.0
         whole = M @ S @ M.T
-        found[:, column] = [whole[i, j] for i, j in pairs]
-    return found
+        matrix[:, column] = [whole[i, j] for i, j in pairs]
+    return matrix
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Structure:
 
     def upper(self, k: int) -> Array:
         """Upper bounds of the parameters."""
-        found = np.full(self.count(k), np.inf)
+        bounds = np.full(self.count(k), np.inf)
         if self.correlated(k):
-            found[-1] = 1.0
-        return found
+            bounds[-1] = 1.0
+        return bounds
 
     def _least(self, k: int) -> float:
         """The least correlation."""
@@ -117,9 +117,9 @@ class Structure:
     def factor(self, par: Array, k: int) -> Array:
         """L (k, k) at the parameters."""
         if self.plain:
-            found = np.zeros((k, k))
-            found[lower_triangle(k)] = par
-            return found
+            L = np.zeros((k, k))
+            L[lower_triangle(k)] = par
+            return L
         scale = np.broadcast_to(np.asarray(par)[: self.deviations(k)], k)
         return scale[:, None] * self._correlation(self._angle(float(par[-1]), k), k)[0]
 
@@ -183,14 +183,14 @@ class Structure:
         if not self.correlated(k):
             return x
         high, low = self._angle(1.0, k), self._angle(self._least(k), k)
-        found = np.array(x)
+        settled = np.array(x)
         period = high - low
-        inside = (found[-1] - low) % (2 * period)
-        found[-1] = low + (inside if inside <= period else 2 * period - inside)
+        inside = (settled[-1] - low) % (2 * period)
+        settled[-1] = low + (inside if inside <= period else 2 * period - inside)
         for end in (low, high):
-            if abs(found[-1] - end) < AT_END:
-                found[-1] = end
-        return found
+            if abs(settled[-1] - end) < AT_END:
+                settled[-1] = end
+        return settled
 
     def starts(self, k: int) -> tuple[float, ...]:
         """Angles to start a search from, beside 0."""
@@ -239,65 +239,65 @@ class Structure:
         par = self.of_factor(L)
         same = places[0] == places[1]
         apart = places[0] - places[1]
-        found = np.zeros((len(same), self.count(k)))
+        slopes = np.zeros((len(same), self.count(k)))
         if self.kind == "diag":
             if self.hom:
-                found[same, 0] = 1.0
+                slopes[same, 0] = 1.0
             else:
-                found[np.flatnonzero(same), np.arange(k)] = 1.0
-            return found
+                slopes[np.flatnonzero(same), np.arange(k)] = 1.0
+            return slopes
         if self.hom and self.kind == "cs":
-            found[same, 0] = 1.0
+            slopes[same, 0] = 1.0
             if k > 1:
-                found[~same, 1] = 1.0
-            return found
+                slopes[~same, 1] = 1.0
+            return slopes
         deviations = np.broadcast_to(par[: self.deviations(k)], k)
         r = float(par[-1]) if k > 1 else 0.0
         power = apart if self.kind == "ar1" else (apart > 0).astype(int)
         R = r ** power.astype(float)
         product = deviations[places[0]] * deviations[places[1]]
         if self.hom:
-            found[:, 0] = R
+            slopes[:, 0] = R
         else:
             for position, (i, j) in enumerate(zip(*places, strict=True)):
-                found[position, i] += R[position] * deviations[j]
-                found[position, j] += R[position] * deviations[i]
+                slopes[position, i] += R[position] * deviations[j]
+                slopes[position, j] += R[position] * deviations[i]
         if k > 1:
             slope = np.where(power > 0, power * r ** np.maximum(power - 1, 0).astype(float), 0.0)
-            found[:, -1] = product * slope
-        return found
+            slopes[:, -1] = product * slope
+        return slopes
 
     # -- what lme4 calls theta: the different elements of L
 
     def places(self, k: int) -> np.ndarray[Any, np.dtype[np.int_]]:
         """Which of lme4's theta each element of L is (k, k), counted from 1; 0 for none."""
-        found = np.zeros((k, k), dtype=int)
+        places = np.zeros((k, k), dtype=int)
         rows, columns = lower_triangle(k)
         if self.kind == "diag":
-            np.fill_diagonal(found, 1 if self.hom else np.arange(1, k + 1))
+            np.fill_diagonal(places, 1 if self.hom else np.arange(1, k + 1))
         elif not self.hom or self.plain:
-            found[rows, columns] = np.arange(1, len(rows) + 1)
+            places[rows, columns] = np.arange(1, len(rows) + 1)
         elif self.kind == "cs":
             for j in range(k):
-                found[j, j] = 2 * j + 1
-                found[j + 1 :, j] = 2 * j + 2
+                places[j, j] = 2 * j + 1
+                places[j + 1 :, j] = 2 * j + 2
         else:
-            found[:, 0] = np.arange(1, k + 1)
+            places[:, 0] = np.arange(1, k + 1)
             for j in range(1, k):
-                found[j:, j] = np.arange(k + 1, 2 * k - j + 1)
-        return found
+                places[j:, j] = np.arange(k + 1, 2 * k - j + 1)
+        return places
 
     def theta_names(self, names: tuple[str, ...]) -> list[str]:
         """lme4's names of theta, without the grouping factor's."""
         k = len(names)
         place = self.places(k)
-        found: list[str] = []
+        labels: list[str] = []
         for row, column in zip(*lower_triangle(k), strict=True):
-            if place[row, column] != len(found) + 1:
+            if place[row, column] != len(labels) + 1:
                 continue
             one = names[row] if not self._star(k, row, column) else "*"
-            found.append(one if row == column else f"{one}.{names[column]}")
-        return found
+            labels.append(one if row == column else f"{one}.{names[column]}")
+        return labels
 
     def _star(self, k: int, row: int, column: int) -> bool:
         """Whether lme4 names a star for the row, since the element stands for several."""
@@ -309,8 +309,8 @@ class Structure:
         """lme4's names of the parameters, without the grouping factor's."""
         if self.plain:
             return self.theta_names(names)
-        found = ["*"] if self.hom else list(names)
-        return [*found, *(["rho"] if self.correlated(len(names)) else [])]
+        labels = ["*"] if self.hom else list(names)
+        return [*labels, *(["rho"] if self.correlated(len(names)) else [])]
 
     def around(self, term: str) -> str:
         """The random term ``x | g`` as it stands in a formula: ``cs(x | g, hom = TRUE)``."""

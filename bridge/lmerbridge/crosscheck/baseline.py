@@ -47,19 +47,19 @@ def _frame(report: CaseReport, frames: Frames) -> ModelFrame | None:
 def _settings(case: Case, frame: ModelFrame | None) -> dict[str, Any]:
     """What was asked for beyond formula, data and REML; without a frame, what is not in it."""
     control = case.control if frame is None else frame.control
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "control": None if control is None or not control.given else str(control),
         "start": None if case.start is None else list(case.start),
     }
     if frame is None:
-        return found
+        return settings
     return {
         "weights": frame.weights_name,
         "offset": frame.offset_name,
         "subset": frame.subset_name,
         "na_action": frame.na_action,
         "contrasts": {name: c.name for name, c in sorted(frame.asked_contrasts.items())},
-        **found,
+        **settings,
     }
 
 
@@ -285,15 +285,17 @@ def _located(
         return f"data: it changed, and this baseline cannot say where: {error}; record it again"
     if other_model:
         then, now = in_both(then, now)
-    found = data_change(then, now)
-    return f"data: {found}" if found else ""
+    change = data_change(then, now)
+    return f"data: {change}" if change else ""
 
 
 def _before(own: Mapping[str, Any], now: Quantities) -> Quantities:
     """The baseline's numbers, without those that it says the engine did not have and now has."""
-    found = quantities_from_plain(own["quantities"])
-    values = {k: v for k, v in found.values.items() if k not in found.absent or k in now.absent}
-    return replace(found, values=values, source="the baseline")
+    quantities = quantities_from_plain(own["quantities"])
+    values = {
+        k: v for k, v in quantities.values.items() if k not in quantities.absent or k in now.absent
+    }
+    return replace(quantities, values=values, source="the baseline")
 
 
 def _judged(
@@ -368,10 +370,10 @@ def not_compared(
 ) -> list[str]:
     """What the baseline has and the reports do not, in sentences; of the engines that are named."""
     models = {r.case.name: {o.engine for o in r.outcomes} for r in reports}
-    found = []
+    sentences = []
     gone = [name for name in baseline["fits"] if name not in models]
     if gone:
-        found.append(f"the baseline has models that were not run: {', '.join(gone)}")
+        sentences.append(f"the baseline has models that were not run: {', '.join(gone)}")
     without: dict[str, list[str]] = {}
     for name, fit in baseline["fits"].items():
         for engine in fit["engines"]:
@@ -380,10 +382,10 @@ def not_compared(
                 without.setdefault(engine, []).append(name)
     for engine, names in without.items():
         if not engines or engine in engines:
-            found.append(
+            sentences.append(
                 f"the baseline has fits by {engine} that were not made: {', '.join(names)}"
             )
-    return found
+    return sentences
 
 
 def against_baseline(
@@ -394,7 +396,7 @@ def against_baseline(
 
     ``frames`` as for :func:`record_baseline`.
     """
-    found = []
+    compared = []
     for report in reports:
         kept = baseline["fits"].get(report.case.name)
         if kept is None:
@@ -402,7 +404,7 @@ def against_baseline(
                 replace(o, notes=(*o.notes, "the baseline has no such model"))
                 for o in report.outcomes
             )
-            found.append(replace(report, outcomes=outcomes))
+            compared.append(replace(report, outcomes=outcomes))
         else:
-            found.append(_against(report, kept, {**_stamp(baseline), **_stamp(kept)}, frames))
-    return found
+            compared.append(_against(report, kept, {**_stamp(baseline), **_stamp(kept)}, frames))
+    return compared

@@ -72,24 +72,24 @@ class Referee:
         if not search.plain:
             c, x = search.products, search.of_users(theta)
             theta = search.theta(x)
-        found = derivatives(c, theta, self.spec.REML)
-        if not math.isfinite(found.criterion):
+        derived = derivatives(c, theta, self.spec.REML)
+        if not math.isfinite(derived.criterion):
             return Point(math.inf, math.nan, math.nan)
-        gradient, information = found.gradient, found.information
+        gradient, information = derived.gradient, derived.information
         free = np.abs(x) > 1e-3  # nearer to 0 the information says nothing
         if not search.plain:
             slope = search.slope(x)
             gradient, information = slope.T @ gradient, slope.T @ information @ slope
             free |= ~search.bounded
         if not free.any():
-            return Point(found.criterion, 0.0, 0.0)
+            return Point(derived.criterion, 0.0, 0.0)
         # in units of each parameter: a direction on which nothing depends has no information
         size = np.where(np.abs(x) > 1e-3, np.abs(x), 1.0)[free]
         roots, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(size, size))
         along = vectors.T @ (size * gradient[free])
         known = roots > 1e-10 * max(float(roots.max()), 1.0)
         promise = float(0.5 * np.sum(along[known] ** 2 / roots[known]))
-        return Point(found.criterion, float(np.abs(gradient[free]).max()), promise)
+        return Point(derived.criterion, float(np.abs(gradient[free]).max()), promise)
 
     def other_weights(self, theta: Array) -> dict[str, float]:
         """The criterion under other readings of the prior weights."""
@@ -109,7 +109,7 @@ class Referee:
         c = self.products
         n, p = c.n, c.p
         log_2pi = math.log(2 * math.pi)
-        found = {
+        constants = {
             "n log(2 pi)": n * log_2pi,
             "(n - p) log(2 pi)": (n - p) * log_2pi,
             "p log(2 pi)": p * log_2pi,
@@ -117,7 +117,7 @@ class Referee:
             "n": float(n),
             "n - p": float(n - p),
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in constants.items() if value}
 
     def own(self, result: FitResult, theta: Array | None = None) -> FitResult | None:
         """Compute all estimates at the engine's theta by the definitions of lme4.
@@ -136,20 +136,20 @@ class Referee:
             where they cannot be computed.
         """
         theta = result.estimates.theta if theta is None else theta
-        found = evaluate(self.products, theta, self.spec.REML)
-        if found is None:
+        evaluation = evaluate(self.products, theta, self.spec.REML)
+        if evaluation is None:
             return None
         return replace(
             result,
-            estimates=estimates_at(self.frame, found),
-            criterion=counted(self.frame, self.spec.REML, found.criterion),
+            estimates=estimates_at(self.frame, evaluation),
+            criterion=counted(self.frame, self.spec.REML, evaluation.criterion),
         )
 
     def covariances(self, theta: Array) -> dict[str, Array]:
         """The fixed effects' covariance matrix at ``theta`` by definitions other than lme4's."""
         c, REML = self.products, self.spec.REML
-        found = evaluate(c, theta, REML)
-        if found is None:
+        evaluation = evaluate(c, theta, REML)
+        if evaluation is None:
             return {}
         joint = {
             "of the joint Hessian of fixed effects and variances": joint_vcov(c, theta, REML),
@@ -157,6 +157,6 @@ class Referee:
         }
         definitions = {name: vcov for name, vcov in joint.items() if vcov is not None}
         ratio = c.n / (c.n - c.p)
-        definitions["lme4's times n / (n - p)"] = found.vcov * ratio
-        definitions["lme4's times (n - p) / n"] = found.vcov / ratio
+        definitions["lme4's times n / (n - p)"] = evaluation.vcov * ratio
+        definitions["lme4's times (n - p) / n"] = evaluation.vcov / ratio
         return definitions

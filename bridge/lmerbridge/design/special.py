@@ -37,9 +37,9 @@ def _trigamma(x: Array) -> Array:
     """By reflection below 0: psi'(x) + psi'(1 - x) = (pi / sin(pi x))^2."""
     pole = (x <= 0) & (x == np.floor(x))
     safe = np.where(x > 0, x, 1.0 - x)
-    found = special.polygamma(1, safe)
-    reflected = (np.pi / np.where(pole, 1.0, np.sin(np.pi * x))) ** 2 - found
-    return np.where(pole, np.inf, np.where(x > 0, found, reflected))
+    values = special.polygamma(1, safe)
+    reflected = (np.pi / np.where(pole, 1.0, np.sin(np.pi * x))) ** 2 - values
+    return np.where(pole, np.inf, np.where(x > 0, values, reflected))
 
 
 def _factorial(x: Array) -> Array:
@@ -73,12 +73,12 @@ def _choose(n: Array, k: Array) -> Array:
     k = np.rint(k)
     negative = n < 0
     above = np.where(negative, k - n - 1.0, n)
-    found = special.binom(above, np.maximum(k, 0.0))
-    found = np.where(n == np.rint(n), np.rint(found), found)
+    ways = special.binom(above, np.maximum(k, 0.0))
+    ways = np.where(n == np.rint(n), np.rint(ways), ways)
     # a whole number below k has no such subsets
-    found = np.where((above == np.rint(above)) & (above < k), 0.0, found)
-    found = np.where(negative & (k % 2 == 1), -found, found)
-    return np.where(k < 0, 0.0, np.where(np.isnan(n) | np.isnan(k), np.nan, found))
+    ways = np.where((above == np.rint(above)) & (above < k), 0.0, ways)
+    ways = np.where(negative & (k % 2 == 1), -ways, ways)
+    return np.where(k < 0, 0.0, np.where(np.isnan(n) | np.isnan(k), np.nan, ways))
 
 
 def _log_choose(n: Array, k: Array) -> Array:
@@ -89,8 +89,8 @@ def _log_choose(n: Array, k: Array) -> Array:
 def _standard(x: Array, location: Array, scale: Array) -> Array:
     """In units of the scale; one of 0 has all its mass at the location."""
     away = x - location
-    found = np.where(scale > 0, away / scale, np.where(away < 0, -np.inf, np.inf))
-    return np.where(scale < 0, np.nan, np.where(np.isnan(away), np.nan, found))
+    z = np.where(scale > 0, away / scale, np.where(away < 0, -np.inf, np.inf))
+    return np.where(scale < 0, np.nan, np.where(np.isnan(away), np.nan, z))
 
 
 def _probability(
@@ -113,8 +113,8 @@ def _quantile(
     def apply(p: Array, location: Array, scale: Array, lower: bool, log: bool) -> Array:
         possible = (p <= 0) if log else (p >= 0) & (p <= 1)
         z = (log_inverse if log else inverse)(np.where(possible, p, np.nan))
-        found = location + scale * np.where(lower, z, -np.asarray(z))
-        return np.where(scale < 0, np.nan, np.where(scale == 0, location + 0 * p, found))
+        quantiles = location + scale * np.where(lower, z, -np.asarray(z))
+        return np.where(scale < 0, np.nan, np.where(scale == 0, location + 0 * p, quantiles))
 
     return apply
 
@@ -122,10 +122,10 @@ def _quantile(
 def _density(log_density: Callable[[Array], Array]) -> Callable[..., Array]:
     def apply(x: Array, location: Array, scale: Array, log: bool) -> Array:
         at_once = np.where(x == location, np.inf, -np.inf)
-        found = log_density((x - location) / scale) - np.log(scale)
-        found = np.where(scale < 0, np.nan, np.where(scale == 0, at_once, found))
-        found = np.where(np.isnan(x) | np.isnan(location), np.nan, found)
-        return np.asarray(found if log else np.exp(found))
+        density = log_density((x - location) / scale) - np.log(scale)
+        density = np.where(scale < 0, np.nan, np.where(scale == 0, at_once, density))
+        density = np.where(np.isnan(x) | np.isnan(location), np.nan, density)
+        return np.asarray(density if log else np.exp(density))
 
     return apply
 

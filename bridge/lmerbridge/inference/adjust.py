@@ -42,11 +42,11 @@ def adjustment_name(name: Any) -> str:
     """
     if isinstance(name, str):
         text = "dunnett" if name.lower() == "dunnettx" else name
-        found = _beginning_so(text, ADJUSTMENTS)
-        if len(found) == 1:
-            return found[0]
-        if len(found) > 1:
-            raise DataError(f"adjustment {name!r} is not clear: {', '.join(found)}")
+        fitting = _beginning_so(text, ADJUSTMENTS)
+        if len(fitting) == 1:
+            return fitting[0]
+        if len(fitting) > 1:
+            raise DataError(f"adjustment {name!r} is not clear: {', '.join(fitting)}")
     raise DataError(
         f"unknown adjustment {name!r}{near_match(str(name), ADJUSTMENTS)}; "
         f"there are {', '.join(ADJUSTMENTS)}"
@@ -69,9 +69,9 @@ def cross_adjustment_name(method: Any) -> str:
     DataError
         There is no such adjustment, or the beginning is that of several.
     """
-    found = _beginning_so(method, ACROSS) if isinstance(method, str) else []
-    if len(found) == 1:
-        return found[0]
+    fitting = _beginning_so(method, ACROSS) if isinstance(method, str) else []
+    if len(fitting) == 1:
+        return fitting[0]
     raise DataError(
         f"cross_adjust cannot be {method!r}{near_match(method, ACROSS)}; "
         f"it is one of {', '.join(ACROSS)}"
@@ -96,10 +96,10 @@ def cross_adjusted(p: Array, method: str) -> Array:
     """
     if method == "sidak":
         return np.asarray(-np.expm1(len(p) * np.log1p(-np.minimum(p, 1 - 1e-16))))
-    found = np.full(p.shape, np.nan)
+    adjusted = np.full(p.shape, np.nan)
     for j, known in enumerate(np.isfinite(p).T):
-        found[known, j] = p_adjust(p[known, j], method)
-    return found
+        adjusted[known, j] = p_adjust(p[known, j], method)
+    return adjusted
 
 
 def p_adjust(p: Array, method: str, count: int | None = None) -> Array:
@@ -117,19 +117,19 @@ def p_adjust(p: Array, method: str, count: int | None = None) -> Array:
         return np.minimum(1.0, n * p)
     up = np.argsort(p, kind="stable")
     down = up[::-1]
-    found = np.empty(n)
+    adjusted = np.empty(n)
     if method == "holm":
-        found[up] = np.minimum(1.0, np.maximum.accumulate((n - np.arange(n)) * p[up]))
-        return found
+        adjusted[up] = np.minimum(1.0, np.maximum.accumulate((n - np.arange(n)) * p[up]))
+        return adjusted
     if method == "hochberg":
-        found[down] = np.minimum(1.0, np.minimum.accumulate((np.arange(n) + 1) * p[down]))
-        return found
+        adjusted[down] = np.minimum(1.0, np.minimum.accumulate((np.arange(n) + 1) * p[down]))
+        return adjusted
     if method in ("BH", "fdr", "BY"):
         factor = n / np.arange(n, 0, -1)
         if method == "BY":
             factor = factor * np.sum(1 / np.arange(1, n + 1))
-        found[down] = np.minimum(1.0, np.minimum.accumulate(factor * p[down]))
-        return found
+        adjusted[down] = np.minimum(1.0, np.minimum.accumulate(factor * p[down]))
+        return adjusted
     if method == "hommel":
         return _hommel(p)
     raise DataError(f"unknown adjustment {method!r}{near_match(method, ADJUSTMENTS)}")
@@ -148,9 +148,9 @@ def _hommel(p: Array) -> Array:
         c[tail] = least
         c[head] = np.minimum(least, m * s[head])
         a = np.maximum(a, c)
-    found = np.empty(n)
-    found[order] = np.minimum(1.0, np.maximum(a, s))
-    return found
+    adjusted = np.empty(n)
+    adjusted[order] = np.minimum(1.0, np.maximum(a, s))
+    return adjusted
 
 
 def _tail(t: Array, df: Array) -> Array:
@@ -281,13 +281,13 @@ def adjusted_p(
 
     known = np.isfinite(t) & ~np.isnan(df)
     if not known.all():  # of functions that cannot be estimated, or without degrees of freedom
-        found = np.full(len(t), np.nan)
+        adjusted = np.full(len(t), np.nan)
         if known.any():
             part = correlation[np.ix_(known, known)]
-            found[known] = adjusted_p(
+            adjusted[known] = adjusted_p(
                 t[known], df[known], method, family, rank, part, count or len(t), side
             )
-        return found
+        return adjusted
     p = two_sided(t, df) if side == 0 else _tail(-side * t, df)
     n = len(t) if count is None else count
     if n < 2 and method != "scheffe":
@@ -358,13 +358,13 @@ def critical_values(
 
     known_df = ~np.isnan(df)
     if not known_df.all():
-        found = np.full(len(df), np.nan)
+        values = np.full(len(df), np.nan)
         if known_df.any():
             part = correlation[np.ix_(known_df, known_df)]
-            found[known_df] = critical_values(
+            values[known_df] = critical_values(
                 level, df[known_df], method, family, rank, part, count or len(df), side
             )
-        return found
+        return values
     n = len(df) if count is None else count
     alpha = 1 - level
     tails = 1 if side else 2

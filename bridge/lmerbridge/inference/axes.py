@@ -62,8 +62,8 @@ def variables(frame: ModelFrame) -> dict[str, Node]:
 
 
 def _named(nodes: Iterable[Node], frame: ModelFrame) -> list[str]:
-    found = [n.id for node in nodes for n in names_in(node) if n.id in frame.raw]
-    return list(dict.fromkeys(found))
+    names = [n.id for node in nodes for n in names_in(node) if n.id in frame.raw]
+    return list(dict.fromkeys(names))
 
 
 def predictors(frame: ModelFrame) -> list[str]:
@@ -85,12 +85,12 @@ def _column(frame: ModelFrame, name: str) -> Column:
 
 
 def _asked(name: str, values: Any) -> list[Any]:
-    found = np.atleast_1d(np.asarray(values, dtype=object)).ravel().tolist()
-    if not found:
+    values_asked = np.atleast_1d(np.asarray(values, dtype=object)).ravel().tolist()
+    if not values_asked:
         raise DataError(f"at: {name} has no values")
-    if len(set(map(str, found))) < len(found):
+    if len(set(map(str, values_asked))) < len(values_asked):
         raise DataError(f"at: a value of {name} is there twice")
-    return found
+    return values_asked
 
 
 def level_text(value: Any) -> str:
@@ -136,9 +136,9 @@ def _kept_axis(name: str, numbers: Array, at: Mapping[str, Any]) -> Axis:
 
 
 def _numbers(name: str, values: Any) -> list[float]:
-    found = _asked(name, values)
+    asked = _asked(name, values)
     try:
-        return [float(v) for v in found]
+        return [float(v) for v in asked]
     except (TypeError, ValueError) as error:
         raise DataError(f"at: {name} is numeric, so give numbers") from error
 
@@ -167,12 +167,12 @@ def _reduced(name: str, numbers: Array, reduce: Any) -> tuple[float, ...]:
             f"their mean, not {function!r}"
         )
     try:
-        found = np.atleast_1d(np.asarray(function(numbers.copy()), dtype=np.float64)).ravel()
+        reduced = np.atleast_1d(np.asarray(function(numbers.copy()), dtype=np.float64)).ravel()
     except (TypeError, ValueError) as error:
         raise DataError(f"cov_reduce: the function failed for {name}: {error}") from error
-    if not len(found) or not np.isfinite(found).all():
+    if not len(reduced) or not np.isfinite(reduced).all():
         raise DataError(f"cov_reduce: the function gives no numbers for {name}")
-    return tuple(dict.fromkeys(found.tolist()))
+    return tuple(dict.fromkeys(reduced.tolist()))
 
 
 def axes_of(
@@ -223,24 +223,24 @@ def axes_of(
     named, limit = _kept(cov_keep, names)
     if cov_reduce is False:
         cov_reduce, limit = True, max(limit, MANY_VALUES)
-    found = []
+    axes = []
     for name in names:
         column = _column(frame, name)
         if isinstance(column, (Factor, Logical)):
-            found.append(_factor_axis(name, column, asked))
+            axes.append(_factor_axis(name, column, asked))
             continue
         numbers = column.floats
         if numbers.ndim != 1:
             raise DataError(f"{name!r} is a matrix: a reference grid cannot be made of it")
         if _within_factor(frame, name):
-            found.append(_kept_axis(name, numbers, asked))
+            axes.append(_kept_axis(name, numbers, asked))
         elif name in asked:
-            found.append(Axis(name, tuple(_numbers(name, asked[name])), None))
+            axes.append(Axis(name, tuple(_numbers(name, asked[name])), None))
         elif name in named or (limit > 0 and len(np.unique(numbers)) <= limit):
-            found.append(_kept_axis(name, numbers, asked))
+            axes.append(_kept_axis(name, numbers, asked))
         else:
-            found.append(Axis(name, _reduced(name, numbers, cov_reduce), None))
-    return found
+            axes.append(Axis(name, _reduced(name, numbers, cov_reduce), None))
+    return axes
 
 
 def is_covariate(frame: ModelFrame, name: str) -> bool:

@@ -216,11 +216,11 @@ def _interval(
     change = np.nanmean(jackknife) - jackknife[~np.isnan(jackknife)]
     spread = float(np.sum(change**2))
     a = float(np.sum(change**3)) / (6 * spread**1.5) if spread > 0 else 0.0
-    found = []
+    limits = []
     for c in cuts:
         z = z0 + float(ndtri(c))
-        found.append(_quantile(t, float(ndtr(z0 + z / (1 - a * z)))))
-    return found
+        limits.append(_quantile(t, float(ndtr(z0 + z / (1 - a * z)))))
+    return limits
 
 
 def all_parameters(
@@ -293,7 +293,7 @@ def _stored(path: Path, key: dict[str, Any], sizes: Sequence[int]) -> dict[int, 
     """
     if not path.exists():
         return {}
-    found: dict[int, Replications] = {}
+    chunks: dict[int, Replications] = {}
     try:
         lines = path.read_text("utf-8").splitlines()
         head = json.loads(lines[0]) if lines else key
@@ -312,8 +312,8 @@ def _stored(path: Path, key: dict[str, Any], sizes: Sequence[int]) -> dict[int, 
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             continue  # of a run that was killed while writing
         if whole:
-            found[number] = made
-    return found
+            chunks[number] = made
+    return chunks
 
 
 def _chunk(line: str) -> tuple[int, Replications]:
@@ -332,10 +332,10 @@ def _line(number: int, made: Replications) -> str:
 
 
 def _total(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for count in counts:
-        found.update(count)
-    return dict(found)
+        totals.update(count)
+    return dict(totals)
 
 
 def bootstrap(
@@ -452,7 +452,7 @@ def bootstrap(
             progress(finished, nsim)
     t = np.concatenate([done[i].t for i in range(len(sizes))])
 
-    found = Bootstrap(
+    replicated = Bootstrap(
         tuple(names),
         t0,
         t,
@@ -462,14 +462,14 @@ def bootstrap(
         _total(made.errors for made in done.values()),
         _total(made.warnings for made in done.values()),
     )
-    if found.failed:
+    if replicated.failed:
         warnings.warn(
-            f"some bootstrap runs failed ({found.failed}/{nsim})"
-            + "".join(f"; {count} error(s): {said}" for said, count in found.errors.items()),
+            f"some bootstrap runs failed ({replicated.failed}/{nsim})"
+            + "".join(f"; {count} error(s): {said}" for said, count in replicated.errors.items()),
             FitWarning,
             stacklevel=from_outside(),
         )
-    return found
+    return replicated
 
 
 def _no_jackknife() -> Array:
@@ -482,9 +482,9 @@ def jackknife_of_parameters(fit: Fit) -> Array:
     """All parameters without each level of the grouping factor with fewest levels."""
     frame, result = fit.frame, fit.result
     outermost = min(frame.random, key=lambda block: len(block.levels)).group
-    found = influence(fit, outermost)
+    deleted = influence(fit, outermost)
     first = dialect_of(result).deviations_first
-    return all_parameters(frame, found.beta, found.theta, found.sigma, first)
+    return all_parameters(frame, deleted.beta, deleted.theta, deleted.sigma, first)
 
 
 def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
@@ -500,8 +500,8 @@ def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     )[0]
 
     def values(Y: Array) -> Array:
-        found = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
-        return all_parameters(frame, found.beta, found.theta, found.sigma, first)
+        refits = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
+        return all_parameters(frame, refits.beta, refits.theta, refits.sigma, first)
 
     def statistic(Y: Array) -> Replications:
         try:

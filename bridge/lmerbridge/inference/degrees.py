@@ -43,13 +43,13 @@ def ddf_name(ddf: str, of_means: bool = False) -> str:
     """
     known = {**{name: name for name in DDF}, **(OF_MEANS if of_means else {})}
     if isinstance(ddf, str) and ddf:
-        found = {
+        methods = {
             method
             for name, method in known.items()
             if name.startswith(ddf) or name.lower() == ddf.lower()
         }
-        if len(found) == 1:
-            return found.pop()
+        if len(methods) == 1:
+            return methods.pop()
     hint = HINTS.get(str(ddf).lower())
     meant = f" (did you mean {hint!r}?)" if hint else near_match(str(ddf), known)
     raise DataError(f"unknown ddf {ddf!r}{meant}; methods: {', '.join(DDF)}")
@@ -122,11 +122,11 @@ def _satterthwaite(fit: Fit) -> Satterthwaite:
         for times, weight in ((2, -1), (1, 8), (-1, -8), (-2, 1)):  # error of the fourth order
             at = theta.copy()
             at[i] += times * steps[i]
-            found = unprofiled(c, search.theta(at), sigma, REML)
-            if found is None:
+            unprofiled_at = unprofiled(c, search.theta(at), sigma, REML)
+            if unprofiled_at is None:
                 raise FitFailedError("the criterion cannot be evaluated beside these estimates")
-            slope[:m] += weight * (search.slope(at).T @ found[1][:-1])
-            slope[m] += weight * found[1][-1]
+            slope[:m] += weight * (search.slope(at).T @ unprofiled_at[1][:-1])
+            slope[m] += weight * unprofiled_at[1][-1]
         hessian[i] = slope / (12 * steps[i])
     hessian[m, :m] = hessian[:m, m]
     scale = np.append(np.maximum(steps, 1e-300), sigma)  # so that units do not matter
@@ -146,25 +146,25 @@ def _satterthwaite(fit: Fit) -> Satterthwaite:
 
 def _level_sizes(frame: ModelFrame) -> Array:
     """Per coordinate of a search the size at which the criterion notices it."""
-    found: list[float] = []
+    sizes: list[float] = []
     for block in frame.random:
         per_level = max(1.0, frame.nobs / len(block.levels))
-        found += [1 / math.sqrt(per_level)] * block.structure.count(len(block.names))
-    return np.array(found)
+        sizes += [1 / math.sqrt(per_level)] * block.structure.count(len(block.names))
+    return np.array(sizes)
 
 
 def _steps(frame: ModelFrame, theta: Array) -> Array:
     """How far to go for differences over theta: a part of the value, or of the size at which the
     criterion notices it.
     """
-    found = []
+    steps = []
     for block in frame.random:
         per_level = max(1.0, frame.nobs / len(block.levels))
         size = np.sqrt(np.mean(block.columns**2, axis=0))
         size = np.where(size > 0, size, 1.0) * math.sqrt(per_level)
         k = len(block.names)
-        found += [1 / size[a] for b in range(k) for a in range(b, k)]
-    return np.asarray(3e-3 * np.maximum(np.abs(theta), found))
+        steps += [1 / size[a] for b in range(k) for a in range(b, k)]
+    return np.asarray(3e-3 * np.maximum(np.abs(theta), steps))
 
 
 def _kenward_roger(fit: Fit) -> KenwardRoger:
@@ -177,8 +177,8 @@ def _kenward_roger(fit: Fit) -> KenwardRoger:
             "Kenward-Roger's method is for REML fits, and this is one by ML: m.update(REML=True), "
             "or ddf='Satterthwaite'"
         )
-    found = expected_information(fit.products, result.estimates.theta)
-    Phi, P, Q, W = found.Phi, found.P, found.Q, found.W
+    information = expected_information(fit.products, result.estimates.theta)
+    Phi, P, Q, W = information.Phi, information.P, information.Q, information.W
     inner = Q - np.einsum("ipq,qr,jrs->ijps", P, Phi, P, optimize=True)
     change = Phi @ np.einsum("ij,ijpq->pq", W, inner, optimize=True) @ Phi
     variance = result.estimates.sigma**2

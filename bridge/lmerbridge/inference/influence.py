@@ -36,8 +36,8 @@ def hat_values(fit: Fit) -> Array:
     as it is (Demidenko & Stukel 2005, Stat. Med. 24, 893-909).
     """
     frame = fit.frame
-    found = relative_variances(fit, as_rows(frame), chosen_effects(frame, None))
-    return found if frame.weights is None else found * frame.weights
+    variances = relative_variances(fit, as_rows(frame), chosen_effects(frame, None))
+    return variances if frame.weights is None else variances * frame.weights
 
 
 def cooks_distance(fit: Fit) -> Array:
@@ -210,13 +210,13 @@ def influence(
         if not _determined(c, frame, rows):
             continue
         try:
-            found, _ = refit_products(c.without(frame, rows), REML, start)
+            refitted, _ = refit_products(c.without(frame, rows), REML, start)
         except FAILURES:  # one set must not end the others
-            found = None
+            refitted = None
             failed.append(names[i])
-        if found is not None:
-            beta[i], errors[i] = found.beta, np.sqrt(np.diag(found.vcov))
-            thetas[i], sigma[i] = found.theta, found.sigma
+        if refitted is not None:
+            beta[i], errors[i] = refitted.beta, np.sqrt(np.diag(refitted.vcov))
+            thetas[i], sigma[i] = refitted.theta, refitted.sigma
     if failed:
         warnings.warn(
             f"the fit failed without {len(failed)} of {len(sets)} sets, first {failed[0]}: NaN",

@@ -189,8 +189,8 @@ class Grid:
     def changes(self) -> tuple[str, ...]:
         """The notes of :meth:`adjustment` for what the table shows."""
         kinds = {"ci": (True,), "test": (False,), "both": (True, False)}.get(self.infer, ())
-        found = [self.adjustment(limits)[1] for limits in kinds]
-        return tuple(dict.fromkeys(note for note in found if note))
+        notes = [self.adjustment(limits)[1] for limits in kinds]
+        return tuple(dict.fromkeys(note for note in notes if note))
 
     def ranks(self) -> list[int]:
         """The rank of each family's linear functions, for Scheffe's method."""
@@ -247,29 +247,31 @@ class Grid:
         method, _ = self.adjustment(limits)
         compared = self.compared(limits)
         ranks = self.ranks() if method == "scheffe" else [1] * len(self.families())
-        found = []
+        adjusting = []
         for rows, family, rank, count in zip(
             self.families(), compared, ranks, self.counted(limits), strict=True
         ):
             V = self.L[rows] @ self.denominator.vcov @ self.L[rows].T
             deviations = np.sqrt(np.maximum(np.diag(V), 1e-300))
-            found.append((rows, method, family, rank, V / np.outer(deviations, deviations), count))
-        return found
+            adjusting.append(
+                (rows, method, family, rank, V / np.outer(deviations, deviations), count)
+            )
+        return adjusting
 
     # -- what the table shows
 
     def shown_labels(self) -> pd.DataFrame:
         """The labels, where a difference of logarithms is shown as a ratio."""
-        found = self.labels.reset_index(drop=True).copy()
+        labels = self.labels.reset_index(drop=True).copy()
         if self.response and self.link is not None:
             for column in self.contrast_columns:
-                values = found[column]
+                values = labels[column]
                 if isinstance(values.dtype, pd.CategoricalDtype):
                     names = {c: str(c).replace(" - ", " / ") for c in values.cat.categories}
-                    found[column] = values.cat.rename_categories(names)
+                    labels[column] = values.cat.rename_categories(names)
                 else:
-                    found[column] = [str(v).replace(" - ", " / ") for v in values]
-        return found
+                    labels[column] = [str(v).replace(" - ", " / ") for v in values]
+        return labels
 
     @property
     def estimate_name(self) -> str:
@@ -280,15 +282,15 @@ class Grid:
 
     def nulls(self) -> Array:
         """What each row is tested against, on the scale of the model."""
-        found = np.empty(len(self.L))
+        nulls = np.empty(len(self.L))
         for rows in self.families():
             if len(self.null) not in (1, len(rows)):
                 raise DataError(
                     f"null has {len(self.null)} values for {len(rows)} tests; give one, or one "
                     "for each test of a family"
                 )
-            found[rows] = self.null
-        return found
+            nulls[rows] = self.null
+        return nulls
 
     def limits(self) -> tuple[Array, Array]:
         """Lower and upper confidence limits on the scale of the model."""
@@ -340,30 +342,30 @@ class Grid:
     def table(self) -> pd.DataFrame:
         """Labels, estimate, SE, df, and limits or tests as asked for."""
         estimates, errors, df = self.numbers
-        found = self.shown_labels()
+        table = self.shown_labels()
         back = self.link if self.response else None
         shown, shown_errors = estimates, errors
         if back is not None:
             shown = back.inverse(estimates)
             shown_errors = errors * np.abs(back.slope(estimates))
-        found[self.estimate_name], found["SE"], found["df"] = shown, shown_errors, df
+        table[self.estimate_name], table["SE"], table["df"] = shown, shown_errors, df
         asymptotic = self.asymptotic
         if self.infer in ("ci", "both"):
             low, high = self.limits()
             if back is not None:
                 low, high = _back(back, low, high)
             kind = ("asymp.LCL", "asymp.UCL") if asymptotic else ("lower.CL", "upper.CL")
-            found[kind[0]], found[kind[1]] = low, high
+            table[kind[0]], table[kind[1]] = low, high
         if self.infer in ("test", "both"):
             null = self.nulls()
             if back is not None:
                 null = back.inverse(null)
             if np.any(null != 0):
-                found["null"] = null
+                table["null"] = null
             t, p = self.tests()
-            found["z.ratio" if asymptotic else "t.ratio"] = t
-            found["p.value"] = p
-        return found
+            table["z.ratio" if asymptotic else "t.ratio"] = t
+            table["p.value"] = p
+        return table
 
 
 def _codes(values: pd.Series[Any]) -> Rows:

@@ -26,16 +26,16 @@ Nesting: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def _of_data(axes: Sequence[Axis], codes: Any, counts: Any) -> dict[str, list[str]]:
     """Factors of which each level goes with one level of another only."""
-    found: dict[str, list[str]] = {axis.name: [] for axis in axes}
+    nested: dict[str, list[str]] = {axis.name: [] for axis in axes}
     seen = codes[counts > 0]
     for a, inner in enumerate(axes):
         for b, outer in enumerate(axes):
-            if a == b or inner.name in found[outer.name]:
+            if a == b or inner.name in nested[outer.name]:
                 continue
             pairs = np.unique(seen[:, [a, b]], axis=0)
             if len(np.unique(pairs[:, 0])) == len(pairs):
-                found[inner.name].append(outer.name)
-    return found
+                nested[inner.name].append(outer.name)
+    return nested
 
 
 def _of_terms(frame: ModelFrame, names: Sequence[str]) -> dict[str, list[str]]:
@@ -99,10 +99,10 @@ def detected(frame: ModelFrame, axes: Sequence[Axis], codes: Any, counts: Any) -
     """
     many = [j for j, axis in enumerate(axes) if len(axis) > 1]
     chosen = [axes[j] for j in many]
-    found = _of_data(chosen, codes[:, many], counts)
-    for name, outer in _of_terms(frame, list(found)).items():
-        found[name] = list(dict.fromkeys([*found[name], *outer]))
-    return _closed(found)
+    nested = _of_data(chosen, codes[:, many], counts)
+    for name, outer in _of_terms(frame, list(nested)).items():
+        nested[name] = list(dict.fromkeys([*nested[name], *outer]))
+    return _closed(nested)
 
 
 def said(nesting: Nesting) -> str:
@@ -142,22 +142,22 @@ def as_nesting(given: Any, names: Sequence[str]) -> Nesting:
                 f"nesting: {name!r} is no factor of the reference grid{near_match(name, names)}; "
                 f"they are {', '.join(names)}"
             )
-    found = _closed(pairs | {f: pairs.get(f, []) for outer in pairs.values() for f in outer})
-    circles = [name for name in pairs if pairs[name] and name not in found]
+    nested = _closed(pairs | {f: pairs.get(f, []) for outer in pairs.values() for f in outer})
+    circles = [name for name in pairs if pairs[name] and name not in nested]
     if circles:
         raise DataError(f"nesting: {circles[0]!r} is nested in what is nested in it")
-    return found
+    return nested
 
 
 def present(axes: Sequence[Axis], codes: Any, counts: Any, nesting: Nesting) -> Any:
     """Which rows of a grid are there: those whose nested levels lie in the levels beside them."""
     position = {axis.name: j for j, axis in enumerate(axes)}
-    found = np.ones(len(codes), dtype=bool)
+    is_present = np.ones(len(codes), dtype=bool)
     for name, outer in nesting.items():
         if not {name, *outer} <= set(position):
             continue
         columns = [position[f] for f in (name, *outer)]
         _, cell = np.unique(codes[:, columns], axis=0, return_inverse=True)
         cell = np.ravel(cell)
-        found &= np.bincount(cell, weights=counts)[cell] > 0
-    return found
+        is_present &= np.bincount(cell, weights=counts)[cell] > 0
+    return is_present

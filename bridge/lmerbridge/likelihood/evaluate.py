@@ -189,7 +189,7 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
     """By term, the sum over levels of the blocks of Z'V^-1 Z, times Lambda (k, k); Lambda in the
     user's units, Z scaled.
     """
-    found: list[Array] = []
+    parts: list[Array] = []
     couplings = s.elimination.inverse_blocks
     sums = []
     for stage, E in zip(s.elimination.stages, couplings, strict=True):
@@ -207,28 +207,28 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
     for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
         within = term.within
         if term.factor < c.stages:
-            found.append(sums[term.factor][within, within] @ inverse @ block)
+            parts.append(sums[term.factor][within, within] @ inverse @ block)
         else:
-            found.append(through[term.factor - c.stages][within, within])
-    return found
+            parts.append(through[term.factor - c.stages][within, within])
+    return parts
 
 
 def _directions(c: CrossProducts, s: _Solution) -> list[Array]:
     """By factor, h = dSigma t for each parameter: (levels, width, m)."""
     counts = [term.size * (term.size + 1) // 2 for term in c.terms]
     m = sum(counts)
-    found = [np.zeros((f.levels, f.width, m)) for f in c.factors]
+    directions = [np.zeros((f.levels, f.width, m)) for f in c.factors]
     column = 0
     for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
         t = s.whitened[term.factor][:, term.within, c.p] @ inverse
         u = t @ block
-        h = found[term.factor]
+        h = directions[term.factor]
         for b in range(term.size):
             along = inverse @ block[:, b]
             for a in range(b, term.size):
                 h[:, term.within, column] += u[:, b, None] * inverse[:, a] + t[:, a, None] * along
                 column += 1
-    return found
+    return directions
 
 
 def _information(c: CrossProducts, s: _Solution) -> Array:
@@ -242,20 +242,20 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
         first = first + (c.ZZ12 @ stacked).reshape(first.shape)
         others = c.ZZ12.T @ h[0].reshape(-1, m) + c.ZZ2 @ stacked
     own, last, _ = s.elimination.whiten(first, others, rough=True)
-    found = np.zeros((m, m))
+    information = np.zeros((m, m))
     across = np.zeros((p, m))
     along = np.zeros(m)
     for part, V, W in zip(h, [*own, *_split(c, last)], s.whitened, strict=True):
         flat = part.reshape(-1, m)
-        found += flat.T @ V.reshape(-1, m)
+        information += flat.T @ V.reshape(-1, m)
         both = W.reshape(-1, p + 1).T @ flat
         across += both[:p]
         along += both[p]
     reduced = s.half.T @ across
-    found -= reduced.T @ reduced
+    information -= reduced.T @ reduced
     scale = s.freedom / s.rss
-    found = scale * found - (scale / s.rss) * np.outer(along, along)
-    return np.asarray(0.5 * (found + found.T))
+    information = scale * information - (scale / s.rss) * np.outer(along, along)
+    return np.asarray(0.5 * (information + information.T))
 
 
 def _gradient(c: CrossProducts, s: _Solution, REML: bool, precision: float) -> Array:
@@ -337,30 +337,32 @@ def fixed_derivatives(c: CrossProducts, theta: Array, REML: bool) -> FixedDeriva
         return None
     p = c.p
     root = np.linalg.inv(c.R) @ s.half if p else np.empty((0, 0))
-    found = []
+    derivatives = []
     for term, block, back in zip(c.terms, s.blocks, s.inverses, strict=True):
         W = s.whitened[term.factor][:, term.within, :p] @ s.half
         # sums over levels of w_a w_b' for each pair of columns, in the user's units
         pairs = np.einsum("xa,yb,lxp,lyq->abpq", back, back, W, W, optimize=True)
         for b in range(term.size):
             along = np.einsum("k,akpq->apq", block[:, b], pairs)
-            found += [along[a] + along[a].T for a in range(b, term.size)]
-    return FixedDerivatives(root @ root.T, np.array([root @ d @ root.T for d in found]), s.rss)
+            derivatives += [along[a] + along[a].T for a in range(b, term.size)]
+    return FixedDerivatives(
+        root @ root.T, np.array([root @ d @ root.T for d in derivatives]), s.rss
+    )
 
 
 def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
     """By factor, the conditional covariances of b relative to sigma^2: (levels, width, width)."""
-    found = []
+    spread = []
     for stage, E in zip(s.elimination.stages, s.elimination.inverse_blocks, strict=True):
-        found.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
+        spread.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
     if s.elimination.rest is not None:
         H = s.elimination.rest.H
         rest = c.factors[c.stages :]
         for f in rest:
             where = slice(f.start - rest[0].start, f.start - rest[0].start + f.columns)
             corner = H[where, where].reshape(f.levels, f.width, f.levels, f.width)
-            found.append(np.moveaxis(np.diagonal(corner, axis1=0, axis2=2), -1, 0))
-    return found
+            spread.append(np.moveaxis(np.diagonal(corner, axis1=0, axis2=2), -1, 0))
+    return spread
 
 
 def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:

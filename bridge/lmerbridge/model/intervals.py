@@ -55,7 +55,7 @@ def _profile(
                 bar(done[0], len(which))
             done[0] += 1
 
-        found = profile(
+        profiled = profile(
             fit.frame,
             maximum_likelihood(fit),
             which,
@@ -63,7 +63,7 @@ def _profile(
             every=parameters(fit.result, covariances),
             **limits,
         )
-    return varcov_scale(found) if covariances else found
+    return varcov_scale(profiled) if covariances else profiled
 
 
 def profile_of(
@@ -76,8 +76,8 @@ def profile_of(
     if not 0 < alphamax < 1:
         raise ArgumentError(f"alphamax must be between 0 and 1, not {alphamax}")
     which = select(parameters(fit.result, scale == "varcov"), parm)
-    found = _profile(fit, which, scale, progress, alphamax=float(alphamax))
-    return found if signames else long_names(found)
+    profiled = _profile(fit, which, scale, progress, alphamax=float(alphamax))
+    return profiled if signames else long_names(profiled)
 
 
 def confint(
@@ -133,10 +133,10 @@ def confint(
         from scipy.special import ndtri
 
         reach = float(ndtri(0.5 + level / 2)) * 1.02
-        found = _profile(fit, which, scale, progress, reach=reach)
+        profiled = _profile(fit, which, scale, progress, reach=reach)
         places = {p: i for i, p in enumerate(known)}
-        which = [found.every[places[p]] for p in which]
-        bounds = [found.interval(p.name, level) for p in which]
+        which = [profiled.every[places[p]] for p in which]
+        bounds = [profiled.interval(p.name, level) for p in which]
     names = [p.name if oldNames else p.long_name for p in which]
     shown = pd.DataFrame(bounds, index=names, columns=labels, dtype=float)
     return RTable.of(shown, confint_text(shown))
@@ -259,11 +259,11 @@ def _numbers(values: Any) -> Any:
     if isinstance(values, Mapping):
         values = list(values.values())
     try:
-        found = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
+        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
     except (TypeError, ValueError) as error:
         raise DataError(
             f"bootMer currently only handles functions that return numeric vectors: {error}"
         ) from error
-    if not len(found):
+    if not len(numbers):
         raise DataError("FUN gives no numbers")
-    return found
+    return numbers

@@ -166,13 +166,13 @@ class MarginalMeans:
             "wts": wts,
             "max_degree": max_degree,
         }
-        chosen = interaction is not False and interaction is not None
+        is_interaction = interaction is not False and interaction is not None
         belongs(
             "contrasts without interaction=",
-            name=chosen and name != "contrast",
-            scale=chosen and scale is not None,
-            offset=chosen and offset is not None,
-            enhance_levels=chosen and enhance_levels is not True,
+            name=is_interaction and name != "contrast",
+            scale=is_interaction and scale is not None,
+            offset=is_interaction and offset is not None,
+            enhance_levels=is_interaction and enhance_levels is not True,
         )
         belongs("contrasts without simple=", by=simple is not None and by is not KEEP)
         belongs("simple=", combine=combine and simple is None)
@@ -180,8 +180,8 @@ class MarginalMeans:
         labels = Labels(named if isinstance(named, bool) else tuple(named), parens)
 
         def of(columns: Any, adjusted: str | None) -> MarginalMeans:
-            if chosen:
-                found = interaction_grid(
+            if is_interaction:
+                grid = interaction_grid(
                     self.grid,
                     interaction,
                     method,
@@ -192,7 +192,7 @@ class MarginalMeans:
                     parens=parens,
                 )
             else:
-                found = contrast_grid(
+                grid = contrast_grid(
                     self.grid,
                     method,
                     columns,
@@ -204,7 +204,7 @@ class MarginalMeans:
                     ratios=ratios,
                     labels=labels,
                 )
-            return MarginalMeans(found).summary(**options)
+            return MarginalMeans(grid).summary(**options)
 
         if simple is None:
             return of(by, adjust)
@@ -406,8 +406,8 @@ class MarginalMeans:
         if adjust is not None or options:
             wrong = "adjust" if adjust is not None else next(iter(options))
             raise DataError(f"a joint test takes no {wrong}")
-        found = joint_test(self.grid, 0.0 if null is None else null, by, rows)
-        return RTable.of(found.table, joint_text(found), found.notes)
+        tests = joint_test(self.grid, 0.0 if null is None else null, by, rows)
+        return RTable.of(tests.table, joint_text(tests), tests.notes)
 
     def both(
         self, level: float | None = None, adjust: str | None = None, **options: Any
@@ -533,12 +533,12 @@ class MarginalMeans:
         """
         labels = self.grid.shown_labels()
         try:
-            chosen = labels.eval(where)
+            is_chosen = labels.eval(where)
         except Exception as error:
             raise DataError(
                 f"subset: {where!r} cannot be evaluated with {', '.join(map(str, labels))}: {error}"
             ) from error
-        return self[np.broadcast_to(np.asarray(chosen, dtype=bool), (len(labels),))]
+        return self[np.broadcast_to(np.asarray(is_chosen, dtype=bool), (len(labels),))]
 
     def rbind(self, *others: MarginalMeans, adjust: str = "bonferroni") -> MarginalMeans:
         """Put this and others together as one family of tests.
@@ -555,9 +555,9 @@ class MarginalMeans:
         DataError
             They are of different models, or no marginal means.
         """
-        found = [one_of_ours(o, MarginalMeans, "what is bound") for o in others]
-        known = [note for part in (self, *found) for note in part.grid.changes()]
-        return MarginalMeans(stacked([self.grid, *(o.grid for o in found)], adjust))._said(known)
+        bound = [one_of_ours(o, MarginalMeans, "what is bound") for o in others]
+        known = [note for part in (self, *bound) for note in part.grid.changes()]
+        return MarginalMeans(stacked([self.grid, *(o.grid for o in bound)], adjust))._said(known)
 
     def __add__(self, other: MarginalMeans) -> MarginalMeans:
         return self.rbind(other)

@@ -91,8 +91,12 @@ class LinearModel:
         """Return the coefficients by R's names, missing for columns that are combinations of
         others.
         """
-        found = pd.Series(self.least_squares.beta.copy(), index=list(self.least_squares.names))
-        return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
+        coefficients = pd.Series(
+            self.least_squares.beta.copy(), index=list(self.least_squares.names)
+        )
+        return (
+            coefficients.reindex(every_column(self.frame)) if self.frame.x_dropped else coefficients
+        )
 
     fixef = coef
 
@@ -110,11 +114,11 @@ class LinearModel:
             Rows and columns by name.
         """
         names = list(self.least_squares.names)
-        found = pd.DataFrame(self.least_squares.vcov, index=names, columns=names)
+        vcov = pd.DataFrame(self.least_squares.vcov, index=names, columns=names)
         if not complete or not self.frame.x_dropped:
-            return found
+            return vcov
         every = every_column(self.frame)
-        return found.reindex(index=every, columns=every)
+        return vcov.reindex(index=every, columns=every)
 
     def sigma(self) -> float:
         """Return the residual standard deviation, in units of the response."""
@@ -224,7 +228,7 @@ class LinearModel:
         errors = self.least_squares.sigma * np.sqrt(np.diag(self.least_squares.unscaled))
         t = self.least_squares.beta / errors
         p = 2 * special.stdtr(self.least_squares.df_residual, -np.abs(t))
-        found = pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "Estimate": self.least_squares.beta,
                 "Std. Error": errors,
@@ -233,7 +237,7 @@ class LinearModel:
             },
             index=list(self.least_squares.names),
         )
-        return found.reindex(every_column(self.frame)) if self.frame.x_dropped else found
+        return table.reindex(every_column(self.frame)) if self.frame.x_dropped else table
 
     def anova(self, *others: Any, test: str = "F") -> RTable:
         """Test each term after those before it; with ``others``, compare models in the order given.
@@ -375,10 +379,10 @@ class LinearModel:
         belongs("interval=", level=level != DEFAULT_LEVEL and interval is None)
         kind = None if interval is None else matched(interval, INTERVALS, "interval")
         rows = as_rows(self.frame) if newdata is None else new_rows(self.frame, newdata)
-        found = rows.X @ self.least_squares.beta + (0.0 if rows.offset is None else rows.offset)
+        predicted = rows.X @ self.least_squares.beta + (0.0 if rows.offset is None else rows.offset)
         lost = not_estimable(rows)
         if lost.any():
-            found = np.where(lost, np.nan, found)
+            predicted = np.where(lost, np.nan, predicted)
             warnings.warn(
                 f"prediction from rank-deficient fit: {int(lost.sum())} of {len(rows)} rows cannot "
                 "be estimated from the data of the fit, and are NaN",
@@ -387,18 +391,21 @@ class LinearModel:
             )
         index = self.frame.index if newdata is None else rows.index
         if kind is None and not se_fit:
-            return pd.Series(found, index=index, name="predict")
+            return pd.Series(predicted, index=index, name="predict")
         error = self.least_squares.sigma * np.sqrt(
             np.einsum("np,pq,nq->n", rows.X, self.least_squares.unscaled, rows.X)
         )
-        table = pd.DataFrame({"fit": found}, index=index)
+        table = pd.DataFrame({"fit": predicted}, index=index)
         if se_fit:
             table["se_fit"] = np.where(lost, np.nan, error)
         if kind is not None:
             spread = error
             if kind == "prediction":
                 spread = np.sqrt(error**2 + self._new_variance(newdata))
-            table["lwr"], table["upr"] = found - quantile * spread, found + quantile * spread
+            table["lwr"], table["upr"] = (
+                predicted - quantile * spread,
+                predicted + quantile * spread,
+            )
         return table
 
     def _new_variance(self, newdata: Any) -> Any:

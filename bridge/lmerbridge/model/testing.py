@@ -57,10 +57,10 @@ def anova_of_one(fit: Fit, type: int | str, ddf: str) -> RTable:
         # lme4's table is sequential, which is type I
         belongs("ddf='Satterthwaite' and 'Kenward-Roger'", type=kind == "II")
         return table_of_tests(tables.anova_sequential(fit))
-    found = tables.anova_of_terms(fit.frame, fit.result, of_fit(fit, ddf), type)
-    for note in found.notes:
+    table = tables.anova_of_terms(fit.frame, fit.result, of_fit(fit, ddf), type)
+    for note in table.notes:
         warnings.warn(note, FitMessage, stacklevel=from_outside())
-    return table_of_tests(found)
+    return table_of_tests(table)
 
 
 def refuse_between_models(type: int | str, ddf: str) -> None:
@@ -93,11 +93,11 @@ def contest(
     belongs("a mapping of hypotheses", collect=not collect and not isinstance(L, Mapping))
     denominator = of_fit(fit, ddf)
     if isinstance(L, Mapping):
-        found = {
+        tables = {
             str(name): contest(fit, part, joint, ddf, rhs, True, confint, level)
             for name, part in L.items()
         }
-        return contests.collected(found) if collect else found
+        return contests.collected(tables) if collect else tables
     estimates = fit.result.estimates
     matrix = contests.as_hypothesis(L, len(estimates.names), estimates.names)
     labels = L.index if isinstance(L, pd.DataFrame) else pd.RangeIndex(len(matrix))
@@ -116,19 +116,19 @@ def contest_of_one_row(
     fit: Fit, L: Any, rhs: float, ddf: str, confint: bool, level: float
 ) -> pd.DataFrame:
     """Test one row; arguments as of :meth:`lmerbridge.Model.contest1D`."""
-    found: pd.DataFrame = contest(fit, L, False, ddf, rhs, True, confint, level)
-    if len(found) != 1:
-        raise DataError(f"contest1D() tests one row, not {len(found)}; contestMD() tests all")
-    return found
+    table: pd.DataFrame = contest(fit, L, False, ddf, rhs, True, confint, level)
+    if len(table) != 1:
+        raise DataError(f"contest1D() tests one row, not {len(table)}; contestMD() tests all")
+    return table
 
 
 def hypotheses(fit: Fit, type: int | str) -> dict[str, pd.DataFrame]:
     """Give the matrices L (rows, p) of L beta = 0 that ``anova(type=)`` tests, by term."""
     names = list(fit.result.estimates.names)
-    found = term_hypotheses(fit.frame, type)
+    hypotheses = term_hypotheses(fit.frame, type)
     return {
-        term: pd.DataFrame(L, index=list(found.rows[term]), columns=names)
-        for term, L in found.matrices.items()
+        term: pd.DataFrame(L, index=list(hypotheses.rows[term]), columns=names)
+        for term, L in hypotheses.matrices.items()
     }
 
 
