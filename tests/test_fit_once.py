@@ -12,7 +12,7 @@ import lmerbridge as lb
 from lmerbridge import likelihood
 from lmerbridge.errors import FitMessage
 from lmerbridge.inference.fit import Fit
-from lmerbridge.likelihood import known, products_of
+from lmerbridge.likelihood import kept_products, products_of
 
 ASKED = {
     "summary by Satterthwaite": lambda m: m.summary(ddf="Satterthwaite"),
@@ -53,7 +53,7 @@ def frames(monkeypatch):
         found.append(frame)
         return whole(frame)
 
-    for place in ("", ".known"):
+    for place in ("", ".kept_products"):
         monkeypatch.setattr(f"lmerbridge.likelihood{place}.cross_products", counting)
     return found
 
@@ -71,16 +71,16 @@ def test_cross_products_of_a_fit_are_computed_once(frames, monkeypatch, engine):
 
 def test_cross_products_end_with_their_frame():
     gc.collect()  # of other tests' fits
-    before = len(known._KNOWN)
+    before = len(kept_products._KNOWN)
     m = sleepstudy()
-    assert len(known._KNOWN) == before + 1
+    assert len(kept_products._KNOWN) == before + 1
     assert products_of(m.frame) is m.fit.products
     twin = copy.copy(m.frame)
     assert twin == m.frame
     assert products_of(twin) is not m.fit.products
     del m, twin
     gc.collect()
-    assert len(known._KNOWN) == before
+    assert len(kept_products._KNOWN) == before
 
 
 def test_degrees_of_freedom_are_computed_once():

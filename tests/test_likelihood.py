@@ -8,7 +8,7 @@ import pytest
 import lmerbridge as lb
 from lmerbridge.crosscheck import golden, load_cases
 from lmerbridge.design import build_frame, templates
-from lmerbridge.design import rows as row_work
+from lmerbridge.design import row_chunks as row_work
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.inference import relative_factor, z_matrix
 from lmerbridge.likelihood import coupling as storage

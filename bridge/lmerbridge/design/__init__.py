@@ -6,8 +6,8 @@ from lmerbridge.design.control import Control, lmerControl
 from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.nested import isNested
 from lmerbridge.design.notes import Note
-from lmerbridge.design.rows import chunks, gram_triangle, triangle
-from lmerbridge.design.structure import (
+from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
+from lmerbridge.design.theta_layout import (
     column_map,
     nested_in,
     parameters_of,

@@ -11,7 +11,7 @@ from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
 from lmerbridge.design.control import Control
 from lmerbridge.design.notes import Note
-from lmerbridge.design.rows import chunks, gram_triangle, triangle
+from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
 from lmerbridge.errors import DataError
 
 __all__ = ["check_random", "check_response", "check_scale", "independent_columns"]

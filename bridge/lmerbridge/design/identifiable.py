@@ -22,7 +22,7 @@ import pandas as pd
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
 from lmerbridge.design.notes import Note
-from lmerbridge.design.structure import column_map
+from lmerbridge.design.theta_layout import column_map
 
 __all__ = ["check_identifiable"]
 

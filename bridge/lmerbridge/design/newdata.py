@@ -294,7 +294,7 @@ def new_rows(
         New rows.
     random : bool or sequence of arrays of bool
         Whether the random terms are wanted, or per term which of its columns are, as
-        :func:`lmerbridge.inference.effects.chosen_effects` gives it. ``data`` needs no more than
+        :func:`lmerbridge.inference.re_form.chosen_effects` gives it. ``data`` needs no more than
         what is wanted is made of: the variables and grouping factors of other terms may be
         absent or missing, and the columns that are not wanted are 0. ``False``: ``random`` of
         the result is empty.

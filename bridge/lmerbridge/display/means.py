@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmerbridge.dialects import Dialect
 from lmerbridge.display.rformat import format_numbers, zapsmall
-from lmerbridge.inference.joint import JointTests
+from lmerbridge.inference.joint_tests import JointTests
 from lmerbridge.inference.letters import Letters, explanation
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.rmath import round_r, signif_r

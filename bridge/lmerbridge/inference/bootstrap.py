@@ -34,12 +34,12 @@ from lmerbridge.errors import (
     UnsupportedModelError,
     matched,
 )
-from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import influence
 from lmerbridge.inference.levels import percent_labels
 from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.inference.predict import as_rows, predictions
+from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import draw
 from lmerbridge.result import FitResult
 

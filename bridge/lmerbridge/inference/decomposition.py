@@ -15,7 +15,7 @@ from lmerbridge.design import ModelFrame, templates, theta_of
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.matrices import relative_factor, z_matrix
+from lmerbridge.inference.sparse_matrices import relative_factor, z_matrix
 
 if TYPE_CHECKING:
     from scipy import sparse

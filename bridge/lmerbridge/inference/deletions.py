@@ -9,7 +9,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, triangle
 from lmerbridge.design.matrix import model_matrix
-from lmerbridge.design.rows import chunks
+from lmerbridge.design.row_chunks import chunks
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula import update_formula
 from lmerbridge.formula.model_formula import parse_formula

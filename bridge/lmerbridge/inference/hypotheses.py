@@ -26,7 +26,7 @@ from lmerbridge.design.checks import independent_columns
 from lmerbridge.design.columns import Factor, Logical, take
 from lmerbridge.design.contrasts import Contrast
 from lmerbridge.design.matrix import ModelMatrix, model_matrix
-from lmerbridge.design.rows import chunks
+from lmerbridge.design.row_chunks import chunks
 from lmerbridge.equality import by_value
 from lmerbridge.errors import matched
 from lmerbridge.formula.syntax import deparse

@@ -14,9 +14,9 @@ from lmerbridge.arguments import checked, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, near_match
-from lmerbridge.inference.effects import chosen_effects
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, relative_variances
+from lmerbridge.inference.re_form import chosen_effects
 from lmerbridge.inference.residuals import residuals
 
 if TYPE_CHECKING:

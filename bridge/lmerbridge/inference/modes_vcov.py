@@ -28,7 +28,7 @@ def modes_vcov(fit: Fit) -> pd.DataFrame:
     """
     from scipy import sparse
 
-    from lmerbridge.likelihood.whole import whole
+    from lmerbridge.likelihood.dense_effects import whole
 
     frame, result = fit.frame, fit.result
     q = sum(len(block.levels) * len(block.names) for block in frame.random)

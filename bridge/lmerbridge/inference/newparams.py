@@ -11,9 +11,9 @@ import pandas as pd
 
 from lmerbridge.design import ModelFrame, parameters_of, templates
 from lmerbridge.errors import ArgumentError, DataError
-from lmerbridge.inference.effects import every_effect
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, predictions
+from lmerbridge.inference.re_form import every_effect
 from lmerbridge.inference.simulate import as_parameters
 from lmerbridge.result import FitResult, RandomEffects
 from lmerbridge.result.tables import parameter_names, theta_names

@@ -117,7 +117,7 @@ def relative_variances(
     A new level has the random effects' own covariance. ``only="fixed"`` leaves out what the
     random effects' conditional variance adds.
     """
-    from lmerbridge.likelihood.whole import whole
+    from lmerbridge.likelihood.dense_effects import whole
 
     frame, result = fit.frame, fit.result
     if not any(columns.any() for columns in chosen):

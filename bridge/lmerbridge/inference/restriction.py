@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame, triangle
-from lmerbridge.design.rows import chunks
+from lmerbridge.design.row_chunks import chunks
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.rank import echelon, lengths

@@ -8,8 +8,8 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import ArgumentError
-from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.predict import as_rows, predictions
+from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import draw, generator
 from lmerbridge.result import FitResult
 

@@ -14,8 +14,8 @@ from lmerbridge.likelihood.evaluate import (
     unprofiled,
 )
 from lmerbridge.likelihood.information import Information, expected_information
-from lmerbridge.likelihood.joint import joint_vcov
-from lmerbridge.likelihood.known import products_of
+from lmerbridge.likelihood.joint_hessian import joint_vcov
+from lmerbridge.likelihood.kept_products import products_of
 from lmerbridge.likelihood.many import (
     Many,
     Solutions,

@@ -28,7 +28,7 @@ from scipy import linalg, sparse
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
 from lmerbridge.likelihood.crossproducts import CrossProducts, Factor, by_factor, diagonal_blocks
-from lmerbridge.likelihood.small import inverses
+from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]
 

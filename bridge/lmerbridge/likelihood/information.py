@@ -21,7 +21,7 @@ from lmerbridge.covariance import congruence
 from lmerbridge.design import templates
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
-from lmerbridge.likelihood.whole import whole
+from lmerbridge.likelihood.dense_effects import whole
 
 __all__ = ["Information", "expected_information"]
 

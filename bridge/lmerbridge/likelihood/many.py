@@ -16,7 +16,7 @@ import numpy as np
 from lmerbridge.design import ModelFrame, upper_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
-from lmerbridge.likelihood.small import inverses
+from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Many", "Solutions", "derivatives_of_many", "many_responses", "solutions_of_many"]
 

@@ -15,7 +15,7 @@ from lmerbridge.errors import matched
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.hypotheses import fixed_terms
 from lmerbridge.model.components import component
-from lmerbridge.model.rows import Vector, by_row
+from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.model.variables import frame_table
 from lmerbridge.result import FitResult
 

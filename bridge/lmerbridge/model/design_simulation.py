@@ -13,8 +13,8 @@ from lmerbridge.design.table import read_table
 from lmerbridge.errors import ArgumentError
 from lmerbridge.formula import Formula, parse_formula
 from lmerbridge.formula.syntax import Name
-from lmerbridge.inference.effects import NA, chosen_effects
 from lmerbridge.inference.predict import as_rows
+from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import as_parameters, draw, generator
 
 __all__ = ["simulate_design"]

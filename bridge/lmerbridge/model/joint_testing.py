@@ -11,7 +11,7 @@ from lmerbridge.arguments import listed_names
 from lmerbridge.display.means import joint_text
 from lmerbridge.display.table import RTable
 from lmerbridge.errors import ArgumentError, DataError, near_match
-from lmerbridge.inference.joint import terms_tested
+from lmerbridge.inference.joint_tests import terms_tested
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.means import marginal_means
 from lmerbridge.inference.reference_grid import ReferenceGrid
@@ -45,7 +45,7 @@ def joint_tests_of(
     weights : str
         How cells that are averaged count.
     show0df, showconf : bool
-        As of :func:`lmerbridge.inference.joint.terms_tested`.
+        As of :func:`lmerbridge.inference.joint_tests.terms_tested`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from lmerbridge.errors import FitWarning
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import Influence, influence
 from lmerbridge.model.progress import progress_bar
-from lmerbridge.model.rows import row_labels
+from lmerbridge.model.row_values import row_labels
 
 __all__ = ["influence_of"]
 

@@ -24,7 +24,7 @@ from lmerbridge.inference.contrasts import (
     with_by,
 )
 from lmerbridge.inference.interactions import interaction_grid, simple_sets
-from lmerbridge.inference.joint import joint_test
+from lmerbridge.inference.joint_tests import joint_test
 from lmerbridge.inference.letters import SYMBOLS, letters
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.options import with_options

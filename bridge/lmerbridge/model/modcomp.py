@@ -29,8 +29,8 @@ from lmerbridge.formula import update_formula
 from lmerbridge.inference.anova import chi_squared
 from lmerbridge.inference.contest import as_hypothesis
 from lmerbridge.inference.degrees import of_fit
-from lmerbridge.inference.effects import NA
 from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.re_form import NA
 from lmerbridge.inference.restriction import orthonormal_rows, restriction, smaller_of
 from lmerbridge.inference.simulate import generator
 from lmerbridge.inference.wald import FTest, contrasts

@@ -21,10 +21,10 @@ from lmerbridge.equality import by_value
 from lmerbridge.inference import degrees, explained
 from lmerbridge.inference import influence as deletion
 from lmerbridge.inference.axes import Reduce
-from lmerbridge.inference.effects import NA
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.pooling import pooling_table
+from lmerbridge.inference.re_form import NA
 from lmerbridge.inference.reference_grid import AUTO
 from lmerbridge.inference.residuals import residuals
 from lmerbridge.inference.simulated_residuals import quantile_residuals
@@ -53,7 +53,7 @@ from lmerbridge.model.intervals import DEFAULT_NSIM
 from lmerbridge.model.joint_testing import meanint
 from lmerbridge.model.leaving_out import influence_of
 from lmerbridge.model.ref_grid import RefGrid
-from lmerbridge.model.rows import Vector, by_row
+from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from lmerbridge.arguments import belongs, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.newdata import NewRows, new_rows
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, matched, near_match
-from lmerbridge.inference.effects import chosen_effects, every_effect, is_na
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.newparams import with_parameters
@@ -27,8 +26,9 @@ from lmerbridge.inference.predict import (
     relative_variances,
     with_interval,
 )
+from lmerbridge.inference.re_form import chosen_effects, every_effect, is_na
 from lmerbridge.inference.simulate import draw, generator
-from lmerbridge.model.rows import Vector, row_table
+from lmerbridge.model.row_values import Vector, row_table
 
 __all__ = ["predict", "simulate"]
 

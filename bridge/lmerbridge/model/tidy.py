@@ -24,7 +24,7 @@ from lmerbridge.inference.influence import cooks_distance, hat_values
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.model.intervals import confint
-from lmerbridge.model.rows import by_row, padded_variables
+from lmerbridge.model.row_values import by_row, padded_variables
 from lmerbridge.model.testing import summary
 from lmerbridge.model.variables import frame_table
 from lmerbridge.result import FitResult

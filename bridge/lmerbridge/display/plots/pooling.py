@@ -53,8 +53,8 @@ def _by_group(m: Any, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _lines(m: Any, group: str) -> dict[str, Any]:
     """Fitted values (n,) by each way of pooling."""
     frame = m.frame
-    from lmerbridge.inference.effects import chosen_effects
     from lmerbridge.inference.predict import as_rows, predictions
+    from lmerbridge.inference.re_form import chosen_effects
     from lmerbridge.inference.regression import regress_by_group
 
     block = next(b for b in frame.random if b.group == group)

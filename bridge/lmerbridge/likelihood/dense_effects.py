@@ -13,7 +13,7 @@ from lmerbridge.design import templates
 from lmerbridge.equality import by_value
 from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts, by_factor
-from lmerbridge.likelihood.small import inverses
+from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Whole", "whole"]
 
