@@ -10,6 +10,7 @@ import numpy as np
 from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.solve.objective import Objective
 from lmerbridge.solve.settings import SETTINGS, SINGULAR
+from lmerbridge.solve.steps import floor_as_zero
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation
@@ -44,7 +45,7 @@ def all_fits(frame: ModelFrame, c: CrossProducts, REML: bool) -> list[OptimizerF
     tried = attempts(objective.value, objective.gradient, diagonal, SETTINGS, objective.information)
     fits = []
     for name, attempt in tried.items():
-        x = np.where(diagonal & (attempt.x <= SETTINGS.at_floor), 0.0, attempt.x)
+        x = floor_as_zero(attempt.x, diagonal, SETTINGS)
         found = evaluate(c, search.users(search.settled(x)), REML)
         if found is None:
             continue

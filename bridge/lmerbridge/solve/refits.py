@@ -11,6 +11,7 @@ from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.equality import by_value
 from lmerbridge.solve.objective import given_start, minimum
 from lmerbridge.solve.settings import SETTINGS, SINGULAR
+from lmerbridge.solve.steps import floor_as_zero
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts, Evaluation, Search
@@ -94,7 +95,7 @@ def refit_many(
     beta, x, sigma, criterion, certified = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
-    x = np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x)
+    x = floor_as_zero(x, diagonal, SETTINGS)
     lower = theta_lower([term.size for term in c.terms]) == 0
     theta = np.array([search.users(search.settled(t)) for t in x]).reshape(len(x), len(lower))
     failed = ~np.isfinite(criterion) | constant
@@ -114,7 +115,7 @@ def refit_products(c: CrossProducts, REML: bool, start: Array) -> tuple[Evaluati
 
     search = Search(c)
     _, optimum = minimum(search, REML, given_start(search, start))
-    x = np.where(search.bounded & (optimum.x <= SETTINGS.at_floor), 0.0, optimum.x)
+    x = floor_as_zero(optimum.x, search.bounded, SETTINGS)
     return evaluate(c, search.users(search.settled(x)), REML), optimum.certified
 
 
@@ -144,7 +145,7 @@ def _together(
             given[i] = np.nan if moments is None else moments
     found = minimize_many(at, given, diagonal, SETTINGS)
     x, certified = found.x.copy(), found.certified.copy()
-    s = solutions_of_many(many, np.where(diagonal & (x <= SETTINGS.at_floor), 0.0, x), REML)
+    s = solutions_of_many(many, floor_as_zero(x, diagonal, SETTINGS), REML)
     beta, sigma, criterion = s.beta.copy(), s.sigma.copy(), s.criterion.copy()
     for i in np.flatnonzero(~certified).tolist():  # from what the engine would have, to the digit
         own = Search(cross_products(replace(frame, y=Y[:, i].copy())))
@@ -156,8 +157,8 @@ def _alone(
     search: Search, REML: bool, first: Array | None
 ) -> tuple[Array | float, Array, float, float, bool]:
     objective, optimum = minimum(search, REML, first)
-    at_floor = search.bounded & (optimum.x <= SETTINGS.at_floor)
-    found = objective.evaluation(search.settled(np.where(at_floor, 0.0, optimum.x)))
+    x = floor_as_zero(optimum.x, search.bounded, SETTINGS)
+    found = objective.evaluation(search.settled(x))
     if found is None:
         return np.nan, optimum.x, np.nan, np.inf, optimum.certified
     return found.beta, optimum.x, found.sigma, found.criterion, optimum.certified

@@ -27,6 +27,7 @@ __all__ = [
     "damped_step",
     "difference_hessian",
     "difference_step",
+    "floor_as_zero",
     "free_of_floor",
     "free_of_scoring",
     "improves",
@@ -126,6 +127,11 @@ def above_floor(x: Array, diagonal: Flags, floor: float) -> Array:
 def free_of_floor(x: Array, diagonal: Flags, s: Settings) -> Flags:
     """Parameters that do not count as being at the floor."""
     return ~(diagonal & (x <= s.at_floor))
+
+
+def floor_as_zero(x: Array, diagonal: Flags, s: Settings) -> Array:
+    """The point that is reported: what counts as being at the floor is 0."""
+    return np.where(free_of_floor(x, diagonal, s), x, 0.0)
 
 
 def to_be_lowered(x: Array, diagonal: Flags, s: Settings) -> Flags:
