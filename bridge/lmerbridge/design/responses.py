@@ -31,18 +31,22 @@ class RowsUsed(Protocol):
     @property
     def kept(self) -> Array:
         """Positions in the data of the rows used."""
+        ...
 
     @property
     def dropped(self) -> Array:
         """Positions in the data of the rows that were dropped for a missing value."""
+        ...
 
     @property
     def nobs(self) -> int:
         """Rows used."""
+        ...
 
     @property
     def total_rows(self) -> int:
         """Rows of the data."""
+        ...
 
 
 def places_of_rows(frame: RowsUsed) -> tuple[Array, Array]:

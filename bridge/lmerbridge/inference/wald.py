@@ -66,14 +66,17 @@ class Denominator(Protocol):
     @property
     def name(self) -> str:
         """What the method is called in tables."""
+        ...
 
     @property
     def beta(self) -> Array:
         """The fixed effects (p,)."""
+        ...
 
     @property
     def vcov(self) -> Array:
         """The covariance matrix (p, p) of beta that tests go by."""
+        ...
 
     def of_rows(self, L: Array) -> Array:
         """Degrees of freedom (r,) of the t tests of each row of ``L`` (r, p); NaN where there are

@@ -46,6 +46,7 @@ class Coupling(Protocol):
     @property
     def matrix(self) -> sparse.csr_array:
         """C as a sparse matrix (levels * width, q2)."""
+        ...
 
     def product(self, G: Array) -> Any:
         """C'GC for the blocks G (levels, width, width): dense or sparse."""
