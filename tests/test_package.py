@@ -236,6 +236,26 @@ def test_what_a_module_exports_exists(path):
         assert set(exported[0]) <= defined
 
 
+def exported_by(path):
+    """The names in ``__all__``, or nothing where there is none."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_file_takes_of_another_is_exported_there(path):
+    files = {module_name(p): p for p in modules()}
+    for module, names in imports_of(path):
+        exported = exported_by(files[module]) if module in files else None
+        if exported is not None:
+            taken = {name for name in names if f"{module}.{name}" not in files}
+            assert taken <= exported, f"of {module}: {taken - exported}"
+
+
 def test_the_tree_of_errors_is_in_the_docstring():
     for name in errors.__all__:
         value = getattr(errors, name)

@@ -25,7 +25,18 @@ from lmerbridge.design.times import Time, time_labels
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 
-__all__ = ["KEPT_ROWS", "ColumnSnapshot", "Snapshot", "mixed", "of_data", "of_frame", "of_words"]
+__all__ = [
+    "BLOCK_ROWS",
+    "KEPT_ROWS",
+    "ColumnSnapshot",
+    "Snapshot",
+    "from_plain",
+    "mixed",
+    "of_data",
+    "of_frame",
+    "of_words",
+    "to_plain",
+]
 
 KEPT_ROWS = 10_000  # up to here the values themselves are kept
 BLOCK_ROWS = 256

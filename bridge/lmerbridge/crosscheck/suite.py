@@ -42,6 +42,7 @@ __all__ = [
     "POLISHED",
     "CaseReport",
     "Outcome",
+    "available_engines",
     "frame_of",
     "read_data",
     "run_case",

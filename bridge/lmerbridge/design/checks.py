@@ -14,7 +14,7 @@ from lmerbridge.design.notes import Note
 from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
 from lmerbridge.errors import DataError
 
-__all__ = ["check_random", "check_response", "check_scale", "independent_columns"]
+__all__ = ["check_random", "check_rank", "check_response", "check_scale", "independent_columns"]
 
 SCALE_RATIO = 1e3  # lme4 warns beyond a ratio of 1,000 between standard deviations
 RANK_TOLERANCE = 1e-7  # of a column's norm, as in R's qr()

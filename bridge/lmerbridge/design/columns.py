@@ -16,6 +16,7 @@ from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
 
 __all__ = [
+    "EXACT_MAX",
     "Array",
     "Column",
     "Factor",

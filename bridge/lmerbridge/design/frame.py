@@ -26,7 +26,7 @@ from lmerbridge.design.responses import row_vector
 from lmerbridge.equality import by_value
 from lmerbridge.formula import Formula
 
-__all__ = ["ModelFrame"]
+__all__ = ["REFIT_RESPONSE", "ModelFrame"]
 
 REFIT_RESPONSE = ".response"
 

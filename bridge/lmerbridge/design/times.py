@@ -17,7 +17,15 @@ import pandas as pd
 from lmerbridge.errors import DataError
 from lmerbridge.formula.syntax import format_number
 
-__all__ = ["Moment", "Time", "result_of", "time_labels", "time_of_text", "unit_of_difference"]
+__all__ = [
+    "SECONDS",
+    "Moment",
+    "Time",
+    "result_of",
+    "time_labels",
+    "time_of_text",
+    "unit_of_difference",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -14,6 +14,7 @@ from lmerbridge.dialects import NEWEST, Dialect
 from lmerbridge.rmath import round_r
 
 __all__ = [
+    "LINE_WIDTH",
     "abbreviate",
     "cat_fill",
     "coefficient_cells",
@@ -21,6 +22,7 @@ __all__ = [
     "format_numbers",
     "print_matrix",
     "print_named",
+    "print_vector",
     "wrap",
     "zapsmall",
 ]

@@ -25,7 +25,7 @@ from lmerbridge.engines.scaling import triangular
 from lmerbridge.equality import by_value
 from lmerbridge.result import Criterion, Estimates, Evidence, FitResult, Provenance, RandomEffects
 
-__all__ = ["Said", "as_result", "by_level", "installed", "raw_table"]
+__all__ = ["Array", "Said", "as_result", "by_level", "installed", "raw_table"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -20,6 +20,7 @@ __all__ = [
     "cross_adjusted",
     "cross_adjustment_name",
     "p_adjust",
+    "two_sided",
 ]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]

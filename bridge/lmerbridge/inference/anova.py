@@ -30,6 +30,7 @@ __all__ = [
     "anova_of_models",
     "anova_of_terms",
     "anova_sequential",
+    "chi_squared",
     "deletions",
 ]
 

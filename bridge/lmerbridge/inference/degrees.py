@@ -19,7 +19,7 @@ from lmerbridge.inference.kenward_roger import KenwardRoger
 from lmerbridge.inference.satterthwaite import Satterthwaite
 from lmerbridge.inference.wald import Denominator, FTest, contrasts
 
-__all__ = ["DDF", "Asymptotic", "Denominator", "FTest", "ddf_name", "of_fit"]
+__all__ = ["DDF", "Asymptotic", "Denominator", "FTest", "OfResiduals", "ddf_name", "of_fit"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -88,9 +88,11 @@ class OfResiduals:
     name: str = "residual"
 
     def of_rows(self, L: Array) -> Array:
+        """Return the degrees of freedom of the residuals (r,) for the rows of L (r, p)."""
         return np.full(len(L), self.df)
 
     def of_all(self, L: Array) -> FTest:
+        """Test L beta = 0 by F with the degrees of freedom of the residuals."""
         independent = contrasts(L, self.vcov)
         if len(independent) == 0:
             return FTest(math.nan, 1, math.nan)

@@ -18,7 +18,7 @@ from lmerbridge.inference.contrasts import contrast_grid
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.options import with_options
 
-__all__ = ["Letters", "explanation", "letter_sets", "letters"]
+__all__ = ["SYMBOLS", "Letters", "explanation", "letter_sets", "letters"]
 
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lmerbridge.errors import ArgumentError, DataError, near_match
 
-__all__ = ["WEIGHTS", "as_weights", "shares"]
+__all__ = ["WEIGHTS", "Weights", "as_weights", "shares"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Weights: TypeAlias = "str | Array"

@@ -20,7 +20,7 @@ from lmerbridge.inference.fit import Fit
 from lmerbridge.model.fitting import by_maximum_likelihood
 from lmerbridge.model.names import caller_name
 
-__all__ = ["Comparable", "Compared", "compared_fit", "comparison", "model_names"]
+__all__ = ["Comparable", "Compared", "compared_fit", "comparison", "model_names", "one_line"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 

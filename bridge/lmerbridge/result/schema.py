@@ -19,6 +19,7 @@ __all__ = [
     "Estimates",
     "Evidence",
     "FitResult",
+    "IntArray",
     "Provenance",
     "RandomEffects",
     "Skipped",

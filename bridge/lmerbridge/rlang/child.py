@@ -27,6 +27,7 @@ from lmerbridge.rlang.line import Line
 
 __all__ = [
     "CONNECT_SECONDS",
+    "INTERRUPTED",
     "Child",
     "GoneError",
     "KilledError",

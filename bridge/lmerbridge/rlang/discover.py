@@ -24,10 +24,12 @@ __all__ = [
     "find_r",
     "r_in_use",
     "r_of_this_machine",
+    "registered",
     "rpy2_problem",
     "rpy2_requirement",
     "rpy2_version",
     "rscript_path",
+    "usual_places",
 ]
 
 ROOT = Path("/")

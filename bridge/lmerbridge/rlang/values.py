@@ -25,6 +25,7 @@ __all__ = [
     "RLogical",
     "Reply",
     "Session",
+    "Value",
     "codes_in_r",
     "doubles_in_r",
     "refuse_nul",
