@@ -1,7 +1,5 @@
-"""Plots: what they draw, that they show nothing, and that they stay readable."""
+"""Plots: what they draw, that they are pyplot's figures, and that they stay readable."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -13,7 +11,14 @@ import lmerbridge as lb
 from after import fitted
 
 pytest.importorskip("matplotlib")
+import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
 
 
 def drawn(axes):
@@ -182,16 +187,112 @@ def test_nothing_is_cut_off(name):
                 assert box.y0 - 1 <= extent.y0 <= extent.y1 <= box.y1 + 1, label
 
 
-def test_no_window_and_no_state_of_pyplot():
-    code = (
-        "import sys, lmerbridge as lb\n"
-        "m = lb.lmer('Reaction ~ Days + (Days | Subject)', lb.datasets.load('sleepstudy'),"
-        " engine='native')\n"
-        "lb.plots.caterpillar(m)\n"
-        "print('matplotlib.pyplot' in sys.modules)"
+def test_figures_are_those_of_pyplot(tmp_path):
+    m = fitted("sleep")
+    axes = lb.plots.caterpillar(m)
+    assert plt.gcf() is axes[0].figure
+    plt.savefig(tmp_path / "shown.png")
+    assert (plt.imread(tmp_path / "shown.png")[..., :3] < 0.9).any()  # something is drawn
+    own = plt.figure().subplots()
+    count = len(plt.get_fignums())
+    lb.plots.residuals_fitted(m, ax=own)
+    assert len(plt.get_fignums()) == count
+
+
+def test_a_report_leaves_no_figure():
+    from lmerbridge.crosscheck.html import _picture
+
+    found = lb.check(
+        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), ["native"]
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert _picture(found.plot_estimates()).startswith("<svg")
+    assert plt.get_fignums() == []
+
+
+def test_the_model_stands_above_it():
+    m = fitted("sleep")
+    for axes in (lb.plots.caterpillar(m), lb.plots.qq_residuals(m), lb.plots.estimates(m)):
+        figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
+        assert figure.get_suptitle() == "Reaction ~ Days + (Days | Subject)"
+
+
+def test_every_grouping_factor_is_drawn():
+    m = fitted("penicillin")
+    axes = lb.plots.caterpillar(m)
+    assert [ax.get_title() for ax in axes] == ["plate: (Intercept)", "sample: (Intercept)"]
+    drawn(axes)
+    assert [t.get_text() for t in axes[1].get_yticklabels()] == list(
+        m.ranef().query("grpvar == 'sample'").sort_values("condval")["grp"]
+    )
+    assert len(lb.plots.caterpillar(m, "sample")) == 1
+    assert len(lb.plots.qq_random(m)) == 2
+
+
+def test_effects_of_one_model_stand_in_one_axes():
+    m = fitted("chick")
+    (ax,) = lb.plots.estimates(m)
+    drawn([ax])
+    beta = m.fixef().drop("(Intercept)")
+    assert [t.get_text() for t in ax.get_yticklabels()] == list(beta.index)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), beta)
+    (ax,) = lb.plots.estimates(m, intercept=True)
+    assert ax.get_yticklabels()[0].get_text() == "(Intercept)"
+    with pytest.raises(lb.errors.ArgumentError, match="a fitted model, several"):
+        lb.plots.estimates(3)
+
+
+def test_shrinkage_is_of_what_other_terms_leave():
+    """The conditional mode of a random intercept is a known part of the group's own (Bates et al.
+    2015): with n rows, the own estimate times n theta^2 / (n theta^2 + 1).
+    """
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame(
+        {"g": np.repeat([f"g{i}" for i in range(8)], 6), "a": np.tile(list("uvw"), 16)}
+    )
+    d["b"] = np.repeat(list("pq"), 24)  # does not vary within a group
+    d["y"] = rng.normal(size=48) + 3 * (d["a"] == "v") + 5 * (d["b"] == "q")
+    d["y"] += rng.normal(size=8)[np.repeat(range(8), 6)]
+    m = lb.lmer("y ~ a + b + (1 | g)", d, engine="native")
+    ax = drawn(lb.plots.shrinkage(m))
+    x, y = next(line for line in ax.lines if len(line.get_xdata()) == 8).get_data()
+    theta = m.getME("theta").iloc[0]
+    middle = m.fixef()["(Intercept)"]
+    np.testing.assert_allclose(y - middle, (x - middle) * 6 * theta**2 / (6 * theta**2 + 1))
+
+
+def test_a_few_wild_groups_do_not_make_the_rest_a_dot():
+    rng = np.random.default_rng(5)
+    d = pd.DataFrame({"g": np.repeat([f"g{i}" for i in range(120)], 5)})
+    d["x"] = rng.normal(size=600)
+    for i in range(3):  # their own slopes are of next to no spread
+        d.loc[d.index[5 * i : 5 * i + 5], "x"] = 1 + 1e-4 * rng.normal(size=5)
+    b = rng.normal(size=(120, 2))[np.repeat(range(120), 5)]
+    d["y"] = d["x"] * (1 + b[:, 0]) + b[:, 1] + rng.normal(size=600)
+    ax = drawn(lb.plots.shrinkage(lb.lmer("y ~ x + (x | g)", d, engine="native")))
+    assert np.ptp(ax.get_ylim()) < 60
+    assert "lie outside" in ax.get_title()
+
+
+def test_lines_of_pooling_are_smooth_whatever_else_the_model_holds():
+    rng = np.random.default_rng(7)
+    d = pd.DataFrame({"g": np.repeat([f"g{i}" for i in range(6)], 20), "f": list("abcd") * 30})
+    d["x"] = rng.normal(size=120)
+    d["y"] = d["x"] + 4 * (d["f"] == "b") + rng.normal(size=120)
+    d["y"] += rng.normal(size=6)[np.repeat(range(6), 20)]
+    m = lb.lmer("y ~ x + f + (x | g)", d, engine="native")
+    axes = lb.plots.pooling(m)
+    drawn(axes)
+    for ax in axes:
+        lines = [line for line in ax.lines if line.get_label().endswith("pooling")]
+        assert len(lines) == 3
+        for line in lines:
+            x, y = line.get_data()
+            np.testing.assert_allclose(np.diff(y) / np.diff(x), (y[1] - y[0]) / (x[1] - x[0]))
+    group = axes[0].get_title()
+    partial = next(line for line in axes[0].lines if line.get_label() == "partial pooling")
+    x, y = partial.get_data()
+    slope = m.coef()["g"].loc[group, "x"]
+    assert (y[-1] - y[0]) / (x[-1] - x[0]) == pytest.approx(slope)
 
 
 def test_profiles_of_singular_fits_are_drawn():

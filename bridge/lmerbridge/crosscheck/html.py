@@ -36,8 +36,11 @@ ESTIMATES = ("criterion", "fixed effects", "standard errors", "std. deviations",
 
 
 def _picture(axes: Any) -> str:
+    from matplotlib import pyplot
+
     buffer = io.StringIO()
     axes.figure.savefig(buffer, format="svg", bbox_inches="tight")
+    pyplot.close(axes.figure)  # it is no figure of the user's
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -1,8 +1,11 @@
-"""Plots of fitted models with matplotlib. Each returns Axes (one, or an array) and shows nothing.
+"""Plots of fitted models with matplotlib. Each returns Axes (one, or an array), of a new figure
+of pyplot or, with ``ax=``, of yours: a notebook shows it, and ``plt.show()`` and ``plt.savefig()``
+find it.
 
 >>> import lmerbridge as lb
 >>> m = lb.lmer("Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"))
->>> lb.plots.caterpillar(m)[0].figure.savefig("effects.png")  # doctest: +SKIP
+>>> axes = lb.plots.caterpillar(m)
+>>> axes[0].figure.savefig("effects.png")  # doctest: +SKIP
 """
 
 from lmerbridge.display.plots.effects import effects

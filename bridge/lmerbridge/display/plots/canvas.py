@@ -1,9 +1,12 @@
-"""Axes to draw on: a new figure that no window shows, or what the caller has."""
+"""Axes to draw on: those of the caller, or a new figure of pyplot, which notebooks show by
+themselves and ``plt.show()`` and ``plt.savefig()`` find.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -15,7 +18,7 @@ from lmerbridge.errors import ArgumentError, DataError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["AxesArray", "axes_of", "crowded", "drawing", "grid_of_axes", "smooth"]
+__all__ = ["AxesArray", "axes_of", "crowded", "drawing", "entitle", "grid_of_axes", "smooth"]
 
 AxesArray: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 Drawn = TypeVar("Drawn", bound=Callable[..., Any])
@@ -40,8 +43,8 @@ def drawing(function: Drawn) -> Drawn:
     return cast("Drawn", draw)
 
 
-def axes_of(ax: Axes | None, **figure: Any) -> Axes:
-    """``ax``, or the axes of a new figure.
+def axes_of(ax: Axes | None, m: Any = None, **figure: Any) -> Axes:
+    """``ax``, or the axes of a new figure, which has the formula of a model ``m`` above it.
 
     Raises
     ------
@@ -53,6 +56,8 @@ def axes_of(ax: Axes | None, **figure: Any) -> Axes:
             raise ArgumentError(f"ax must be axes of matplotlib, not {type(ax).__name__}")
         return ax
     made: Axes = grid_of_axes(1, 1, **figure)[0]
+    if m is not None:
+        entitle(made, m)
     return made
 
 
@@ -65,7 +70,7 @@ def grid_of_axes(count: int, columns: int, **figure: Any) -> AxesArray:
         matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import pyplot
     except ImportError as error:
         raise DataError(
             "plots need matplotlib, which is not installed: pip install matplotlib"
@@ -73,11 +78,21 @@ def grid_of_axes(count: int, columns: int, **figure: Any) -> AxesArray:
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
     share = {k: figure.pop(k) for k in ("sharex", "sharey") if k in figure}
-    made = Figure(layout="constrained", **figure).subplots(rows, columns, squeeze=False, **share)
+    made = pyplot.figure(layout="constrained", **figure).subplots(
+        rows, columns, squeeze=False, **share
+    )
     flat: AxesArray = np.asarray(made, dtype=object).ravel()
     for spare in flat[count:]:
         spare.set_axis_off()
     return flat[:count]
+
+
+def entitle(axes: Any, m: Any) -> None:
+    """Write the model's formula above a figure, in lines as long as the figure is wide."""
+    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
+    text = str(getattr(m, "formula", ""))
+    width = max(30, int(figure.get_size_inches()[0] * 13))
+    figure.suptitle("\n".join(textwrap.wrap(text, width)[:3]), fontsize=9, color="0.3")
 
 
 def crowded(points: int) -> dict[str, Any]:

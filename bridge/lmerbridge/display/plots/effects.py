@@ -80,7 +80,7 @@ def effects(
     for name in names if categorical else names[1:]:
         table[name] = [level_text(v) for v in table[name].tolist()]
     low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
-    ax = axes_of(ax, figsize=(6.5, 4.2))
+    ax = axes_of(ax, m, figsize=(6.5, 4.2))
     groups: list[Any] = [None] if by is None else list(dict.fromkeys(table[by]))
     if len(groups) > MAX_COLOURS:
         raise DataError(

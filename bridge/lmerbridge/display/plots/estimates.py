@@ -1,4 +1,4 @@
-"""Fixed effects of several models side by side."""
+"""Fixed effects of a model, and of several side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
 from lmerbridge.errors import ArgumentError, DataError
 
 __all__ = ["estimates"]
@@ -16,19 +16,18 @@ MAX_PANELS = 24
 
 
 @drawing
-def estimates(
-    models: Mapping[str, Any] | Sequence[Any], level: float = 0.95, intercept: bool = True
-) -> AxesArray:
-    """Draw estimates with normal intervals, an axes per fixed effect, a line per model.
+def estimates(models: Any, level: float = 0.95, intercept: bool | None = None) -> AxesArray:
+    """Draw fixed effects with normal intervals, estimate +- z standard errors: of one model all in
+    one axes, of several an axes per effect with a line per model.
 
     Parameters
     ----------
-    models : mapping of str to Model, or sequence of Model
+    models : Model, mapping of str to Model, or sequence of Model
         Also ordinary regressions.
     level : float
         Of the intervals, between 0 and 1.
-    intercept : bool
-        Whether the intercept has an axes.
+    intercept : bool, optional
+        Whether the intercept is drawn; default: of several models, and where there is nothing else.
 
     Returns
     -------
@@ -43,11 +42,17 @@ def estimates(
 
     if not 0 < level < 1:
         raise ArgumentError(f"level must be between 0 and 1, not {level}")
-    named = (
-        dict(models)
-        if isinstance(models, Mapping)
-        else {f"{i + 1}: {getattr(m, 'formula', m)}": m for i, m in enumerate(models)}
-    )
+    alone = hasattr(models, "fixef") and hasattr(models, "vcov")
+    if isinstance(models, Mapping):
+        named = dict(models)
+    elif alone or isinstance(models, Sequence):
+        several = [models] if alone else models
+        named = {f"{i + 1}: {getattr(m, 'formula', m)}": m for i, m in enumerate(several)}
+    else:
+        raise ArgumentError(
+            "models must be a fitted model, several, or a dict of them, not "
+            f"{type(models).__name__}"
+        )
     if not named:
         raise DataError("estimates() needs a model")
     for name, m in named.items():
@@ -58,10 +63,15 @@ def estimates(
         name: (m.fixef(), np.sqrt(np.diag(m.vcov().to_numpy()))) for name, m in named.items()
     }
     terms = list(dict.fromkeys(t for beta, _ in numbers.values() for t in beta.index))
-    if not intercept:
+    if intercept is False or (intercept is None and alone and len(terms) > 1):
         terms = [t for t in terms if t != "(Intercept)"]
     if not terms:
         raise DataError("the models have no fixed effects to draw")
+    interval = f"estimate, {100 * level:g} % interval"
+    if alone:
+        beta, errors = next(iter(numbers.values()))
+        spread = dict(zip(beta.index, errors, strict=True))
+        return _forest(models, beta[terms], half * np.array([spread[t] for t in terms]), interval)
     left_out = len(terms) - MAX_PANELS
     terms = terms[:MAX_PANELS]
     columns = min(3, len(terms))
@@ -94,6 +104,22 @@ def estimates(
         axes[0].figure.suptitle(
             f"the first {MAX_PANELS} of {MAX_PANELS + left_out} effects", fontsize=9
         )
+    axes[0].figure.supxlabel(interval, fontsize=9)
+    return axes
+
+
+def _forest(m: Any, beta: Any, half: Any, label: str) -> AxesArray:
+    """All effects of a model in one axes, the first one on top."""
+    height = float(np.clip(1.2 + 0.26 * len(beta), 2, 14))
+    axes = grid_of_axes(1, 1, figsize=(6, height))
+    ax = axes[0]
+    at = np.arange(len(beta))
+    ax.errorbar(beta.to_numpy(), at, xerr=half, fmt="o", color="C0", capsize=2, markersize=4)
+    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
+    ax.set_yticks(at, [_short(str(t)) for t in beta.index], fontsize=8)
+    ax.set_ylim(len(beta) - 0.5, -0.5)
+    ax.set_xlabel(label)
+    entitle(ax, m)
     return axes
 
 

@@ -6,49 +6,56 @@ from typing import Any
 
 import numpy as np
 
-from lmerbridge.display.plots.canvas import AxesArray, drawing, grid_of_axes
+from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
 from lmerbridge.display.plots.residuals import qq_line
 from lmerbridge.errors import ArgumentError, DataError, near_match
 
 __all__ = ["caterpillar", "qq_random"]
 
 READABLE_LEVELS = 60  # levels whose names can stand beside each other
+MAX_LINES = 100  # intervals that are drawn one by one
 
 
-def _terms(m: Any, group: str | None) -> tuple[str, list[tuple[str, Any, Any]]]:
-    """The group's name, and per column its name, modes and conditional standard deviations."""
+def _groups(m: Any, group: str | None) -> list[str]:
+    """The grouping factors that are drawn: the one named, or all."""
     groups = list(m.result.data.groups)
-    chosen = groups[0] if group is None else group
-    if chosen not in groups:
+    if group is None:
+        return groups
+    if group not in groups:
         raise DataError(
-            f"group {chosen!r} is no grouping factor of the model{near_match(chosen, groups)}; "
+            f"group {group!r} is no grouping factor of the model{near_match(group, groups)}; "
             f"it has {', '.join(groups)}"
         )
-    found = []
+    return [group]
+
+
+def _terms(m: Any, group: str) -> list[tuple[str, Any, Any]]:
+    """Name, modes and conditional standard deviations of each column of the group's terms."""
+    columns = []
     for term in m.result.estimates.random:
-        if term.group != chosen:
+        if term.group != group:
             continue
         for j, name in enumerate(term.names):
             spread = None
             if term.variances is not None:
                 spread = np.sqrt(np.maximum(term.variances[:, j, j], 0))
-            found.append((name, term.modes[:, j], spread))
-    return chosen, found
+            columns.append((name, term.modes[:, j], spread))
+    return columns
 
 
 @drawing
 def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesArray:
-    """Draw conditional modes with their intervals, sorted by the first column's; an axes per
-    column.
+    """Draw conditional modes with their intervals, an axes per column of each grouping factor, a
+    factor's levels sorted by its first column; lme4's ``dotplot(ranef(m))``.
 
     Parameters
     ----------
     m : Model
         A fitted mixed model.
     group : str, optional
-        The grouping factor; default the first.
+        One grouping factor alone; default: all.
     level : float
-        Of the intervals, between 0 and 1.
+        Of the intervals, mode +- z sd, ``sd`` the conditional standard deviation.
 
     Returns
     -------
@@ -63,39 +70,49 @@ def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesAr
 
     if not 0 < level < 1:
         raise ArgumentError(f"level must be between 0 and 1, not {level}")
-    chosen, terms = _terms(m, group)
-    levels = list(m.result.data.groups[chosen])
+    groups = _groups(m, group)
+    columns = {name: _terms(m, name) for name in groups}
+    most = max(len(m.result.data.groups[name]) for name in groups)
+    height = float(np.clip(1.5 + 0.19 * most, 2.5, 11)) if most <= READABLE_LEVELS else 6.3
+    count = sum(map(len, columns.values()))
+    axes = grid_of_axes(count, count, figsize=(3.2 * count + 0.8, height))
+    half = float(ndtri(0.5 + level / 2))
+    start = 0
+    for name, terms in columns.items():
+        own = axes[start : start + len(terms)]
+        start += len(terms)
+        _draw_levels(own, terms, list(m.result.data.groups[name]), name, half)
+        for ax, (column, _, _) in zip(own, terms, strict=True):
+            ax.set_title(column if len(groups) == 1 else f"{name}: {column}", fontsize=10)
+    axes[0].figure.supxlabel(f"conditional mode, {100 * level:g} % interval", fontsize=9)
+    entitle(axes, m)
+    return axes
+
+
+def _draw_levels(axes: Any, terms: Any, levels: list[str], group: str, half: float) -> None:
     count = len(levels)
-    named = count <= READABLE_LEVELS
-    height = float(np.clip(1.2 + 0.19 * count, 2.5, 11)) if named else 6
-    width = 3.2 * len(terms) + 0.8
-    axes = grid_of_axes(len(terms), len(terms), figsize=(width, height), sharey=True)
     order = np.argsort(terms[0][1], kind="stable")
     at = np.arange(count)
-    half = float(ndtri(0.5 + level / 2))
-    size = 4.0 if count <= 100 else 1.2
-    for ax, (name, modes, spread) in zip(axes, terms, strict=True):
+    few = count <= MAX_LINES
+    for ax, (_, modes, spread) in zip(axes, terms, strict=True):
         ax.axvline(0, color="0.7", linewidth=1, zorder=0)
         if spread is not None:
-            ax.hlines(
-                at,
-                (modes - half * spread)[order],
-                (modes + half * spread)[order],
-                color="C0",
-                linewidth=1.2 if count <= 100 else 0.4,
-                alpha=1.0 if count <= 100 else 0.4,
-            )
-        ax.plot(modes[order], at, "o", color="C0", markersize=size, markeredgewidth=0)
-        ax.set_title(name, fontsize=10)
+            low, high = (modes - half * spread)[order], (modes + half * spread)[order]
+            if few:
+                ax.hlines(at, low, high, color="C0", linewidth=1.2)
+            else:  # as many lines as pixels would leave stripes
+                ax.fill_betweenx(at, low, high, color="C0", alpha=0.3, linewidth=0, step="mid")
+        ax.plot(
+            modes[order], at, "o", color="C0", markersize=4.0 if few else 1.2, markeredgewidth=0
+        )
         ax.set_ylim(-0.7, count - 0.3)
-    if named:
+        ax.set_yticks([])
+        ax.locator_params(axis="x", nbins=5)
+    if count <= READABLE_LEVELS:
         axes[0].set_yticks(at, [levels[i] for i in order], fontsize=8 if count <= 40 else 6)
+        axes[0].set_ylabel(group)
     else:
-        axes[0].set_yticks([])
-        axes[0].set_ylabel(f"{count} levels of {chosen}, sorted")
-    if named:
-        axes[0].set_ylabel(chosen)
-    return axes
+        axes[0].set_ylabel(f"{count} levels of {group}, sorted")
 
 
 @drawing
@@ -107,7 +124,7 @@ def qq_random(m: Any, group: str | None = None) -> AxesArray:
     m : Model
         A fitted mixed model.
     group : str, optional
-        The grouping factor; default the first.
+        One grouping factor alone; default: all.
 
     Returns
     -------
@@ -118,10 +135,16 @@ def qq_random(m: Any, group: str | None = None) -> AxesArray:
     DataError
         There is no such grouping factor, or matplotlib is missing.
     """
-    chosen, terms = _terms(m, group)
-    axes = grid_of_axes(len(terms), 3, figsize=(3.6 * min(len(terms), 3) + 0.4, 3.8))
-    for ax, (name, modes, _) in zip(axes, terms, strict=True):
+    columns = [(name, *term[:2]) for name in _groups(m, group) for term in _terms(m, name)]
+    axes = grid_of_axes(len(columns), 3, figsize=_size(len(columns)))
+    for ax, (name, column, modes) in zip(axes, columns, strict=True):
         qq_line(ax, modes)
-        ax.set_title(name, fontsize=10)
-    axes[0].set_ylabel(f"conditional mode, {chosen}")
+        ax.set_title(f"{name}: {column}", fontsize=10)
+    for ax in axes[::3]:
+        ax.set_ylabel("conditional mode")
+    entitle(axes, m)
     return axes
+
+
+def _size(panels: int) -> tuple[float, float]:
+    return 3.6 * min(panels, 3) + 0.4, 3.6 * -(-panels // 3) + 0.4

@@ -38,7 +38,7 @@ def residuals_fitted(m: Any, type: str = "pearson", ax: Axes | None = None) -> A
         matplotlib is missing.
     """
     x, y = m.result.estimates.fitted, residuals(m.result, type)
-    ax = axes_of(ax, figsize=(6, 4))
+    ax = axes_of(ax, m, figsize=(6, 4))
     ax.axhline(0, color="0.7", linewidth=1, zorder=0)
     ax.plot(x, y, "o", color="C0", markeredgewidth=0, **crowded(len(x)))
     if len(np.unique(x)) > 4:
@@ -70,7 +70,7 @@ def scale_location(m: Any, ax: Axes | None = None) -> Axes:
     """
     x = m.result.estimates.fitted
     y = np.sqrt(np.abs(residuals(m.result, "scaled")))
-    ax = axes_of(ax, figsize=(6, 4))
+    ax = axes_of(ax, m, figsize=(6, 4))
     ax.plot(x, y, "o", color="C0", markeredgewidth=0, **crowded(len(x)))
     if len(np.unique(x)) > 4:
         ax.plot(*smooth(x, y), color="C3", linewidth=1.5)
@@ -81,7 +81,7 @@ def scale_location(m: Any, ax: Axes | None = None) -> Axes:
 
 
 def qq_line(ax: Axes, values: Any, color: str = "C0") -> None:
-    """Sorted values against normal quantiles, with the line through the quartiles."""
+    """Draw sorted values against normal quantiles, with the line through the quartiles."""
     from scipy.special import ndtri
 
     values = np.sort(np.asarray(values, float))
