@@ -32,7 +32,9 @@ __all__ = [
     "Derivatives",
     "Evaluation",
     "FixedDerivatives",
+    "criteria_of_regressions",
     "criterion",
+    "criterion_without_effects",
     "derivatives",
     "evaluate",
     "fixed_derivatives",
@@ -177,6 +179,23 @@ def criterion(c: CrossProducts, theta: Array, REML: bool) -> float:
     """
     s = _solve(c, theta, REML)
     return math.inf if s is None else s.criterion
+
+
+def criterion_without_effects(c: CrossProducts, REML: bool) -> float:
+    """REML criterion or deviance of the ordinary regression, where theta is 0."""
+    return float(criteria_of_regressions(c, REML, c.gram[-1:, -1])[0])
+
+
+def criteria_of_regressions(c: CrossProducts, REML: bool, rss: Array) -> Array:
+    """The same for other responses, of their residual sums of squares (B,); infinite where that is
+    0.
+    """
+    freedom = c.n - c.p if REML else c.n
+    known = np.where(rss > 0, rss, np.nan)
+    value = freedom * (1 + np.log(2 * math.pi * known / freedom)) - c.log_weights
+    if REML:
+        value = value + c.log_det_R
+    return np.where(np.isfinite(value), value, np.inf)
 
 
 def _summed(V: Array) -> Array:

@@ -16,9 +16,17 @@ import numpy as np
 from lmerbridge.design import ModelFrame, upper_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
+from lmerbridge.likelihood.evaluate import criteria_of_regressions
 from lmerbridge.likelihood.small_inverses import inverses
 
-__all__ = ["Many", "Solutions", "derivatives_of_many", "many_responses", "solutions_of_many"]
+__all__ = [
+    "Many",
+    "Solutions",
+    "criteria_without_effects",
+    "derivatives_of_many",
+    "many_responses",
+    "solutions_of_many",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -177,6 +185,12 @@ def solutions_of_many(many: Many, thetas: Array, REML: bool) -> Solutions:
     c = many.shared
     inverse = np.linalg.inv(c.R) if c.p else np.empty((0, 0))
     return Solutions(s.criterion, many.b + s.beta @ inverse.T, np.sqrt(s.rss / s.freedom))
+
+
+def criteria_without_effects(many: Many, REML: bool) -> Array:
+    """Criteria (B,) of the ordinary regressions, where theta is 0."""
+    rss = many.rr - np.einsum("bp,bp->b", many.Qr, many.Qr)
+    return criteria_of_regressions(many.shared, REML, rss)
 
 
 def derivatives_of_many(

@@ -251,7 +251,13 @@ def _determined(at: Derivatives, x: Array) -> Array:
     return found
 
 
-def minimize_many(at: Derivatives, given: Array, diagonal: Array, s: Settings) -> Optima:
+def minimize_many(
+    at: Derivatives,
+    given: Array,
+    diagonal: Array,
+    s: Settings,
+    further: tuple[Array, ...] = (),
+) -> Optima:
     """The minima of B criteria over theta.
 
     Parameters
@@ -263,9 +269,13 @@ def minimize_many(at: Derivatives, given: Array, diagonal: Array, s: Settings) -
     diagonal : array of bool (m,)
         Which parameters are on the diagonal, and so bounded below.
     s : Settings
+    further : tuple of array (m,)
+        Starts that are tried as well, whatever the first ends at.
     """
     own = above_floor(given, diagonal, s.floor)
-    usual = (np.broadcast_to(start, own.shape) for start in usual_starts(diagonal))
+    others = usual_starts(diagonal)
+    others[1:1] = further
+    usual = (np.broadcast_to(start, own.shape) for start in others)
     starts = np.stack([own, *usual], axis=1)
     first = np.where(np.isfinite(given).all(axis=1), 0, 1)
     x, value = starts[np.arange(len(given)), first], np.full(len(given), np.inf)
@@ -281,5 +291,5 @@ def minimize_many(at: Derivatives, given: Array, diagonal: Array, s: Settings) -
         take = which[better]
         x[take], value[take], certified[take] = y[better], found[better], good[better]
         at_floor = np.any(~free_of_floor(x[which], diagonal, s), axis=1)
-        done[which] = certified[which] & (count + 1 >= attempts_enough(at_floor, 0))
+        done[which] = certified[which] & (count + 1 >= attempts_enough(at_floor, len(further)))
     return Optima(x, value, certified)

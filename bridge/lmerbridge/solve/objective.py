@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Objective", "given_start", "minimum"]
 
 
+NEAR_ZERO = 1e-3  # a relative standard deviation from which the search goes to 0, or away from it
+
+
 class Objective:
     """The criterion over the coordinates of a search, with its derivatives; all come of one
     factorization, which is kept.
@@ -32,6 +35,17 @@ class Objective:
         self._key = b""
         self._last: Derivatives | CompactSolution | None = None
         self.hessian = self._hessian if self._compact is not None else None
+
+    @property
+    def bounded(self) -> Any:
+        """Which coordinates are bounded, by 0."""
+        return self._search.bounded
+
+    def without_effects(self) -> float:
+        """The criterion where all random effects are 0."""
+        from lmerbridge.likelihood import criterion_without_effects
+
+        return criterion_without_effects(self._search.products, self._REML)
 
     def _at(self, x: Any) -> Derivatives | CompactSolution | None:
         from lmerbridge.likelihood import derivatives
@@ -95,6 +109,8 @@ def minimum(
 ) -> tuple[Objective, Optimum]:
     """Minimize the criterion of one response: every fit of one comes here.
 
+    The optimum is never above the ordinary regression, where theta is 0.
+
     Parameters
     ----------
     start : array (m,), optional
@@ -107,20 +123,32 @@ def minimum(
     FitFailedError
         The time is over.
     """
+    objective = Objective(search, REML, end)
+    further: tuple[Any, ...] = tuple(search.starts())
+    if start is None:
+        start, further = _own_start(search, REML, end), (*further, *search.wide_starts())
+    optimum = _searched(objective, start, further)
+    if optimum.value > objective.without_effects() + SETTINGS.tolerance:
+        # a criterion of few rows beyond the fixed effects may have an optimum at 0 and another
+        # one far from it, and the ordinary regression's value is known without a search
+        near = _searched(objective, np.where(search.bounded, NEAR_ZERO, 0.0), ())
+        optimum = min(optimum, near, key=lambda reached: reached.value)
+    return objective, optimum
+
+
+def _searched(objective: Objective, start: Any, further: tuple[Any, ...]) -> Optimum:
     from lmerbridge.solve.optimum import minimize
 
-    objective = Objective(search, REML, end)
-    optimum = minimize(
+    return minimize(
         objective.value,
         objective.gradient,
-        search.bounded,
+        objective.bounded,
         SETTINGS,
-        _own_start(search, REML, end) if start is None else start,
+        start,
         objective.information,
-        tuple(search.starts()),
+        further,
         objective.hessian,
     )
-    return objective, optimum
 
 
 def given_start(search: Search, parameters: Any) -> Any:

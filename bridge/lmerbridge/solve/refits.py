@@ -124,6 +124,7 @@ def _together(
 ) -> tuple[Array, Array, Array, Array, Array]:
     from lmerbridge.likelihood import (
         Search,
+        criteria_without_effects,
         cross_products,
         derivatives_of_many,
         many_responses,
@@ -137,16 +138,18 @@ def _together(
         return derivatives_of_many(many.at(which), x, REML, information)
 
     given = np.full((len(many), len(diagonal)), np.nan)
+    further = () if first is not None else tuple(Search(c).wide_starts())
     if first is not None:
         given[:] = first
     elif (compact := Search(c).compact) is not None:
         for i in range(len(many)):
             moments = compact.start_of(many.Zr[i].T, float(many.rr[i]), REML)
             given[i] = np.nan if moments is None else moments
-    found = minimize_many(at, given, diagonal, SETTINGS)
+    found = minimize_many(at, given, diagonal, SETTINGS, further)
     x, certified = found.x.copy(), found.certified.copy()
     s = solutions_of_many(many, floor_as_zero(x, diagonal, SETTINGS), REML)
     beta, sigma, criterion = s.beta.copy(), s.sigma.copy(), s.criterion.copy()
+    certified &= criterion <= criteria_without_effects(many, REML) + SETTINGS.tolerance
     for i in np.flatnonzero(~certified).tolist():  # from what the engine would have, to the digit
         own = Search(cross_products(replace(frame, y=Y[:, i].copy())))
         beta[i], x[i], sigma[i], criterion[i], certified[i] = _alone(own, REML, first)
