@@ -205,7 +205,7 @@ def test_a_report_leaves_no_figure():
     found = lb.check(
         "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), ["native"]
     )
-    assert _picture(found.plot_estimates()).startswith("<svg")
+    assert _picture(found.plot()).startswith("<svg")
     assert plt.get_fignums() == []
 
 

@@ -116,7 +116,7 @@ def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
     DataError
         matplotlib is missing.
     """
-    ax = axes_of(ax, figsize=(4.5, 4.5))
+    ax = axes_of(ax, m, figsize=(4.5, 4.5))
     qq_line(ax, residuals(m.result, "scaled"))
     ax.set_ylabel("scaled residual")
     return ax
