@@ -33,22 +33,22 @@ def _rows(numbers: Sequence[int]) -> str:
 
 
 @dataclass
-class _Found:
+class _Changes:
     """What was found so far: sentences, the columns that they are about, and whether one is about
     whole rows, and so about every column.
     """
 
-    said: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)
     whole_rows: bool = False
 
     def say(self, text: str, *columns: str) -> None:
-        self.said.append(text)
+        self.sentences.append(text)
         self.columns.update(columns)
         self.whole_rows = self.whole_rows or not columns
 
 
-def _paired(then: Snapshot, now: Snapshot, found: _Found) -> dict[str, str]:
+def _paired(then: Snapshot, now: Snapshot, changes: _Changes) -> dict[str, str]:
     """By the name of then, the name of now: the same, or that of a column with the same values."""
     pairs = {name: name for name in then.columns if name in now.columns}
     fresh = [name for name in now.columns if name not in then.columns]
@@ -58,13 +58,13 @@ def _paired(then: Snapshot, now: Snapshot, found: _Found) -> dict[str, str]:
         same = next((n for n in fresh if column.same_values(now.columns[n])), None)
         if same is None:
             if not (now.whole and column.derived):
-                found.say(f"column {name} is gone", name)
+                changes.say(f"column {name} is gone", name)
             continue
-        found.say(f"column {name} is called {same} now", name)
+        changes.say(f"column {name} is called {same} now", name)
         pairs[name] = same
         fresh.remove(same)
     for name in [] if now.whole else fresh:
-        found.say(f"column {name} is new", name)
+        changes.say(f"column {name} is new", name)
     return pairs
 
 
@@ -85,7 +85,9 @@ def _renamed_levels(name: str, then: ColumnSnapshot, now: ColumnSnapshot) -> dic
     return {a: b for a, b in sorted(pairs) if a != b and b not in old} if one_to_one else {}
 
 
-def _levels(name: str, then: ColumnSnapshot, now: ColumnSnapshot, found: _Found) -> ColumnSnapshot:
+def _levels(
+    name: str, then: ColumnSnapshot, now: ColumnSnapshot, changes: _Changes
+) -> ColumnSnapshot:
     """Say what became of the levels; the column of then, with the names and the order of now."""
     assert then.levels is not None
     assert now.levels is not None
@@ -95,13 +97,13 @@ def _levels(name: str, then: ColumnSnapshot, now: ColumnSnapshot, found: _Found)
     if names:
         parts = [f"{a} is called {b} now" for a, b in names.items()]
         word = "level" if len(parts) == 1 else "levels"
-        found.say(f"{word} of column {name}: {_listed(parts, MAX_SHOWN)}", name)
+        changes.say(f"{word} of column {name}: {_listed(parts, MAX_SHOWN)}", name)
     called = tuple(names.get(level, level) for level in then.levels)
     if set(called) == set(now.levels):
         # that names which sort otherwise come in another order needs no saying, unless the first
         # does, with which treatment contrasts compare
         if called != now.levels and (not names or called[0] != now.levels[0]):
-            found.say(
+            changes.say(
                 f"the levels of column {name} are in another order: "
                 f"{_listed(called, MAX_SHOWN)} then, {_listed(now.levels, MAX_SHOWN)} now",
                 name,
@@ -111,7 +113,7 @@ def _levels(name: str, then: ColumnSnapshot, now: ColumnSnapshot, found: _Found)
         fresh = [level for level in now.levels if level not in called]
         parts = [f"{_listed(gone, MAX_SHOWN)} gone"] if gone else []
         parts += [f"{_listed(fresh, MAX_SHOWN)} new"] if fresh else []
-        found.say(f"levels of column {name}: {', '.join(parts)}", name)
+        changes.say(f"levels of column {name}: {', '.join(parts)}", name)
     cells = then.cells
     if cells is not None:
         cells = tuple(names.get(cell, cell) for cell in cells)
@@ -145,7 +147,7 @@ def _aligned(then: Sequence[tuple[str, ...]], now: Sequence[tuple[str, ...]]) ->
     """
     gone, fresh = Counter(then), Counter(now)
     gone, fresh = gone - fresh, fresh - gone
-    found, moved = _Alignment(), list[int]()
+    alignment, moved = _Alignment(), list[int]()
     i = j = 0
     while i < len(then) or j < len(now):
         if i < len(then) and j < len(now) and then[i] == now[j]:
@@ -158,25 +160,29 @@ def _aligned(then: Sequence[tuple[str, ...]], now: Sequence[tuple[str, ...]]) ->
         if new:
             fresh[now[j]] -= 1
         if lost and new:
-            found.changed.append((i, j))
+            alignment.changed.append((i, j))
         elif lost:
-            found.gone.append(i)
+            alignment.gone.append(i)
         elif new:
-            found.added.append(j)
+            alignment.added.append(j)
         else:
             moved.append(i)
         step = not (lost or new)
         i, j = i + int(lost or step), j + int(new or step)
-    if moved and found.changed and not (found.gone or found.added):
+    if moved and alignment.changed and not (alignment.gone or alignment.added):
         # a value that changed may make of its row one that there was elsewhere
-        found.changed = sorted([*found.changed, *((i, i) for i in moved)])
+        alignment.changed = sorted([*alignment.changed, *((i, i) for i in moved)])
     elif moved:
-        found.moved = True
-    return found
+        alignment.moved = True
+    return alignment
 
 
 def _say_values(
-    name: str, changed: Sequence[Changed], then: ColumnSnapshot, now: ColumnSnapshot, found: _Found
+    name: str,
+    changed: Sequence[Changed],
+    then: ColumnSnapshot,
+    now: ColumnSnapshot,
+    changes: _Changes,
 ) -> None:
     def place(row: int, before: int) -> str:
         return str(row) if row == before else f"{row} ({before} then)"
@@ -194,7 +200,7 @@ def _say_values(
             text += (
                 " (the same values in other rows)" if then.alike == now.alike else _means(then, now)
             )
-    found.say(f"column {name} differs {text}", name)
+    changes.say(f"column {name} differs {text}", name)
 
 
 def _means(then: ColumnSnapshot, now: ColumnSnapshot) -> str:
@@ -206,32 +212,32 @@ def _means(then: ColumnSnapshot, now: ColumnSnapshot) -> str:
 def _short(
     columns: Mapping[str, tuple[ColumnSnapshot, ColumnSnapshot]],
     rows: tuple[int, int],
-    found: _Found,
+    changes: _Changes,
 ) -> None:
     """Say which rows and values changed, where all values are known."""
     names = list(columns)
     before = list(zip(*(columns[n][0].cells or () for n in names), strict=True))
     after = list(zip(*(columns[n][1].cells or () for n in names), strict=True))
-    rows_found = _aligned(before, after)
+    alignment = _aligned(before, after)
     for k, name in enumerate(names):
         changed = [
             (i + 1, j + 1, before[i][k], after[j][k])
-            for i, j in rows_found.changed
+            for i, j in alignment.changed
             if before[i][k] != after[j][k]
         ]
         if changed:
-            _say_values(name, changed, *columns[name], found)
-    gone = [i + 1 for i in rows_found.gone]
-    added = [j + 1 for j in rows_found.added]
+            _say_values(name, changed, *columns[name], changes)
+    gone = [i + 1 for i in alignment.gone]
+    added = [j + 1 for j in alignment.added]
     counts = f" ({rows[0]} rows then, {rows[1]} now)" if rows[0] != rows[1] else ""
     if gone:
-        found.say(f"{_rows(gone)} of then {'is' if len(gone) == 1 else 'are'} gone{counts}")
+        changes.say(f"{_rows(gone)} of then {'is' if len(gone) == 1 else 'are'} gone{counts}")
         counts = ""
     if added:
-        found.say(f"{_rows(added)} {'is' if len(added) == 1 else 'are'} new{counts}")
-    if rows_found.moved:
+        changes.say(f"{_rows(added)} {'is' if len(added) == 1 else 'are'} new{counts}")
+    if alignment.moved:
         first = next(i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
-        found.say(f"the rows are in another order, from row {first + 1} on")
+        changes.say(f"the rows are in another order, from row {first + 1} on")
 
 
 def _block_change(
@@ -258,7 +264,7 @@ def _block_change(
 def _long(
     columns: Mapping[str, tuple[ColumnSnapshot, ColumnSnapshot]],
     rows: tuple[int, int],
-    found: _Found,
+    changes: _Changes,
 ) -> None:
     """Say which rows changed, as far as the sums by block tell."""
     if rows[0] != rows[1]:
@@ -267,14 +273,14 @@ def _long(
         for then, now in columns.values():
             differ = np.flatnonzero(then.places[:whole] != now.places[:whole])
             same = min(same, int(differ[0]) if len(differ) else whole)
-        found.say(
+        changes.say(
             f"{rows[0]} rows then, {rows[1]} now, the first {same * BLOCK_ROWS} of them the same"
         )
         return
     apart = {n: c for n, c in columns.items() if not np.array_equal(c[0].places, c[1].places)}
     if len(apart) > 1 and all(then.alike == now.alike for then, now in apart.values()):
         block = min(int(np.flatnonzero(t.places != n.places)[0]) for t, n in apart.values())
-        found.say(
+        changes.say(
             f"the rows are in another order, from one of the rows {block * BLOCK_ROWS + 1} to "
             f"{min((block + 1) * BLOCK_ROWS, rows[0])} on"
         )
@@ -284,10 +290,10 @@ def _long(
         ones = [_block_change(then, now, block) for block in blocks]
         if all(one is not None for one in ones):
             changed = [(one[0] + 1, one[0] + 1, one[1], one[2]) for one in ones if one is not None]
-            _say_values(name, changed, then, now, found)
+            _say_values(name, changed, then, now, changes)
             continue
         last = min((blocks[-1] + 1) * BLOCK_ROWS, rows[0])
-        found.say(
+        changes.say(
             f"column {name} differs in some of the rows {blocks[0] * BLOCK_ROWS + 1} to {last}"
             f"{_means(then, now)}",
             name,
@@ -316,27 +322,27 @@ def data_change(then: Snapshot, now: Snapshot) -> str:
     now : Snapshot
         Of the data at hand.
     """
-    found = _Found()
-    pairs = _paired(then, now, found)
+    changes = _Changes()
+    pairs = _paired(then, now, changes)
     columns: dict[str, tuple[ColumnSnapshot, ColumnSnapshot]] = {}
     for name, called in pairs.items():
         before, after = then.columns[name], now.columns[called]
         if before.kind != after.kind:
-            found.say(
+            changes.say(
                 f"column {name} is of another type: {before.kind} then, {after.kind} now", name
             )
             continue
         if before.levels is not None and after.levels is not None:
-            before = _levels(name, before, after, found)
+            before = _levels(name, before, after, changes)
             after = _recoded(before, after)
         columns[name] = before, after
     rows = then.rows, now.rows
     if columns:
         kept = all(c.cells is not None for pair in columns.values() for c in pair)
-        (_short if kept else _long)(columns, rows, found)
-    if not found.said:
+        (_short if kept else _long)(columns, rows, changes)
+    if not changes.sentences:
         return ""
-    same = [name for name in then.columns if name not in found.columns]
-    if same and not found.whole_rows:
-        found.said.append(f"{', '.join(same)} the same")
-    return "; ".join(found.said)
+    same = [name for name in then.columns if name not in changes.columns]
+    if same and not changes.whole_rows:
+        changes.sentences.append(f"{', '.join(same)} the same")
+    return "; ".join(changes.sentences)

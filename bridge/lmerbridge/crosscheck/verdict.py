@@ -234,15 +234,15 @@ def _definitions(
     if any(d.quantity in of_fixed for d in wrong):  # once: the joint Hessians take their time
         covariance = _covariance(referee, result)
     for d in wrong:
-        said = None
+        reason = None
         if d.quantity in of_fixed:
-            said = covariance
+            reason = covariance
         elif d.quantity in ("AIC", "BIC", "df"):
-            said = _counted(d.quantity, referee, result)
-        if said is None:
+            reason = _counted(d.quantity, referee, result)
+        if reason is None:
             left.append(d)
         else:
-            known.append(said)
+            known.append(reason)
     return known, left
 
 
@@ -311,12 +311,12 @@ def _reference_doubted(
     """
     if reference.theta is None or len(reference.theta) != len(result.estimates.theta):
         return None
-    own = referee.own(result, reference.theta)
-    if own is None:
+    at_theta = referee.own(result, reference.theta)
+    if at_theta is None:
         return None
     wrong = [
         d
-        for d in compare(of_result(own), reference.quantities, tolerances)
+        for d in compare(of_result(at_theta), reference.quantities, tolerances)
         if not d.agrees
         and d.quantity not in ("AIC", "BIC", "df")
         and d.quantity in reference.quantities.values  # else it was not kept
@@ -338,8 +338,12 @@ def _as_theta_has(
     """What is shown of covariance structures, as theta has it where lme4 shows something else."""
     if referee.frame.plain or theta is None or len(theta) != len(result.estimates.theta):
         return shown, ()
-    own = referee.own(result, theta)
-    return (shown, ()) if own is None else as_theta_has_them(referee.frame, shown, of_result(own))
+    at_theta = referee.own(result, theta)
+    return (
+        (shown, ())
+        if at_theta is None
+        else as_theta_has_them(referee.frame, shown, of_result(at_theta))
+    )
 
 
 def judge(
@@ -422,11 +426,11 @@ def _explained(
     """
     engine, name = result.provenance.engine, reference.name
     limit = next(t.limit for t in tolerances if t.quantity == "criterion")
-    own = referee.own(result)
+    at_theta = referee.own(result)
     inconsistent = (
         []
-        if own is None
-        else [d for d in compare(of_result(own), found, tolerances) if not d.agrees]
+        if at_theta is None
+        else [d for d in compare(of_result(at_theta), found, tolerances) if not d.agrees]
     )
     known, left = _definitions(referee, result, inconsistent)
     if constant is not None:  # what follows from it is explained by it
@@ -434,7 +438,7 @@ def _explained(
         left = [d for d in left if d.quantity not in ("criterion", "AIC", "BIC")]
     # away from the optimum that is what matters, whatever its other numbers are
     astray = abs(gap) > limit and all(d.quantity != "criterion" for d in left)
-    if own is None or (left and not astray):
+    if at_theta is None or (left and not astray):
         worst = left[0] if left else wrong[0]
         return Verdict(
             "unexplained",

@@ -138,12 +138,12 @@ def _names(grid: Grid, rows: Rows, how: Labels) -> tuple[list[str], list[str]]:
     columns = [c for c in grid.labels if c not in grid.by]
     texts = []
     for column in columns:
-        own = [text_of(v) for v in grid.labels[column].iloc[rows]]
+        level_texts = [text_of(v) for v in grid.labels[column].iloc[rows]]
         if how.enhance is True:
             enhanced = all(_is_number(text_of(v)) for v in grid.labels[column].unique())
         else:
             enhanced = how.enhance is not False and column in how.enhance
-        texts.append([f"{column}{t}" for t in own] if enhanced else own)
+        texts.append([f"{column}{t}" for t in level_texts] if enhanced else level_texts)
     plain = [" ".join(parts) for parts in zip(*texts, strict=True)] if texts else [""] * len(rows)
     return [parenthesized(t) if how.parens else t for t in plain], plain
 
@@ -212,10 +212,10 @@ def family_of(
 
 
 def _spread(values: Any, count: int, name: str) -> Array:
-    found = np.atleast_1d(numbers_of(0.0 if values is None else values, name))
-    if found.ndim > 1 or len(found) not in (1, count):
-        raise DataError(f"{name} has {len(found)} values for {count} contrasts of a family")
-    return np.broadcast_to(found, (count,))
+    spread = np.atleast_1d(numbers_of(0.0 if values is None else values, name))
+    if spread.ndim > 1 or len(spread) not in (1, count):
+        raise DataError(f"{name} has {len(spread)} values for {count} contrasts of a family")
+    return np.broadcast_to(spread, (count,))
 
 
 def _ratio_link(link: Link) -> Link | None:
@@ -224,12 +224,14 @@ def _ratio_link(link: Link) -> Link | None:
     if known is None:
         return None
     multiple, base = known.groups()
-    found = LINKS[base]
+    link_of_base = LINKS[base]
     if multiple is None:
-        return found
+        return link_of_base
     m = float(multiple)
     return Link(
-        found.name, lambda x: found.inverse(x / m), lambda x: found.slope(np.asarray(x / m)) / m
+        link_of_base.name,
+        lambda x: link_of_base.inverse(x / m),
+        lambda x: link_of_base.slope(np.asarray(x / m)) / m,
     )
 
 
@@ -374,17 +376,17 @@ def assembled(
         count = len(part.family.labels)
         labels: Sequence[str] = part.family.labels
         C = np.zeros((max(count, 1), len(grid.L)))
-        beyond = np.zeros((max(count, 1), width + 1))
+        inestimable = np.zeros((max(count, 1), width + 1))
         if count:
             C[:, part.rows] = part.C
-            beyond[:, :width] = part.C @ grid.beyond[part.rows]
+            inestimable[:, :width] = part.C @ grid.beyond[part.rows]
             added.append(_spread(offset, count, "offset"))
         else:  # a family of one mean has no differences
             labels = ["(nothing)"]
-            beyond[0, width] = 1.0
+            inestimable[0, width] = 1.0
             added.append(np.zeros(1))
         C_rows.append(C)
-        lost.append(beyond)
+        lost.append(inestimable)
         table = pd.DataFrame({column: list(labels)})
         for by in grid.by:
             table[by] = grid.labels[by].iloc[part.rows[0]]

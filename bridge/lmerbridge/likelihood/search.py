@@ -41,7 +41,7 @@ class _Part:
 
     structure: Structure
     k: int
-    own: slice
+    coordinates: slice
     theta: slice
     map: Array
     inverse: Array
@@ -110,24 +110,24 @@ class Search:
 
     @cached_property
     def _parts(self) -> list[_Part]:
-        found, own, theta = [], 0, 0
+        parts, start, theta = [], 0, 0
         for term, M, inverse in zip(self._c.terms, self._c.maps, self._c.inverse_maps, strict=True):
             k, structure = term.size, term.structure
             count, full = structure.count(k), k * (k + 1) // 2
             sizes = _sizes(M, structure, count)
-            found.append(
+            parts.append(
                 _Part(
                     structure,
                     k,
-                    slice(own, own + count),
+                    slice(start, start + count),
                     slice(theta, theta + full),
                     M,
                     inverse,
                     sizes,
                 )
             )
-            own, theta = own + count, theta + full
-        return found
+            start, theta = start + count, theta + full
+        return parts
 
     @cached_property
     def bounded(self) -> Flags:
@@ -138,12 +138,12 @@ class Search:
         """The search of the model with the terms on one factor only, and which of these
         coordinates are its.
         """
-        own = [
-            np.arange(part.own.start, part.own.stop)
+        indices = [
+            np.arange(part.coordinates.start, part.coordinates.stop)
             for part, term in zip(self._parts, self._c.terms, strict=True)
             if term.factor == index
         ]
-        return Search(self._c.alone(index)), np.concatenate(own)
+        return Search(self._c.alone(index)), np.concatenate(indices)
 
     def theta(self, x: Array) -> Array:
         """Return theta at ``x``; of unstructured terms, that of the scaled columns."""
@@ -155,17 +155,17 @@ class Search:
 
     def _at(self, x: Array) -> tuple[Array, Array]:
         ends = self._parts[-1]
-        theta, slope = np.empty(ends.theta.stop), np.zeros((ends.theta.stop, ends.own.stop))
+        theta, slope = np.empty(ends.theta.stop), np.zeros((ends.theta.stop, ends.coordinates.stop))
         for part in self._parts:
-            own = x[part.own]
+            at = x[part.coordinates]
             if part.structure.plain:
-                theta[part.theta] = own
-                slope[part.theta, part.own] = np.eye(len(own))
+                theta[part.theta] = at
+                slope[part.theta, part.coordinates] = np.eye(len(at))
                 continue
-            L, derivatives = part.structure.at(own / part.sizes, part.k)
+            L, derivatives = part.structure.at(at / part.sizes, part.k)
             place = lower_triangle(part.k)
             theta[part.theta] = L[place]
-            slope[part.theta, part.own] = derivatives[:, *place].T / part.sizes
+            slope[part.theta, part.coordinates] = derivatives[:, *place].T / part.sizes
         return theta, slope
 
     def settled(self, x: Array) -> Array:
@@ -174,9 +174,9 @@ class Search:
             return x
         return np.concatenate(
             [
-                x[p.own]
+                x[p.coordinates]
                 if p.structure.plain
-                else p.structure.settled(x[p.own] / p.sizes, p.k) * p.sizes
+                else p.structure.settled(x[p.coordinates] / p.sizes, p.k) * p.sizes
                 for p in self._parts
             ]
         )
@@ -190,26 +190,26 @@ class Search:
         moved = self._moved(theta, [part.inverse for part in self._parts])
         if self.plain:
             return moved
-        found = []
+        coordinates = []
         for part in self._parts:
-            own = moved[part.theta]
+            moved_part = moved[part.theta]
             if not part.structure.plain:
                 L = np.zeros((part.k, part.k))
-                L[lower_triangle(part.k)] = own
+                L[lower_triangle(part.k)] = moved_part
                 par = part.structure.of_factor(L)
-                own = part.structure.coordinates(par, part.k) * part.sizes
-            found.append(own)
-        return np.concatenate(found)
+                moved_part = part.structure.coordinates(par, part.k) * part.sizes
+            coordinates.append(moved_part)
+        return np.concatenate(coordinates)
 
     def _moved(self, theta: Array, maps: list[Array]) -> Array:
-        found = np.array(theta, dtype=np.float64)
+        moved = np.array(theta, dtype=np.float64)
         for part, M in zip(self._parts, maps, strict=True):
             if part.structure.plain:
                 place = lower_triangle(part.k)
                 L = np.zeros((part.k, part.k))
                 L[place] = theta[part.theta]
-                found[part.theta] = _triangular(M @ L)[place]
-        return found
+                moved[part.theta] = _triangular(M @ L)[place]
+        return moved
 
     def parameters(self, x: Array) -> Array:
         """The parameters at ``x``, for the user's columns: lme4's ``par``."""
@@ -218,23 +218,23 @@ class Search:
             [
                 theta[p.theta]
                 if p.structure.plain
-                else p.structure.parameters(x[p.own] / p.sizes, p.k)
+                else p.structure.parameters(x[p.coordinates] / p.sizes, p.k)
                 for p in self._parts
             ]
         )
 
     def of_parameters(self, par: Array) -> Array:
         """The coordinates of parameters for the user's columns."""
-        theta, found = np.zeros(self._parts[-1].theta.stop), []
+        theta, coordinates = np.zeros(self._parts[-1].theta.stop), []
         for p in self._parts:
-            theta[p.theta] = p.structure.factor(par[p.own], p.k)[lower_triangle(p.k)]
+            theta[p.theta] = p.structure.factor(par[p.coordinates], p.k)[lower_triangle(p.k)]
         x = self.of_users(theta)
         for p in self._parts:
             if p.structure.plain:
-                found.append(x[p.own])
+                coordinates.append(x[p.coordinates])
             else:  # of a standard deviation of 0 theta does not tell the correlation
-                found.append(p.structure.coordinates(par[p.own], p.k) * p.sizes)
-        return np.concatenate(found)
+                coordinates.append(p.structure.coordinates(par[p.coordinates], p.k) * p.sizes)
+        return np.concatenate(coordinates)
 
     def wide_starts(self) -> Iterator[Array]:
         """Points to start a search from where a criterion may have several optima and costs little:
@@ -259,6 +259,6 @@ class Search:
             for p in self._parts:
                 other = p.structure.starts(p.k)
                 if other:
-                    x[p.own.stop - 1], angles = other[which], True
+                    x[p.coordinates.stop - 1], angles = other[which], True
             if angles:
                 yield x

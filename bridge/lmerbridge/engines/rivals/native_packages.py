@@ -79,8 +79,8 @@ def _matched(frame: ModelFrame, engine: str, terms: list[Term]) -> tuple[list[Ar
                 covariances.append(covariance[np.ix_(order, order)])
                 turned = group != block.group
                 empty = np.full(len(names), np.nan)
-                found = [_of_level(effects, level, turned, empty) for level in block.levels]
-                modes.append(np.array([np.asarray(values)[order] for values in found]))
+                by_level = [_of_level(effects, level, turned, empty) for level in block.levels]
+                modes.append(np.array([np.asarray(values)[order] for values in by_level]))
                 left.remove(term)
                 break
         else:
