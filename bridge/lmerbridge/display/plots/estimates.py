@@ -44,7 +44,7 @@ def estimates(models: Any, level: float = 0.95, intercept: bool | None = None) -
         raise ArgumentError(f"level must be between 0 and 1, not {level}")
     alone = hasattr(models, "fixef") and hasattr(models, "vcov")
     if isinstance(models, Mapping):
-        named = dict(models)
+        named: dict[str, Any] = dict(models)
     elif alone or isinstance(models, Sequence):
         several = [models] if alone else models
         named = {f"{i + 1}: {getattr(m, 'formula', m)}": m for i, m in enumerate(several)}
