@@ -1,4 +1,4 @@
-"""Every output that the README shows is what its code prints."""
+"""Every output that the README and the pages of docs/ show is what their code prints."""
 
 import contextlib
 import importlib.util
@@ -13,32 +13,51 @@ import pytest
 
 import lmerbridge as lb
 
-README = Path(__file__).parent.parent / "README.md"
+HERE = Path(__file__).parent.parent
+README, DOCS = HERE / "README.md", HERE / "docs"
+# docs/engines.md has an engine, which test_engine_contract.py tries
+PAGES = [README, *sorted(p for p in DOCS.glob("*.md") if p.name != "engines.md")]
+SHOWN = [p for p in PAGES if p.exists() and "```python" in p.read_text("utf-8")]
 
 
-def blocks():
-    text = README.read_text("utf-8")
-    return re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
-
-
-@pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
+@pytest.mark.parametrize("page", SHOWN, ids=lambda p: p.name)
 @pytest.mark.r
-def test_outputs_are_what_the_code_prints(monkeypatch):
+def test_outputs_are_what_the_code_prints(page, monkeypatch):
     monkeypatch.setenv("LMERBRIDGE_DIALECT", "newest")
-    found = blocks()
-    assert len(found) == README.read_text("utf-8").count("```python") >= 3
+    text = page.read_text("utf-8")
+    shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert len(shown) == text.count("```python")
     scope = {}
-    for code, expected in found:
+    for code, expected in shown:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec(compile(code, "README.md", "exec"), scope)  # our own README
+            exec(compile(code, page.name, "exec"), scope)  # our own page
         assert out.getvalue() == expected
 
 
 @pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
+def test_the_readme_is_short_and_some_pages_have_code():
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+    assert len(SHOWN) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    if not page.exists():
+        pytest.skip("run from an installed wheel")
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"(?m)^#+ (.*)$", file.read_text("utf-8"))
+            assert anchor in {re.sub(r"[^\w -]", "", t).lower().replace(" ", "-") for t in titles}
+
+
+@pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
 def test_every_method_of_the_table_exists():
-    text = README.read_text("utf-8")
-    table = text.split("## lme4 in R, the same here")[1].split("\n## ")[0]
+    table = (DOCS / "for_r_users.md").read_text("utf-8")
     methods = set(re.findall(r"`m\.(\w+)\(", table)) | set(re.findall(r" m\.(\w+)\(", table))
     assert len(methods) > 20
     assert [name for name in methods if not callable(getattr(lb.Model, name, None))] == []
@@ -47,11 +66,11 @@ def test_every_method_of_the_table_exists():
 @pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
 def test_the_example_of_continuous_integration_runs(tmp_path, monkeypatch):
     """Its own commands, on its own models file; what installs things is left out."""
-    text = README.read_text("utf-8")
+    text = (DOCS / "check.md").read_text("utf-8")
     models = re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
     workflow = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
     (tmp_path / "models.toml").write_text(models)
-    folder = README.parent / "reference" / "further" / "data"
+    folder = HERE / "reference" / "further" / "data"
     for kind in ("csv", "toml"):
         (tmp_path / f"oats.{kind}").write_bytes((folder / f"nlme-Oats.{kind}").read_bytes())
     commands = re.findall(r"- run: (.*)", workflow)
@@ -69,13 +88,11 @@ def test_the_example_of_continuous_integration_runs(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
 def test_the_table_of_versions_is_that_of_the_file(tmp_path):
-    spec = importlib.util.spec_from_file_location(
-        "tested_on", README.parent / "scripts/tested_on.py"
-    )
+    spec = importlib.util.spec_from_file_location("tested_on", HERE / "scripts/tested_on.py")
     tested_on = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tested_on)
     text = README.read_text("utf-8")
-    rows = tested_on.read(README.parent / "docs/tested_on.csv")
+    rows = tested_on.read(DOCS / "tested_on.csv")
     assert tested_on.with_table(text, rows) == text
     # a row replaces that of its suite, and lme4's versions are in order
     versions = "Python 3.13.5; R 4.5.0; lme4 1.1-37; lmerTest 3.1-3; glmmTMB 1.1.10"
