@@ -9,7 +9,7 @@ export PYTHON R RPY2
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reference test lint types wheel fresh bench faults fuzz benchmark exactness after \
+.PHONY: help setup reference test lint types wheel docs fresh bench faults fuzz benchmark exactness after \
   after-fuzz functions exports versions datasets golden schema clean
 
 help: ## list the targets
@@ -35,6 +35,11 @@ types: setup ## mypy (strict) and pyright
 
 wheel: setup ## build the wheel and run the tests against it in an environment of its own
 	@sh scripts/test_wheel.sh $(ARGS)
+
+docs: setup ## build the documentation site into build/site; every page's code is run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  'mkdocs-material>=9.5,<10' 'mkdocstrings[python]>=0.26'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 fresh: ## the two commands in a bare Debian root (debootstrap, as root); SUITE=bookworm, trixie or sid
 	@SUITE="$(SUITE)" ARGS="$(ARGS)" sh scripts/fresh.sh
