@@ -196,6 +196,15 @@ def test_names_load_nothing_heavy():
     assert [m for m in HEAVY if m in loaded] == []
 
 
+def test_a_native_fit_loads_nothing_heavy():
+    loaded = loaded_by(
+        "import lmerbridge as lb\n"
+        "d = lb.datasets.load('sleepstudy')\n"
+        "lb.lmer('Reaction ~ Days + (Days | Subject)', d, engine='native')"
+    )
+    assert [m for m in HEAVY if m in loaded] == []
+
+
 def test_listing_engines_starts_no_r():
     loaded = loaded_by(
         "import lmerbridge as lb\nlb.engine_names()\n"

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import optimize
 from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
@@ -257,6 +256,13 @@ def _doubt(
     return ""
 
 
+def _by_scipy(*args: Any, **settings: Any) -> Any:
+    """What scipy's minimize returns; its import takes 0.15 s, and few fits need it."""
+    from scipy import optimize
+
+    return optimize.minimize(*args, **settings)
+
+
 def _optimizers(
     objective: _Objective, diagonal: Flags, information: Callable[[Vector], Vector] | None
 ) -> dict[str, Callable[[Vector], Vector]]:
@@ -266,7 +272,7 @@ def _optimizers(
     size = len(diagonal)
 
     def quasi_newton(x: Vector) -> Vector:
-        found = optimize.minimize(
+        found = _by_scipy(
             objective.value,
             x,
             jac=objective.gradient,
@@ -277,7 +283,7 @@ def _optimizers(
         return np.asarray(found.x)
 
     def simplex(x: Vector) -> Vector:
-        found = optimize.minimize(
+        found = _by_scipy(
             objective.value,
             x,
             method="Nelder-Mead",
@@ -289,7 +295,7 @@ def _optimizers(
     def directions(x: Vector) -> Vector:
         wide = [(floor if d else -1e3, 1e3) for d in diagonal]
         try:
-            found = optimize.minimize(
+            found = _by_scipy(
                 objective.value,
                 x,
                 method="Powell",
