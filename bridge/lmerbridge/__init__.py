@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lmerbridge.design import Control, isNested, lmerControl
     from lmerbridge.dialects import options
     from lmerbridge.display import plots
+    from lmerbridge.display.model_table import ModelTable, table
     from lmerbridge.engines import engine_names, register_engine
     from lmerbridge.errors import (
         ArgumentError,
@@ -72,6 +73,7 @@ _WHERE = {
     "LmerBridgeError": "lmerbridge.errors",
     "MarginalMeans": "lmerbridge.model",
     "Model": "lmerbridge.model",
+    "ModelTable": "lmerbridge.display.model_table",
     "UnsupportedModelError": "lmerbridge.errors",
     "check": "lmerbridge.crosscheck",
     "datasets": "lmerbridge.datasets",
@@ -93,6 +95,7 @@ _WHERE = {
     "register_engine": "lmerbridge.engines",
     "simulate_design": "lmerbridge.model",
     "subbars": "lmerbridge.formula",
+    "table": "lmerbridge.display.model_table",
 }
 
 __all__ = [
@@ -112,6 +115,7 @@ __all__ = [
     "LmerBridgeError",
     "MarginalMeans",
     "Model",
+    "ModelTable",
     "UnsupportedModelError",
     "__version__",
     "check",
@@ -134,6 +138,7 @@ __all__ = [
     "register_engine",
     "simulate_design",
     "subbars",
+    "table",
 ]
 
 

@@ -1,0 +1,106 @@
+"""Models side by side: the cells are R's numbers, and every form holds the same ones."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmerbridge as lb
+from lmerbridge.errors import ArgumentError
+
+SLEEP = lb.datasets.load("sleepstudy")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {
+        "plain": lb.lm("Reaction ~ Days", SLEEP),
+        "mixed": lb.lmer("Reaction ~ Days + (Days | Subject)", SLEEP, engine="native"),
+    }
+
+
+def test_cells_are_what_r_prints(models):
+    """summary() of lm and lme4 1.1-31, lmerTest's p-values, performance's R2."""
+    t = lb.table(models, stars=True)
+    cells = t.frame
+    assert cells.loc["Days"].tolist() == ["10.467***", "10.467***"]
+    below = [row for label, row in t.rows if label == ""]
+    assert below == [("(6.610)", "(6.825)"), ("(1.238)", "(1.546)")]
+    assert cells.loc["Num.Obs."].tolist() == ["180", "180"]
+    assert cells.loc["Num. Subject"].tolist() == ["", "18"]
+    assert cells.loc["SD (Days | Subject)", "mixed"] == "5.922"
+    assert cells.loc["SD (Observations)", "mixed"] == "25.592"
+    assert cells.loc["R2 Marg.", "mixed"] == "0.279"
+    assert cells.loc["R2 Cond.", "mixed"] == "0.799"
+    assert cells.loc["AIC"].tolist() == ["1906.3", "1755.6"]
+    assert "* p < 0.05" in str(t)
+
+
+def test_every_form_holds_every_cell(models):
+    t = lb.table(models)
+    for text in (str(t), t.to_markdown(), t.to_html(), t._repr_html_(), t.to_latex()):
+        for _, cells in t.rows:
+            assert all(cell in text or cell.startswith("-") for cell in cells)
+    latex = t.to_latex()
+    assert latex.count("\\\\") == len(t.rows) + 1
+    assert {line.count("&") for line in latex.splitlines() if line.endswith("\\\\")} == {2}
+    assert len({line.count("|") - line.count("\\|") for line in t.to_markdown().splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("statistic", "shown"),
+    [
+        ("std_error", "(1.546)"),
+        ("statistic", "(6.771)"),
+        ("p_value", "(<0.001)"),
+        ("conf_int", "[7.206, 13.729]"),  # lmerTest: confint of t on 17 degrees of freedom
+    ],
+)
+def test_what_stands_below_an_estimate(models, statistic, shown):
+    rows = lb.table(models["mixed"], statistic=statistic).rows
+    assert rows[3] == ("", (shown,))
+
+
+def test_normal_intervals_without_degrees_of_freedom(models):
+    rows = lb.table(models["mixed"], statistic="conf_int", ddf=None).rows
+    limits = models["mixed"].confint(method="Wald").loc["Days"].to_numpy()
+    assert rows[3][1][0] == f"[{limits[0]:.3f}, {limits[1]:.3f}]"
+
+
+def test_names_of_a_formula_are_text_in_every_form():
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"a_b": rng.normal(size=60), "g%": list("uvwxyz") * 10})
+    d["y"] = d["a_b"] + rng.normal(size=60)
+    t = lb.table(lb.lmer("y ~ a_b + I(a_b^2) + (1 | `g%`)", d, engine="native"))
+    latex = t.to_latex()
+    assert "a\\_b" in latex
+    assert "I(a\\_b\\textasciicircum{}2)" in latex
+    assert re.search(r"SD \(Intercept \\textbar\{\} `?g\\%`?\)", latex)
+    assert "<script" not in lb.table({"<script>": lb.lm("y ~ a_b", d)}).to_html()
+
+
+def test_negative_numbers_have_a_minus_in_latex():
+    d = SLEEP.assign(Days=-SLEEP["Days"])
+    assert "$-$10.467" in lb.table(lb.lm("Reaction ~ Days", d)).to_latex()
+
+
+def test_a_small_estimate_shows_something():
+    d = SLEEP.assign(Reaction=SLEEP["Reaction"] / 1e6)
+    assert lb.table(lb.lm("Reaction ~ Days", d)).frame.loc["Days", "(1)"] == "1.05e-05"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"models": 3}, "a fitted model, several, or a dict"),
+        ({"models": []}, "needs a model"),
+        ({"models": ["x"]}, "is str, no fitted model"),
+        ({"statistic": "se"}, "statistic must be one of"),
+        ({"level": 1.0}, "between 0 and 1"),
+        ({"digits": -1}, "digits must be 0 or more"),
+    ],
+)
+def test_what_cannot_be_set_side_by_side(models, arguments, words):
+    with pytest.raises((ArgumentError, lb.DataError), match=words):
+        lb.table(**{"models": models, **arguments})
