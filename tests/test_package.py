@@ -19,6 +19,7 @@ ROOMS = {
     "errors": set(),
     "arguments": {"errors"},
     "blas_threads": set(),
+    "shown": set(),
     "rmath": set(),
     "rank": set(),
     "version_numbers": set(),
@@ -33,7 +34,7 @@ ROOMS = {
     "result": {"equality", "covariance", "errors"},
     "rlang": {"equality", "errors", "version_numbers"},
     "likelihood": {"equality", "blas_threads", "covariance", "design", "errors"},
-    "solve": {"equality", "blas_threads", "covariance", "design", "likelihood", "errors"},
+    "solve": {"equality", "shown", "blas_threads", "covariance", "design", "likelihood", "errors"},
     "engines": {
         "equality",
         "blas_threads",
@@ -50,6 +51,7 @@ ROOMS = {
     },
     # profiles, bootstrap and deletion minimize again, and need no engine for it
     "inference": {
+        "shown",
         "equality",
         "blas_threads",
         "covariance",
@@ -65,6 +67,7 @@ ROOMS = {
         "errors",
     },
     "display": {
+        "shown",
         "equality",
         "covariance",
         "arguments",
@@ -76,6 +79,7 @@ ROOMS = {
         "rmath",
     },
     "model": {
+        "shown",
         "equality",
         "covariance",
         "arguments",
@@ -90,7 +94,7 @@ ROOMS = {
         "errors",
     },
     "reading": {"dialects", "errors"},
-    "datasets": {"equality", "arguments", "errors", "files", "reading"},
+    "datasets": {"equality", "shown", "arguments", "errors", "files", "reading"},
 }
 
 

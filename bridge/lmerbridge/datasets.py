@@ -24,12 +24,14 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.files import data_folder
 from lmerbridge.reading import read_delimited
+from lmerbridge.shown import shown
 
 __all__ = ["DatasetInfo", "describe", "is_local", "load", "names", "read_csv", "read_table"]
 
 
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class DatasetInfo:
     """What a data set is.
 

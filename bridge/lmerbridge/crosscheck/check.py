@@ -32,6 +32,7 @@ from lmerbridge.engines import (
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, near_match
 from lmerbridge.formula import Formula
 from lmerbridge.rlang import RCommand
+from lmerbridge.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +42,7 @@ __all__ = ["Comparison", "check"]
 
 @checked
 @dataclass(frozen=True, repr=False)
+@shown
 class Comparison:
     """One model fitted by several engines, compared and judged.
 
@@ -166,8 +168,6 @@ class Comparison:
 
     def __str__(self) -> str:
         return suite_text([self.report], explain=False)
-
-    __repr__ = __str__
 
 
 # Arguments of lmer() that check() hands on.

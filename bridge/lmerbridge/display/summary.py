@@ -28,6 +28,7 @@ from lmerbridge.inference import residuals
 from lmerbridge.result import FitResult, RandomEffects
 from lmerbridge.result.tables import structure_of
 from lmerbridge.rmath import round_r
+from lmerbridge.shown import shown
 
 __all__ = ["Summary", "Tests", "model_text", "summary_text", "variance_text"]
 
@@ -338,6 +339,7 @@ def variance_text(result: FitResult, comp: Sequence[str] = ("Std.Dev.",), digits
 
 
 @dataclass(frozen=True)
+@shown
 class Summary:
     """``m.summary()``: prints as R's ``print(summary(m))``, with ``tests`` as lmerTest's.
 
@@ -363,11 +365,3 @@ class Summary:
 
     def __str__(self) -> str:
         return summary_text(self.result, self.correlation, self.digits, self.tests)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        from lmerbridge.display.html import model_html
-
-        return model_html(self.result)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from lmerbridge.shown import text_html
+
 __all__ = ["RTable"]
 
 
@@ -51,3 +53,8 @@ class RTable(pd.DataFrame):
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        if self.text == getattr(self, "_text", None):
+            return text_html(self.text)
+        return pd.DataFrame(self).to_html()

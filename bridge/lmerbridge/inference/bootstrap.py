@@ -42,6 +42,7 @@ from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import draw
 from lmerbridge.result import FitResult
+from lmerbridge.shown import shown, titled_table
 
 __all__ = [
     "INTERVALS",
@@ -88,6 +89,7 @@ CHUNK_REFITS = 100
 @checked
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class Bootstrap:
     """Replications of some statistics.
 
@@ -116,6 +118,15 @@ class Bootstrap:
     jackknife: Callable[[], Array] = field(compare=False)
     errors: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        count = len(self.t)
+        failed = f", {self.failed} failed" if self.failed else ""
+        return titled_table(
+            f"{self.kind.capitalize()} bootstrap: {count} replications{failed}, seed {self.seed}\n"
+            "(table(), interval(), frame())",
+            self.table(),
+        )
 
     @property
     def failed(self) -> int:

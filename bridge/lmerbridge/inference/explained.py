@@ -17,6 +17,7 @@ from lmerbridge.errors import DataError
 from lmerbridge.inference.hypotheses import term_columns
 from lmerbridge.inference.residuals import residuals
 from lmerbridge.result import FitResult
+from lmerbridge.shown import shown, titled_table
 
 __all__ = [
     "ICC",
@@ -134,6 +135,7 @@ def variance_inflation(frame: ModelFrame, result: FitResult) -> pd.DataFrame:
 
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class PrincipalComponents:
     """lme4's ``rePCA`` of one term's factor: standard deviations relative to sigma, rotation."""
 
@@ -141,6 +143,9 @@ class PrincipalComponents:
     names: tuple[str, ...]
     sdev: Array
     rotation: Array
+
+    def __str__(self) -> str:
+        return titled_table(f"Principal components of {self.group}", self.importance())
 
     def importance(self) -> pd.DataFrame:
         """Standard deviation, proportion of variance and cumulative proportion."""

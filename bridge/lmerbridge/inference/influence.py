@@ -18,6 +18,7 @@ from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, relative_variances
 from lmerbridge.inference.re_form import chosen_effects
 from lmerbridge.inference.residuals import residuals
+from lmerbridge.shown import shown, titled_table
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts
@@ -60,6 +61,7 @@ def rstudent(fit: Fit) -> Array:
 @checked
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class Influence:
     """The fit without each of some sets of rows, the variance components estimated again.
 
@@ -87,6 +89,15 @@ class Influence:
     vcov: Array
     whole_theta: Array
     whole_sigma: float
+
+    def __str__(self) -> str:
+        table = self.table()
+        table.insert(0, "Cook's distance", self.cooks_distance())
+        return titled_table(
+            f"The fit without each of {len(self.sets)} sets of rows, by {self.by}\n"
+            "(table(), cooks_distance(), dfbeta(), dfbetas())",
+            table.sort_values("Cook's distance", ascending=False),
+        )
 
     def placed(self, sets: Sequence[str], used: Any) -> Influence:
         """The same among more sets, of which those not in ``used`` have no rows of the fit: the

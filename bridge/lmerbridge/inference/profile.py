@@ -21,6 +21,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, FitFailedError, near_match
 from lmerbridge.inference.levels import percent_labels
 from lmerbridge.inference.parameters import Parameter, select
+from lmerbridge.shown import shown, titled_table
 
 __all__ = [
     "FAILURES",
@@ -52,6 +53,7 @@ class ProfilePoint:
 @checked
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class Profile:
     """Profiles of several parameters.
 
@@ -79,6 +81,20 @@ class Profile:
     point: Callable[[str, float], ProfilePoint] = field(compare=False)
     broken: frozenset[tuple[str, int]] = frozenset()
     ends: Callable[[str, float], tuple[float, float]] | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        known = {p.name: (p.long_name, i) for i, p in enumerate(self.every)}
+        rows = [
+            (known[name][0], self.estimates[known[name][1]], points[0].value, points[-1].value)
+            for name, points in self.points.items()
+        ]
+        columns = ["parameter", "estimate", "from", "to"]
+        count = sum(map(len, self.points.values()))
+        return titled_table(
+            f"Likelihood profile: {len(rows)} parameters at {count} points, ML deviance "
+            f"{self.deviance:.4f}\n(table(), confint(); lb.plots.profile_zeta())",
+            pd.DataFrame(rows, index=list(self.points), columns=columns),
+        )
 
     def table(self) -> pd.DataFrame:
         """lme4's table: ``.zeta``, every parameter, ``.par`` and ``.focal``."""

@@ -19,6 +19,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
 from lmerbridge.model.names import data_name
+from lmerbridge.shown import shown
 
 __all__ = ["LmList", "lmList"]
 
@@ -26,6 +27,7 @@ __all__ = ["LmList", "lmList"]
 @checked
 @by_value
 @dataclass(frozen=True, eq=False, repr=False)
+@shown
 class LmList:
     """A regression in each group: R's ``lmList``.
 
@@ -218,9 +220,6 @@ class LmList:
 
     def __str__(self) -> str:
         return lm_list_text(self.frame, self.group, self.fit)
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _with_empty(fit: ByGroup, levels: tuple[str, ...]) -> ByGroup:

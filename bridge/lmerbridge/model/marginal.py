@@ -28,6 +28,7 @@ from lmerbridge.inference.joint_tests import joint_test
 from lmerbridge.inference.letters import SYMBOLS, letters
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.options import with_options
+from lmerbridge.shown import shown
 
 __all__ = ["MarginalMeans", "MeansList"]
 
@@ -36,6 +37,7 @@ By = str | Sequence[str] | Keep | None
 
 @checked
 @dataclass(frozen=True, repr=False)
+@shown
 class MarginalMeans:
     """Marginal means, slopes or contrasts; ``print`` shows what emmeans prints.
 
@@ -574,13 +576,11 @@ class MarginalMeans:
     def __str__(self) -> str:
         return grid_text(self.grid)
 
-    def __repr__(self) -> str:
-        return str(self)
-
 
 @checked
 @by_value
 @dataclass(frozen=True, eq=False, repr=False)
+@shown
 class MeansList(Mapping[str, "MarginalMeans"]):
     """Several tables, as of ``emmeans("pairwise ~ a")``: the means and their contrasts, which are
     ``.emmeans`` and ``.contrasts``, ``["emmeans"]`` and ``["contrasts"]``, ``[0]`` and ``[1]``.
@@ -722,6 +722,3 @@ class MeansList(Mapping[str, "MarginalMeans"]):
 
     def __str__(self) -> str:
         return list_text(self.parts)
-
-    def __repr__(self) -> str:
-        return str(self)

@@ -20,6 +20,7 @@ from lmerbridge.inference.regrid import regridded_reference
 from lmerbridge.inference.specs import Specs, parse_specs
 from lmerbridge.model.joint_testing import joint_tests_of
 from lmerbridge.model.marginal import MarginalMeans, MeansList
+from lmerbridge.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ __all__ = ["RefGrid", "means_of", "say"]
 
 @checked
 @dataclass(frozen=True, repr=False)
+@shown
 class RefGrid:
     """A reference grid; ``print`` shows what R prints of one, :meth:`structure` gives what R's
     ``str`` prints.

@@ -41,6 +41,7 @@ from lmerbridge.model import averaging
 from lmerbridge.model.comparing import Compared, one_line
 from lmerbridge.model.joint_testing import meanint
 from lmerbridge.model.names import data_name
+from lmerbridge.shown import shown
 
 __all__ = ["LinearModel", "lm"]
 
@@ -48,6 +49,7 @@ __all__ = ["LinearModel", "lm"]
 @checked
 @by_value
 @dataclass(frozen=True, eq=False, repr=False)
+@shown
 class LinearModel:
     """An ordinary regression, with R's methods and R's printed summary.
 
@@ -554,9 +556,6 @@ class LinearModel:
 
     def __str__(self) -> str:
         return lm_text(self.frame, self.least_squares, self.coef())
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 @checked

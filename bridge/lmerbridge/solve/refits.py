@@ -9,6 +9,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, theta_lower
 from lmerbridge.equality import by_value
+from lmerbridge.shown import shown, titled_table
 from lmerbridge.solve.objective import given_start, minimum
 from lmerbridge.solve.settings import SETTINGS, SINGULAR
 from lmerbridge.solve.steps import floor_as_zero
@@ -26,6 +27,7 @@ ROOM = 4_000_000
 
 @by_value
 @dataclass(frozen=True, eq=False)
+@shown
 class Refits:
     """One model fitted to B responses.
 
@@ -48,6 +50,20 @@ class Refits:
 
     def __len__(self) -> int:
         return len(self.sigma)
+
+    def __str__(self) -> str:
+        import pandas as pd
+
+        table = pd.DataFrame(self.beta, columns=list(self.names))
+        for j in range(self.theta.shape[1]):
+            table[f"theta{j + 1}"] = self.theta[:, j]
+        table = table.assign(sigma=self.sigma, criterion=self.criterion)
+        return titled_table(
+            f"{len(self)} refit{'s' * (len(self) != 1)}: {int(self.converged.sum())} converged, "
+            f"{int(self.singular.sum())} singular",
+            table,
+            "beta, theta, sigma, criterion, converged, singular",
+        )
 
 
 def refit_many(
