@@ -359,6 +359,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "r": (lb.r, {"path": "no R is here"}),
         "datasets.load": (lb.datasets.load, {"name": "sleepstudy"}),
         "datasets.describe": (lb.datasets.describe, {"name": "sleepstudy"}),
+        "table": (lb.table, {"models": model}),
         "plots.estimates": (lb.plots.estimates, {"models": {"m": model}}),
         "plots.effects": (lb.plots.effects, {**plots, "x": "x"}),
     }

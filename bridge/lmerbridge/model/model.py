@@ -52,6 +52,7 @@ from lmerbridge.model.every_term import every_term
 from lmerbridge.model.intervals import DEFAULT_NSIM
 from lmerbridge.model.joint_testing import meanint
 from lmerbridge.model.leaving_out import influence_of
+from lmerbridge.model.power import Power, power_of
 from lmerbridge.model.ref_grid import RefGrid
 from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
@@ -2037,6 +2038,53 @@ class Model:
             beta (B, p), theta (B, m), sigma, criterion, converged and singular (B,).
         """
         return fitting.refitted_many(self.fit, responses)
+
+    def power(
+        self,
+        term: str,
+        effect: Any = None,
+        nsim: int = 1000,
+        test: str = "Satterthwaite",
+        alpha: float = 0.05,
+        seed: int | None = None,
+        progress: bool = False,
+    ) -> Power:
+        """Estimate the power of a test by simulation, in the manner of R's simr: draw responses
+        from this model, fit each by the native engine, and count how often the test rejects.
+
+        Parameters
+        ----------
+        term : str
+            A term of the fixed part, as in ``anova()``, or one fixed effect.
+        effect : float or mapping of str to float, optional
+            The size that is to be found, in units of the fixed effects: of ``term``, or of several
+            by name. Default: as estimated. Of a term at 0 the share is the test's own level.
+        nsim : int
+            How many data sets are drawn.
+        test : {"Satterthwaite", "Kenward-Roger", "LRT", "z"}
+            F or t tests by ``ddf``, one fit after another; a likelihood ratio test of the term, or
+            a z test of one effect, all fits at once.
+        alpha : float
+            The level of the test, between 0 and 1.
+        seed : int, optional
+            Makes the draws again.
+        progress : bool
+            Whether a bar shows how far it is.
+
+        Returns
+        -------
+        Power
+            ``power``, ``interval()``, ``p_values``, ``failed``; a data set that cannot be fitted
+            counts as no rejection.
+
+        Raises
+        ------
+        ArgumentError
+            A test, level or count that is none, or an effect of a term of several.
+        DataError
+            There is no such term or effect.
+        """
+        return power_of(self, term, effect, nsim, test, alpha, seed, progress)
 
     @property
     def r_object(self) -> Any:
