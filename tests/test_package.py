@@ -224,6 +224,23 @@ def test_public_names():
         assert getattr(lb, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'lmerr'"):
         _ = lb.lmerr
+    with pytest.raises(AttributeError, match="generalized linear mixed models are not here yet"):
+        _ = lb.glmer
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("family", "generalized linear mixed models are not here yet"),
+        ("groups", r"stands in the formula: \(1 | group\)"),
+        ("correlation", r"ar1\(\) and cs\(\) around a random term"),
+        ("reml", "did you mean 'REML'"),
+    ],
+)
+def test_arguments_of_other_packages_are_known(argument, words):
+    d = lb.datasets.load("sleepstudy")
+    with pytest.raises(errors.ArgumentError, match=words):
+        lb.lmer("Reaction ~ Days + (1 | Subject)", d, **{argument: "x"})
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

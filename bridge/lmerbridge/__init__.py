@@ -142,11 +142,24 @@ __all__ = [
 ]
 
 
+# What users of R and of other packages look for, and where it is.
+_ELSEWHERE = {
+    "glmer": ": generalized linear mixed models are not here yet (in R: lme4's glmer)",
+    "nlmer": ": nonlinear mixed models are not here (in R: lme4's nlmer)",
+    "lme": ": lmer() has the formula language of lme4; engine='nlme' fits by nlme in R",
+    "mixedlm": ": lmer() with engine='statsmodels' fits by MixedLM",
+    "glm": ": generalized linear models are not here; lm() fits ordinary regressions",
+    "load": ": from_json(text) makes a model of what to_json() wrote",
+    "read_json": ": from_json(text) makes a model of what to_json() wrote",
+    "power": ": it is a method, m.power(term)",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         from lmerbridge.errors import near_match
 
-        near = near_match(name, __all__)
+        near = _ELSEWHERE.get(name) or near_match(name, __all__)
         raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}{near}")
     module = importlib.import_module(_WHERE[name])
     value = module if name in ("datasets", "plots") else getattr(module, name)

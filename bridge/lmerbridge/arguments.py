@@ -314,6 +314,18 @@ def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+# What users of other packages write, and where it is here.
+ELSEWHERE = {
+    "family": "generalized linear mixed models are not here yet (in R: lme4's glmer)",
+    "groups": "the grouping factor stands in the formula: (1 | group)",
+    "re_formula": "random effects stand in the formula: (1 + x | group)",
+    "vc_formula": "random effects stand in the formula: (1 | a) + (1 | b)",
+    "random": "random effects stand in the formula: (1 + x | group)",
+    "correlation": "residuals are independent here; ar1() and cs() around a random term are there",
+    "method": "REML=False is maximum likelihood",
+}
+
+
 def _miscalled(
     name: str, signature: inspect.Signature, given: Mapping[str, Any], error: TypeError
 ) -> ArgumentError:
@@ -322,9 +334,11 @@ def _miscalled(
     unknown = [key for key in given if key not in signature.parameters]
     if not unknown:
         return ArgumentError(f"{name}(): {error}")
+    near = near_match(unknown[0], known)
+    if not near and unknown[0] in ELSEWHERE and "formula" in known:
+        return ArgumentError(f"{name}() has no argument {unknown[0]!r}: {ELSEWHERE[unknown[0]]}")
     return ArgumentError(
-        f"{name}() has no argument {unknown[0]!r}{near_match(unknown[0], known)}; "
-        f"it has {', '.join(known) or 'none'}"
+        f"{name}() has no argument {unknown[0]!r}{near}; it has {', '.join(known) or 'none'}"
     )
 
 
