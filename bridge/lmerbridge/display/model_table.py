@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.arguments import checked
+from lmerbridge.display.named_models import named_models
 from lmerbridge.errors import ArgumentError, DataError
 
 __all__ = ["ModelTable", "table"]
@@ -189,26 +190,6 @@ def _p_value(value: float, digits: int) -> str:
     return f"<{least:.{digits}f}" if value < least else f"{value:.{digits}f}"
 
 
-def _named(models: Any) -> dict[str, Any]:
-    if isinstance(models, Mapping):
-        named = {str(name): m for name, m in models.items()}
-    elif hasattr(models, "tidy"):
-        named = {"(1)": models}
-    elif isinstance(models, Sequence) and not isinstance(models, str):
-        named = {f"({i})": m for i, m in enumerate(models, 1)}
-    else:
-        raise ArgumentError(
-            "models must be a fitted model, several, or a dict of them, not "
-            f"{type(models).__name__}"
-        )
-    if not named:
-        raise DataError("table() needs a model")
-    for name, m in named.items():
-        if not (hasattr(m, "tidy") and hasattr(m, "nobs")):
-            raise DataError(f"models: {name!r} is {type(m).__name__}, no fitted model")
-    return named
-
-
 def _estimates(m: Any, ddf: str | None, level: float) -> pd.DataFrame:
     """Rows of fixed effects with what there is of std_error, statistic, p_value, conf_low, ..."""
     if not hasattr(m, "ranef"):  # an ordinary regression
@@ -307,7 +288,7 @@ def table(
     DataError
         There is no model, or one is none.
     """
-    named = _named(models)
+    named = named_models(models, "table", lambda i, _: f"({i})")
     if statistic not in STATISTICS:
         raise ArgumentError(f"statistic must be one of {', '.join(STATISTICS)}, not {statistic!r}")
     if not 0 < level < 1:

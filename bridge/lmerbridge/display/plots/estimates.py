@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from lmerbridge.display.named_models import is_model, named_models
 from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
 from lmerbridge.errors import ArgumentError, DataError
 
@@ -42,22 +42,8 @@ def estimates(models: Any, level: float = 0.95, intercept: bool | None = None) -
 
     if not 0 < level < 1:
         raise ArgumentError(f"level must be between 0 and 1, not {level}")
-    alone = hasattr(models, "fixef") and hasattr(models, "vcov")
-    if isinstance(models, Mapping):
-        named: dict[str, Any] = dict(models)
-    elif alone or isinstance(models, Sequence):
-        several = [models] if alone else models
-        named = {f"{i + 1}: {getattr(m, 'formula', m)}": m for i, m in enumerate(several)}
-    else:
-        raise ArgumentError(
-            "models must be a fitted model, several, or a dict of them, not "
-            f"{type(models).__name__}"
-        )
-    if not named:
-        raise DataError("estimates() needs a model")
-    for name, m in named.items():
-        if not (hasattr(m, "fixef") and hasattr(m, "vcov")):
-            raise DataError(f"models: {name!r} is {type(m).__name__}, no fitted model")
+    alone = is_model(models)
+    named = named_models(models, "estimates", lambda i, m: f"{i}: {getattr(m, 'formula', m)}")
     half = float(ndtri(0.5 + level / 2))
     numbers = {
         name: (m.fixef(), np.sqrt(np.diag(m.vcov().to_numpy()))) for name, m in named.items()
