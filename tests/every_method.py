@@ -361,6 +361,9 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "datasets.describe": (lb.datasets.describe, {"name": "sleepstudy"}),
         "table": (lb.table, {"models": model}),
         "plots.estimates": (lb.plots.estimates, {"models": {"m": model}}),
+        "plots.means": (lb.plots.means, {"e": model.emmeans("~ a")}),
+        "plots.influence": (lb.plots.influence, {"found": model.influence("g")}),
+        "plots.bootstrap": (lb.plots.bootstrap, {"boot": model.bootMer(nsim=3, seed=1)}),
         "plots.effects": (lb.plots.effects, {**plots, "x": "x"}),
     }
     for tool in ("findbars", "nobars", "subbars", "expandDoubleVerts"):

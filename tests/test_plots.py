@@ -327,3 +327,55 @@ def test_profiles_of_few_subjects_are_drawn(subjects):
         axes = lb.plots.profile_pairs(m)
     drawn = [line for ax in np.ravel(axes) if ax is not None for line in ax.get_lines()]
     assert len(drawn) >= 12
+
+
+def test_means_and_contrasts_are_drawn():
+    e = fitted("chick").emmeans("~ Diet")
+    ax = drawn(lb.plots.means(e))
+    table = e.confint().table
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), table["emmean"])
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([s[:, 0] for s in segments], table[["lower.CL", "upper.CL"]])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2", "3", "4"]
+    ax = drawn(lb.plots.means(e.pairs()))
+    assert ax.get_yticklabels()[0].get_text() == "Diet1 - Diet2"
+    with pytest.raises(lb.errors.ArgumentError, match="must be marginal means"):
+        lb.plots.means(fitted("chick"))
+
+
+def test_influence_is_drawn_with_the_largest_named():
+    found = fitted("sleep").influence("Subject")
+    ax = drawn(lb.plots.influence(found))
+    distance = found.cooks_distance()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), distance)
+    assert {t.get_text() for t in ax.texts} == set(distance.nlargest(5).index)
+
+
+def test_densities_of_drawn_responses_are_densities():
+    m = fitted("sleep")
+    ax = drawn(lb.plots.predictive(m, nsim=5))
+    assert len(ax.lines) == 6
+    for line in ax.lines:
+        x, y = line.get_data()
+        assert float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)) == pytest.approx(1, abs=0.03)
+    # the kernel estimate of the response, by scipy with the same bandwidth
+    from scipy.stats import gaussian_kde
+
+    y = m.frame.y
+    spread = min(y.std(ddof=1), np.subtract(*np.quantile(y, [0.75, 0.25])) / 1.34)
+    kde = gaussian_kde(y, 0.9 * spread * len(y) ** -0.2 / y.std(ddof=1))
+    x, density = ax.lines[-1].get_data()
+    np.testing.assert_allclose(density, kde(x), rtol=1e-6)
+
+
+def test_a_bootstrap_is_drawn():
+    boot = fitted("sleep").bootMer(nsim=60, seed=1)
+    axes = lb.plots.bootstrap(boot)
+    assert [ax.get_title() for ax in axes] == list(boot.names)
+    drawn(axes)
+    own = axes[-1].lines[-1].get_xdata()[0]
+    assert own == pytest.approx(fitted("sleep").fixef()["Days"])
+
+
+def test_the_room_shows_plots_alone():
+    assert dir(lb.plots) == sorted(lb.plots.__all__)

@@ -10,16 +10,23 @@ find it.
 
 from lmerbridge.display.plots.effects import effects
 from lmerbridge.display.plots.estimates import estimates
+from lmerbridge.display.plots.leaving_out import influence
+from lmerbridge.display.plots.means import means
 from lmerbridge.display.plots.pooling import pooling, shrinkage
 from lmerbridge.display.plots.profiles import profile_pairs, profile_zeta
 from lmerbridge.display.plots.random_effects import caterpillar, qq_random
 from lmerbridge.display.plots.residuals import qq_residuals, residuals_fitted, scale_location
+from lmerbridge.display.plots.simulated import bootstrap, predictive
 
 __all__ = [
+    "bootstrap",
     "caterpillar",
     "effects",
     "estimates",
+    "influence",
+    "means",
     "pooling",
+    "predictive",
     "profile_pairs",
     "profile_zeta",
     "qq_random",
@@ -28,3 +35,7 @@ __all__ = [
     "scale_location",
     "shrinkage",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
