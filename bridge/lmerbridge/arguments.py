@@ -24,6 +24,7 @@ from lmerbridge.errors import ArgumentError, near_match
 
 __all__ = [
     "belongs",
+    "check_level",
     "checked",
     "from_outside",
     "listed_names",
@@ -340,6 +341,18 @@ def _miscalled(
     return ArgumentError(
         f"{name}() has no argument {unknown[0]!r}{near}; it has {', '.join(known) or 'none'}"
     )
+
+
+def check_level(level: float) -> None:
+    """Refuse a level of confidence that is not between 0 and 1.
+
+    Raises
+    ------
+    ArgumentError
+        It is not.
+    """
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must be between 0 and 1, not {level}")
 
 
 def belongs(what: str, **given: bool) -> None:

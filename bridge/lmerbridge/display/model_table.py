@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked
+from lmerbridge.arguments import check_level, checked
 from lmerbridge.display.named_models import named_models
 from lmerbridge.errors import ArgumentError, DataError
 
@@ -291,8 +291,7 @@ def table(
     named = named_models(models, "table", lambda i, _: f"({i})")
     if statistic not in STATISTICS:
         raise ArgumentError(f"statistic must be one of {', '.join(STATISTICS)}, not {statistic!r}")
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     if digits < 0:
         raise ArgumentError(f"digits must be 0 or more, not {digits}")
     shown: Callable[[Mapping[Any, Any]], str] = {

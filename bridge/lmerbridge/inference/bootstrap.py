@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, from_outside
+from lmerbridge.arguments import check_level, checked, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.digest import digest, own_code
@@ -162,8 +162,7 @@ class Bootstrap:
             No replication gave a number.
         """
         kind = matched(type, INTERVALS, "type")
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         if self.failed == len(self.t):
             said = "; ".join(self.errors)
             raise FitFailedError(f"*all* bootstrap runs failed!{f' ({said})' if said else ''}")

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import check_level
 from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.links import bias_adjusted
@@ -261,8 +262,7 @@ def marginal_means(
         cells that are not there.
     """
     how = as_weights(weights)
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     _known(reference, (*names, *by))
     shown, by = _with_nests(reference, names, by)
     cells = _Cells(reference)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.adjust import adjustment_name, cross_adjustment_name
 from lmerbridge.inference.contrasts import KEEP, with_by
@@ -113,8 +114,7 @@ def with_options(
     if infer is not None:
         changes["infer"] = _read_infer(infer)
     if level is not None:
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         changes["level"] = float(level)
     if adjust is not None:
         changes["adjust"] = adjustment_name(adjust)

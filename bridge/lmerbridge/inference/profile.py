@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked
+from lmerbridge.arguments import check_level, checked
 from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, FitFailedError, near_match
 from lmerbridge.inference.levels import percent_labels
@@ -124,8 +124,7 @@ class Profile:
                 f"{name!r} has no profile{near_match(name, self.points)}; there are those of "
                 f"{', '.join(self.points)}"
             )
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         if self.ends is not None:
             return self.ends(name, level)
         parameter = next(p for p in self.every if p.name == name)
@@ -162,8 +161,7 @@ class Profile:
         parm : str, int or sequence, optional
             As of :func:`lmerbridge.inference.parameters.select`.
         """
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         names = [p.name for p in select(self.every, parm) if p.name in self.points]
         bounds = [self.interval(name, level) for name in names]
         return pd.DataFrame(bounds, index=names, columns=list(percent_labels(level)), dtype=float)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs
+from lmerbridge.arguments import belongs, check_level
 from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.table import RTable
 from lmerbridge.engines import FitSpec, load_engine
@@ -104,8 +104,7 @@ def confint(
     method = matched(method, METHODS, "method")
     oldNames = oldNames if signames is None else signames
     scale = matched(prof_scale, SCALES, "prof_scale")
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     labels = list(percent_labels(level))
     boot_type = matched(boot_type, INTERVALS, "boot_type")
     if method == "boot":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.arguments import check_level
 from lmerbridge.equality import by_value
 from lmerbridge.errors import (
     ArgumentError,
@@ -85,8 +86,7 @@ class Power:
         """
         from scipy.special import betaincinv
 
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         k, n, tail = self.rejections, len(self.p_values), (1 - level) / 2
         low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
         high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0

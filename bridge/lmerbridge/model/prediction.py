@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, from_outside
+from lmerbridge.arguments import belongs, check_level, from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.newdata import NewRows, new_rows
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, matched, near_match
@@ -103,8 +103,7 @@ def predict(
     na_action: str,
 ) -> Vector | pd.DataFrame:
     """Predict the rows of the fit or new ones; arguments as of :meth:`lmerbridge.Model.predict`."""
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     kind = None if interval is None else matched(interval, INTERVALS, "interval")
     if random_only and kind == "prediction":
         raise DataError("random_only=True has no prediction interval: nobody observes it")

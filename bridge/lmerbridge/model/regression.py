@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, checked, from_outside
+from lmerbridge.arguments import belongs, check_level, checked, from_outside
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.newdata import new_rows
 from lmerbridge.dialects import without_r
@@ -19,7 +19,7 @@ from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.regression import lm_summary_text, lm_text
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import ArgumentError, DataError, FitMessage, FitWarning, as_number, matched
+from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
 from lmerbridge.inference.anova import Fitted
 from lmerbridge.inference.axes import Reduce
@@ -332,8 +332,7 @@ class LinearModel:
         from scipy import special
 
         level = as_number(level, "level")
-        if not 0 < level < 1:
-            raise ArgumentError(f"level must be between 0 and 1, not {level}")
+        check_level(level)
         return float(special.stdtrit(self.least_squares.df_residual, 0.5 + level / 2))
 
     def predict(

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.display.named_models import is_model, named_models
 from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
-from lmerbridge.errors import ArgumentError, DataError
+from lmerbridge.errors import DataError
 
 __all__ = ["estimates"]
 
@@ -40,8 +41,7 @@ def estimates(models: Any, level: float = 0.95, intercept: bool | None = None) -
     """
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     alone = is_model(models)
     named = named_models(models, "estimates", lambda i, m: f"{i}: {getattr(m, 'formula', m)}")
     half = float(ndtri(0.5 + level / 2))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.display.plots.canvas import axes_of, drawing
 from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.axes import level_text
@@ -43,8 +44,7 @@ def means(e: Any, level: float = 0.95, ax: Axes | None = None) -> Axes:
     """
     if not (hasattr(e, "confint") and hasattr(e, "contrasts")):
         raise ArgumentError(f"e must be marginal means, not {type(e).__name__}")
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     table = e.confint(level=level).table
     at = list(table.columns).index("SE") - 1
     labels = [", ".join(map(level_text, row)) for row in table.iloc[:, :at].itertuples(index=False)]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
 from lmerbridge.display.plots.residuals import qq_line
-from lmerbridge.errors import ArgumentError, DataError, near_match
+from lmerbridge.errors import DataError, near_match
 
 __all__ = ["caterpillar", "qq_random"]
 
@@ -68,8 +69,7 @@ def caterpillar(m: Any, group: str | None = None, level: float = 0.95) -> AxesAr
     """
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     groups = _groups(m, group)
     columns = {name: _terms(m, name) for name in groups}
     most = max(len(m.result.data.groups[name]) for name in groups)

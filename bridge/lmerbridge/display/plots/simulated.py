@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.display.plots.canvas import AxesArray, axes_of, drawing, grid_of_axes
 from lmerbridge.errors import ArgumentError
 
@@ -95,8 +96,7 @@ def bootstrap(boot: Any, level: float = 0.95) -> AxesArray:
     """
     if not (hasattr(boot, "t0") and hasattr(boot, "interval")):
         raise ArgumentError(f"boot must be of m.bootMer(), not {type(boot).__name__}")
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must be between 0 and 1, not {level}")
+    check_level(level)
     count = len(boot.names)
     columns = min(3, count)
     size = (2.9 * columns + 0.3, 2.3 * -(-count // columns) + 0.4)
