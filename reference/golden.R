@@ -1,9 +1,12 @@
 # Makes SUITE/golden/*.json: what lme4 says of each case of SUITE/cases.toml, by default and polished
 # (restarted from its own answer with tight tolerances), and, for the reference suite, its text.
-# Usage: Rscript reference/golden.R SUITE DATASETS [FOLDER OF BOUNCE.CSV]     (lme4, jsonlite)
+# Usage: Rscript reference/golden.R SUITE DATASETS [FOLDER OF BOUNCE.CSV] [--into=FOLDER]  (lme4, jsonlite)
 # for example: Rscript reference/golden.R reference datasets
+# --into: another folder than SUITE/golden, as for the values of another lme4 (golden_versions.py).
 suppressMessages(library(lme4))
 arguments <- commandArgs(TRUE)
+into <- sub("^--into=", "", grep("^--into=", arguments, value = TRUE))
+arguments <- grep("^--into=", arguments, value = TRUE, invert = TRUE)
 suite <- arguments[1]
 folders <- c(suite, arguments[-1])
 whole <- file.exists(file.path(suite, "golden.R"))  # the reference suite keeps everything
@@ -119,7 +122,7 @@ stamp <- list(R = paste(R.version$major, R.version$minor, sep = "."),
               minqa = as.character(packageVersion("minqa")),
               BLAS = basename(extSoftVersion()[["BLAS"]]), LAPACK = La_version(),
               platform = R.version$platform)
-folder <- file.path(suite, "golden")
+folder <- if (length(into)) into else file.path(suite, "golden")
 dir.create(folder, showWarnings = FALSE)
 for (block in read_toml(file.path(suite, "cases.toml"))) {
   case <- block$values

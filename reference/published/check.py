@@ -30,7 +30,8 @@ from tabulate import tabulate
 
 from lmerbridge import datasets
 from lmerbridge.crosscheck import load_cases, run_cases
-from lmerbridge.crosscheck.cases import Case, golden
+from lmerbridge.crosscheck.cases import Case
+from lmerbridge.crosscheck.golden import golden
 from lmerbridge.crosscheck.overview import DEFAULT_COLUMNS, overview_text
 from lmerbridge.crosscheck.quantities import Quantities, of_golden
 from lmerbridge.crosscheck.requirements import for_a_run, missing

@@ -1,8 +1,9 @@
 """Fits by several engines, compared quantity by quantity, each disagreement explained."""
 
-from lmerbridge.crosscheck.cases import Case, golden
+from lmerbridge.crosscheck.cases import Case
 from lmerbridge.crosscheck.check import Comparison, check
 from lmerbridge.crosscheck.compare import Difference, compare
+from lmerbridge.crosscheck.golden import golden, golden_since
 from lmerbridge.crosscheck.parallel import run_cases
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
 from lmerbridge.crosscheck.referee import Point, Referee
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "compare",
     "golden",
+    "golden_since",
     "judge",
     "load_cases",
     "of_golden",

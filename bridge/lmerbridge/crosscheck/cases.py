@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from lmerbridge.design import Control
 from lmerbridge.engines import package_of
 from lmerbridge.equality import by_value
 
-__all__ = ["Case", "golden"]
+__all__ = ["Case"]
 
 
 @by_value
@@ -97,14 +96,3 @@ class Case:
     def where(self, key: str) -> str:
         """What begins a message about a key: the file's line, or the case's name."""
         return self.places.get(key) or self.places.get("") or self.name
-
-
-def golden(case: Case) -> dict[str, Any] | None:
-    """What lme4 said of the case when the golden values beside the suite were made, if any."""
-    path = None if case.folder is None else case.folder / "golden" / f"{case.name}.json"
-    if path is None or not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if record["formula"] != case.formula or record["REML"] != case.REML:
-        return None
-    return record
