@@ -12,8 +12,7 @@ from lmerbridge.design import row_chunks as row_work
 from lmerbridge.engines.scaling import triangular
 from lmerbridge.inference import relative_factor, z_matrix
 from lmerbridge.likelihood import coupling as storage
-from lmerbridge.likelihood import criterion, cross_products, derivatives, evaluate
-from lmerbridge.likelihood import crossproducts as layout
+from lmerbridge.likelihood import criterion, cross_products, derivatives, evaluate, layout
 
 CASES = [c for c in load_cases() if c.error is None]
 MODELS = [
@@ -275,3 +274,19 @@ def test_no_digits_left_is_infinite_not_wrong(simulated):
     products = cross_products(build_frame("y ~ x + (1 | g)", simulated))
     assert criterion(products, np.array([np.nan]), True) == np.inf
     assert evaluate(products, np.array([np.nan]), True) is None
+
+
+def test_the_layout_is_of_the_random_terms_alone(simulated):
+    d = data(simulated)
+    frame = lb.lmer("y ~ x + (x | g) + (1 | h)", d, engine="native").frame
+    places = cross_products(frame).layout
+    rng = np.random.default_rng(3)
+    other = frame.with_response(rng.normal(size=frame.nobs)).with_weights(
+        rng.uniform(0.5, 2, frame.nobs)
+    )
+    assert cross_products(other).layout == places
+    # numbers on a layout that is known are those of one that is found
+    theta = theta_of(frame)
+    known, found = cross_products(other, places), cross_products(other)
+    assert known.layout is places
+    assert criterion(known, theta, True) == criterion(found, theta, True)

@@ -11,71 +11,26 @@ scaled and centred (``column_map``); theta and effects are the user's all the sa
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.linalg import lapack
 
-from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design import (
     ModelFrame,
     RandomBlock,
     chunks,
-    column_map,
     gram_triangle,
-    nested_in,
     triangle,
 )
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
+from lmerbridge.likelihood.layout import Array, Factor, Layout, Term, layout_of
 
-__all__ = [
-    "Array",
-    "CrossProducts",
-    "Factor",
-    "Term",
-    "by_factor",
-    "cross_products",
-    "diagonal_blocks",
-]
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-# Below this many columns the Schur complement is kept dense whatever its pattern.
-SMALL_COLUMNS = 400
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A grouping factor's columns: ``width`` per level, the first at ``start``."""
-
-    levels: int
-    width: int
-    start: int
-
-    @property
-    def columns(self) -> int:
-        """Random effects of the factor: levels times width."""
-        return self.levels * self.width
-
-
-@dataclass(frozen=True)
-class Term:
-    """A random-effects term: its factor, and its columns within one level of that."""
-
-    factor: int
-    size: int
-    offset: int
-    structure: Structure = PLAIN
-
-    @property
-    def within(self) -> slice:
-        """The term's columns among those of its factor."""
-        return slice(self.offset, self.offset + self.size)
+__all__ = ["Array", "CrossProducts", "cross_products", "diagonal_blocks"]
 
 
 @by_value
@@ -85,13 +40,9 @@ class CrossProducts:
 
     Attributes
     ----------
+    layout : Layout
+        Where the random effects lie; the response and the weights have no part in it.
     n, p : int
-    factors : tuple of Factor
-    terms : tuple of Term
-        In the model frame's order.
-    stages : int
-        How many factors are eliminated level by level, before what remains is one dense matrix:
-        the first, and further ones in which all before are nested, if they have many levels.
     ZZ1 : array (levels, width, width)
         Z1'Z1 by level of the first factor.
     ZZ12 : sparse (levels * width, q2); ZZ2 : sparse (q2, q2)
@@ -104,16 +55,11 @@ class CrossProducts:
         X = Q R, and the coefficients of the ordinary regression.
     log_weights : float
         Sum of the logarithms of the prior weights.
-    maps : tuple of array (k, k)
-        By term: the columns here are the user's times this, and so the user's effects are this
-        times the ones here.
     """
 
+    layout: Layout
     n: int
     p: int
-    factors: tuple[Factor, ...]
-    terms: tuple[Term, ...]
-    stages: int
     ZZ1: Array
     ZZ12: sparse.csr_array
     ZZ2: sparse.csr_array
@@ -123,7 +69,31 @@ class CrossProducts:
     R: Array
     b: Array
     log_weights: float
-    maps: tuple[Array, ...]
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The grouping factors of the layout."""
+        return self.layout.factors
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of the layout."""
+        return self.layout.terms
+
+    @property
+    def stages(self) -> int:
+        """How many factors are eliminated level by level (:class:`Layout`)."""
+        return self.layout.stages
+
+    @property
+    def maps(self) -> tuple[Array, ...]:
+        """By term the map (k, k) from the scaled columns to the user's (:class:`Layout`)."""
+        return self.layout.maps
+
+    @property
+    def inverse_maps(self) -> list[Array]:
+        """The inverses (k, k) of ``maps``, by term."""
+        return self.layout.inverse_maps
 
     @property
     def q2(self) -> int:
@@ -144,11 +114,6 @@ class CrossProducts:
         return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1)
 
     @cached_property
-    def inverse_maps(self) -> list[Array]:
-        """The inverses (k, k) of ``maps``, by term."""
-        return [np.asarray(np.linalg.inv(M), dtype=np.float64) for M in self.maps]
-
-    @cached_property
     def log_det_R(self) -> float:
         """log|R'R|."""
         return 2 * float(np.log(np.abs(np.diag(self.R))).sum())
@@ -159,10 +124,7 @@ class CrossProducts:
 
         Structured terms keep the user's units: their structure is one of the user's columns.
         """
-        pairs = zip(self.maps, self.terms, strict=True)
-        return replace(
-            self, maps=tuple(np.eye(len(M)) if t.structure.plain else M for M, t in pairs)
-        )
+        return replace(self, layout=self.layout.in_own_units())
 
     def with_response(self, frame: ModelFrame, response: Array) -> CrossProducts:
         """Compute the cross-products of the same model with the response replaced.
@@ -188,9 +150,8 @@ class CrossProducts:
         gram[:-1, -1] = gram[-1, :-1] = Q.T @ residual
         gram[-1, -1] = residual @ residual
         Zr1, Zr2 = self.Zr1.copy(), self.Zr2.copy()
-        _, terms, blocks = _layout(frame)
-        scales = by_factor(self.factors, terms, self.maps)
-        for factor, own, M in zip(self.factors, blocks, scales, strict=True):
+        blocks = self.layout.blocks(frame)
+        for factor, own, M in zip(self.factors, blocks, self.layout.scales, strict=True):
             columns = _columns(own, M, slice(None), root)
             sums = np.column_stack(
                 [
@@ -211,8 +172,8 @@ class CrossProducts:
         """
         y, X, root = frame.weighted(rows)
         right = np.column_stack([X @ linalg.inv(self.R) if self.p else X, y - X @ self.b])
-        factors, terms, blocks = _layout(frame)
-        scales = by_factor(factors, terms, self.maps)
+        factors, scales = self.factors, self.layout.scales
+        blocks = self.layout.blocks(frame)
         columns = [_columns(own, M, rows, root) for own, M in zip(blocks, scales, strict=True)]
         codes = blocks[0][0].codes[rows]
         ZZ1, Zr1 = self.ZZ1.copy(), self.Zr1.copy()
@@ -258,26 +219,13 @@ class CrossProducts:
             Zr1 = self.Zr2[where].reshape(factor.levels, factor.width, -1)
         return replace(
             self,
-            factors=(replace(factor, start=0),),
-            terms=tuple(replace(t, factor=0) for t in self.terms if t.factor == index),
-            maps=tuple(M for M, t in zip(self.maps, self.terms, strict=True) if t.factor == index),
-            stages=1,
+            layout=self.layout.alone(index),
             ZZ1=ZZ1,
             ZZ12=_zero(factor.columns, 0),
             ZZ2=_zero(0, 0),
             Zr1=Zr1,
             Zr2=np.empty((0, self.p + 1)),
         )
-
-
-def by_factor(
-    factors: tuple[Factor, ...], terms: tuple[Term, ...], blocks: Sequence[Array]
-) -> list[Array]:
-    """One block-diagonal matrix (width, width) per factor of the terms' matrices."""
-    found = [np.zeros((factor.width, factor.width)) for factor in factors]
-    for term, block in zip(terms, blocks, strict=True):
-        found[term.factor][term.within, term.within] = block
-    return found
 
 
 def diagonal_blocks(matrix: sparse.csr_array, levels: int, width: int) -> Array:
@@ -328,38 +276,6 @@ def _inverse(R: Array) -> Array:
     return found
 
 
-def _layout(
-    frame: ModelFrame,
-) -> tuple[tuple[Factor, ...], tuple[Term, ...], list[list[RandomBlock]]]:
-    groups: dict[str, list[RandomBlock]] = {}
-    terms = []
-    for block in frame.random:
-        own = groups.setdefault(block.group, [])
-        offset = sum(len(other.names) for other in own)
-        terms.append(
-            Term(list(groups).index(block.group), len(block.names), offset, block.structure)
-        )
-        own.append(block)
-    factors, start = [], 0
-    for own in groups.values():
-        factor = Factor(len(own[0].levels), sum(len(block.names) for block in own), start)
-        factors.append(factor)
-        start += factor.columns
-    return tuple(factors), tuple(terms), list(groups.values())
-
-
-def _stages(factors: tuple[Factor, ...], blocks: list[list[RandomBlock]]) -> int:
-    """How many factors to eliminate level by level (:class:`CrossProducts`)."""
-    count = 1
-    while (
-        count < len(factors)
-        and sum(factor.columns for factor in factors[count:]) > SMALL_COLUMNS
-        and all(nested_in(blocks[i][0], blocks[count][0]) for i in range(count))
-    ):
-        count += 1
-    return count
-
-
 def _columns(blocks: list[RandomBlock], M: Array, rows: Any, root: Array | None) -> Array:
     """A factor's columns, scaled and weighted."""
     parts = [block.columns[rows] for block in blocks]
@@ -378,14 +294,21 @@ def _indicators(columns: Array, codes: Any, factor: Factor) -> sparse.csr_array:
     )
 
 
-def cross_products(frame: ModelFrame) -> CrossProducts:
-    """Form the cross-products, in two passes over the rows, some at a time."""
+def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProducts:
+    """Form the cross-products, in two passes over the rows, some at a time.
+
+    Parameters
+    ----------
+    frame : ModelFrame
+    known : Layout, optional
+        That of a frame with the same X and random terms, whose response or weights were others;
+        found from the frame if it is not given.
+    """
     n, p = frame.X.shape
     R, inverse, b = _regression(frame)
-    factors, terms, blocks = _layout(frame)
-    maps = tuple(column_map(block) for block in frame.random)
-    scales = by_factor(factors, terms, maps)
-    first, rest = factors[0], factors[1:]
+    places = layout_of(frame) if known is None else known
+    blocks, scales = places.blocks(frame), places.scales
+    first, rest = places.factors[0], places.factors[1:]
     q2 = sum(factor.columns for factor in rest)
     sums = _LevelSums(first, p)
     # the columns of X, where they are those of Z as well, need no sums of their own
@@ -429,11 +352,9 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
         gram[:p, :p] = within.T @ ZZ1.sum(axis=0) @ within
         gram[p, :p] = gram[:p, p] = within.T @ Zr1[:, :, p].sum(axis=0)
     return CrossProducts(
+        layout=places,
         n=n,
         p=p,
-        factors=factors,
-        terms=terms,
-        stages=_stages(factors, blocks),
         ZZ1=ZZ1,
         ZZ12=ZZ12,
         ZZ2=ZZ2,
@@ -443,7 +364,6 @@ def cross_products(frame: ModelFrame) -> CrossProducts:
         R=R,
         b=b,
         log_weights=0.0 if frame.weights is None else float(np.log(frame.weights).sum()),
-        maps=maps,
     )
 
 

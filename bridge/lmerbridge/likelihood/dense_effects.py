@@ -12,7 +12,8 @@ import numpy as np
 from lmerbridge.design import templates
 from lmerbridge.equality import by_value
 from lmerbridge.errors import UnsupportedModelError
-from lmerbridge.likelihood.crossproducts import Array, CrossProducts, by_factor
+from lmerbridge.likelihood.crossproducts import Array, CrossProducts
+from lmerbridge.likelihood.layout import by_factor
 from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Whole", "whole"]

@@ -27,7 +27,8 @@ from scipy import linalg, sparse
 
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
-from lmerbridge.likelihood.crossproducts import CrossProducts, Factor, by_factor, diagonal_blocks
+from lmerbridge.likelihood.crossproducts import CrossProducts, diagonal_blocks
+from lmerbridge.likelihood.layout import Factor, by_factor
 from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]

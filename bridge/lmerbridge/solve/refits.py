@@ -167,7 +167,7 @@ def _together(
     beta, sigma, criterion = s.beta.copy(), s.sigma.copy(), s.criterion.copy()
     certified &= criterion <= criteria_without_effects(many, REML) + SETTINGS.tolerance
     for i in np.flatnonzero(~certified).tolist():  # from what the engine would have, to the digit
-        own = Search(cross_products(replace(frame, y=Y[:, i].copy())))
+        own = Search(cross_products(replace(frame, y=Y[:, i].copy()), c.layout))
         beta[i], x[i], sigma[i], criterion[i], certified[i] = _alone(own, REML, first)
     return beta, x, sigma, criterion, certified
 
