@@ -160,7 +160,7 @@ def _numbers(result: FitResult) -> dict[str, Any]:
         "beta": estimates.beta,
         "vcov": estimates.vcov,
         "theta": estimates.theta,
-        "sigma": estimates.sigma,
+        "sigma": estimates.scale,
         "criterion": result.criterion.value,
         "fitted": estimates.fitted,
         **{f"modes of {term.label}": term.modes for term in estimates.random},
@@ -177,7 +177,7 @@ def _close(found: FitResult, wanted: FitResult, scale: float, tolerance: float) 
     error = np.sqrt(np.diag(wanted.estimates.vcov))
     gap = np.abs(found.estimates.beta / scale - wanted.estimates.beta)
     assert np.all(gap <= 1e-3 * error)
-    assert found.estimates.sigma / scale == pytest.approx(wanted.estimates.sigma, rel=1e-3)
+    assert found.estimates.scale / scale == pytest.approx(wanted.estimates.scale, rel=1e-3)
 
 
 def _other(found: Any, wanted: Any, where: str = "result") -> list[str]:
@@ -398,7 +398,7 @@ class EngineContract:
             _close(again, found, 1.0, self.above)
             back = np.argsort(shuffled.index)
             gap = np.abs(again.estimates.fitted[back] - found.estimates.fitted)
-            assert gap.max() <= 1e-3 * found.estimates.sigma, name
+            assert gap.max() <= 1e-3 * found.estimates.scale, name
 
     def test_the_unit_of_the_response_does_not_matter(self, usable: Engine) -> None:
         _, frame, spec = self._one()
@@ -419,7 +419,7 @@ class EngineContract:
         found, other = self._fit(frame, spec), self._fit(double, spec)
         assert other.criterion.value == pytest.approx(found.criterion.value, abs=self.above)
         root = np.sqrt(2.0)
-        assert other.estimates.sigma == pytest.approx(root * found.estimates.sigma, rel=1e-3)
+        assert other.estimates.scale == pytest.approx(root * found.estimates.scale, rel=1e-3)
         assert other.estimates.theta * root == pytest.approx(found.estimates.theta * 1.0, rel=1e-3)
 
     def test_an_offset_is_what_is_taken_off_the_response(self, usable: Engine) -> None:
@@ -433,7 +433,7 @@ class EngineContract:
         found, other = self._fit(frame, spec), self._fit(plain, spec)
         _close(found, other, 1.0, self.above)
         residuals = found.estimates.residuals - other.estimates.residuals
-        assert np.abs(residuals).max() <= 1e-3 * found.estimates.sigma
+        assert np.abs(residuals).max() <= 1e-3 * found.estimates.scale
 
     def test_the_same_fit_gives_the_same_numbers(self, usable: Engine) -> None:
         for name, frame, spec, found in self._results():
@@ -468,6 +468,7 @@ class EngineContract:
         assert e.theta.shape == (len(theta_lower(sizes)),)
         assert (e.par is None) == frame.plain
         assert e.parameters.shape == (frame.covariance_parameters,)
+        assert e.sigma is not None
         assert e.sigma > 0
         assert e.fitted.shape == e.residuals.shape == (n,)
         scale = np.abs(frame.y).max()

@@ -130,7 +130,7 @@ def of_result(result: FitResult) -> Quantities:
             )
         ),
         estimates.fitted.tolist(),
-        estimates.sigma,
+        estimates.scale,
         {"nobs": result.data.nobs, **{g: len(v) for g, v in result.data.groups.items()}},
         {
             "criterion": criterion.value,

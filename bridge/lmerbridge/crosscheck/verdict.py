@@ -150,11 +150,11 @@ def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict 
             facts.append(
                 Fact(
                     "largest difference of fitted values",
-                    float(gap) / result.estimates.sigma,
+                    float(gap) / result.estimates.scale,
                     "sigma",
                 )
             )
-            same = same and bool(gap < 5e-3 * result.estimates.sigma)
+            same = same and bool(gap < 5e-3 * result.estimates.scale)
         why = (
             "the same model in another coding (contrasts or reference level), whose coefficients "
             "mean something else"

@@ -59,7 +59,9 @@ def model_html(result: FitResult) -> str:
                 1,
             )
         )
-    deviations = [d for t in estimates.random for d in t.deviations.tolist()] + [estimates.sigma]
+    deviations = [d for t in estimates.random for d in t.deviations.tolist()]
+    if estimates.sigma is not None:
+        deviations.append(estimates.sigma)
     shown = [t.strip() for t in format_numbers(deviations, 4)]
     rows, position = [], 0
     for term in estimates.random:
@@ -67,7 +69,8 @@ def model_html(result: FitResult) -> str:
             pairs = _correlations(term, i)
             rows.append([term.label if i == 0 else "", name, shown[position], pairs])
             position += 1
-    rows.append(["Residual", "", shown[-1], ""])
+    if estimates.sigma is not None:
+        rows.append(["Residual", "", shown[-1], ""])
     columns = ["Groups", "Name", "Std.Dev.", "Corr"]
     if all(len(term.names) == 1 for term in estimates.random):
         columns, rows = columns[:3], [row[:3] for row in rows]

@@ -79,7 +79,8 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
     """The table of variance components; ``comp`` of ``Variance`` and ``Std.Dev.``."""
     estimates = result.estimates
     deviations = [d for term in estimates.random for d in term.deviations.tolist()]
-    deviations.append(estimates.sigma)
+    if estimates.sigma is not None:
+        deviations.append(estimates.sigma)
     shown = {
         "Variance": [_or_na(t) for t in format_numbers([d * d for d in deviations], digits)],
         "Std.Dev.": [_or_na(t) for t in format_numbers(deviations, digits)],
@@ -120,8 +121,9 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
                     str(texts[t][i, j]) if j < min(i, across[t]) else "" for j in range(widest)
                 ]
             rows.append(cells)
-    last = ["Residual", "", *(shown[c][row] for c in comp)]
-    rows.append(last + [""] * (len(columns) - len(last)))
+    if estimates.sigma is not None:
+        last = ["Residual", "", *(shown[c][row] for c in comp)]
+        rows.append(last + [""] * (len(columns) - len(last)))
     return print_matrix([""] * len(rows), columns, rows, right=False)
 
 

@@ -104,11 +104,18 @@ def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estim
 
 
 def counted(
-    frame: ModelFrame, REML: bool, value: float, components: Mapping[str, float] | None = None
+    frame: ModelFrame,
+    REML: bool,
+    value: float,
+    components: Mapping[str, float] | None = None,
+    *,
+    dispersion: bool = True,
 ) -> Criterion:
-    """A criterion with AIC, BIC and degrees of freedom as lme4 counts them."""
+    """Return a criterion with AIC, BIC and degrees of freedom as lme4 counts them; ``dispersion``
+    says whether sigma is one of the parameters.
+    """
     n, value = frame.nobs, float(value)
-    parameters = frame.X.shape[1] + frame.covariance_parameters + 1
+    parameters = frame.X.shape[1] + frame.covariance_parameters + int(dispersion)
     return Criterion(
         kind="REML" if REML else "ML",
         value=value,
@@ -184,11 +191,12 @@ def result_of(
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
     if not converged:
         messages.append("Model failed to converge" + (f": {doubt}" if doubt else ""))
+    sigma = None if estimates.sigma is None else float(estimates.sigma)  # no number of numpy's
     return FitResult(
         call=call_info(frame, spec),
         data=data_info(frame),
-        estimates=replace(estimates, sigma=float(estimates.sigma)),  # no number of numpy's
-        criterion=counted(frame, spec.REML, criterion, components),
+        estimates=replace(estimates, sigma=sigma),
+        criterion=counted(frame, spec.REML, criterion, components, dispersion=sigma is not None),
         evidence=Evidence(
             converged=bool(converged),
             singular=singular,

@@ -67,7 +67,7 @@ def _f_table(
 ) -> pd.DataFrame:
     tests = {label: denominator.of_all(L) for label, L in hypotheses.items() if len(L)}
     nothing = [label for label, L in hypotheses.items() if not len(L)]
-    return f_table(tests, result.estimates.sigma).reindex([*tests, *nothing])
+    return f_table(tests, result.estimates.scale).reindex([*tests, *nothing])
 
 
 def anova_of_terms(
@@ -89,7 +89,7 @@ def anova_of_terms(
 def anova_sequential(fit: Fit) -> TestTable:
     """lme4's own table: sequential sums of squares by (X'V^-1 X), no p-values."""
     frame, result = fit.frame, fit.result
-    sigma2 = result.estimates.sigma**2
+    sigma2 = result.estimates.scale**2
     effects = sequential_effects(fit.products, result.estimates.theta, result.call.REML)
     if effects is None:
         raise FitFailedError("the criterion cannot be evaluated at these estimates")

@@ -281,7 +281,7 @@ def responses(
     chosen = chosen_effects(frame, None if use_u else NA)
     mean = predictions(result, rows, chosen)
     levels = [len(b.levels) for b in frame.random]
-    return draw(rng, rows, mean, estimates.theta, estimates.sigma, levels, chosen, count)
+    return draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, count)
 
 
 _MEANT = {
@@ -419,7 +419,7 @@ def bootstrap(
         "use_u": use_u,
         "type": kind,
         # a statistic is known by its value at the fit; what is drawn, by the fit itself
-        "of": digest(result.call.REML, estimates.beta, estimates.sigma, estimates.fitted, t0),
+        "of": digest(result.call.REML, estimates.beta, estimates.scale, estimates.fitted, t0),
         "lmerbridge": own_code(),
         "numpy": np.__version__,
     }
@@ -506,7 +506,7 @@ def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     names = [p.name for p in parameters(result)]
     first = dialect_of(result).deviations_first  # once: other processes have options of their own
     t0 = all_parameters(
-        frame, estimates.beta[None], estimates.theta[None], np.array([estimates.sigma]), first
+        frame, estimates.beta[None], estimates.theta[None], np.array([estimates.scale]), first
     )[0]
 
     def values(Y: Array) -> Array:

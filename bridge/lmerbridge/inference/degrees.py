@@ -104,7 +104,7 @@ def _satterthwaite(fit: Fit) -> Satterthwaite:
     from lmerbridge.likelihood import Search, fixed_derivatives, unprofiled
 
     frame, result, c = fit.frame, fit.result, fit.products
-    REML, sigma = result.call.REML, result.estimates.sigma
+    REML, sigma = result.call.REML, result.estimates.scale
     search = Search(c)
     if search.plain:
         theta = result.estimates.theta
@@ -183,7 +183,7 @@ def _kenward_roger(fit: Fit) -> KenwardRoger:
     Phi, P, Q, W = information.Phi, information.P, information.Q, information.W
     inner = Q - np.einsum("ipq,qr,jrs->ijps", P, Phi, P, optimize=True)
     change = Phi @ np.einsum("ij,ijpq->pq", W, inner, optimize=True) @ Phi
-    variance = result.estimates.sigma**2
+    variance = result.estimates.scale**2
     adjusted = Phi + change + change.T
     return KenwardRoger(result.estimates.beta, variance * adjusted, variance * Phi, Phi, P, W)
 

@@ -65,7 +65,7 @@ def variance_shares(frame: ModelFrame, result: FitResult) -> tuple[float, dict[s
         moments = block.columns.T @ block.columns / frame.nobs
         share = float(np.sum(moments * term.covariance))
         random[block.group] = random.get(block.group, 0.0) + share
-    return fixed, random, result.estimates.sigma**2
+    return fixed, random, result.estimates.scale**2
 
 
 def r2(frame: ModelFrame, result: FitResult) -> R2:

@@ -47,7 +47,7 @@ def cooks_distance(fit: Fit) -> Array:
     r = residuals(result, "pearson")
     p = len(result.estimates.names)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((r / (1 - h)) ** 2 * h / (result.estimates.sigma**2 * p))
+        return np.asarray((r / (1 - h)) ** 2 * h / (result.estimates.scale**2 * p))
 
 
 def rstudent(fit: Fit) -> Array:
@@ -55,7 +55,7 @@ def rstudent(fit: Fit) -> Array:
     h, result = hat_values(fit), fit.result
     r = residuals(result, "pearson")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(r / (result.estimates.sigma * np.sqrt(1 - h)))
+        return np.asarray(r / (result.estimates.scale * np.sqrt(1 - h)))
 
 
 @checked
@@ -245,5 +245,5 @@ def influence(
         result.estimates.beta,
         result.estimates.vcov,
         result.estimates.theta,
-        result.estimates.sigma,
+        result.estimates.scale,
     )

@@ -69,4 +69,4 @@ def modes_vcov(fit: Fit) -> pd.DataFrame:
         ),
         *result.estimates.names,
     ]
-    return pd.DataFrame(result.estimates.sigma**2 * values, index=names, columns=names)
+    return pd.DataFrame(result.estimates.scale**2 * values, index=names, columns=names)

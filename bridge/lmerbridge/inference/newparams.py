@@ -116,7 +116,7 @@ def with_parameters(fit: Fit, newparams: Any) -> FitResult:
         frame,
         _by_name(newparams.get("beta", estimates.beta), list(frame.x_names), "newparams beta"),
         _covariance_parameters(frame, result, newparams),
-        newparams.get("sigma", estimates.sigma),
+        newparams.get("sigma", estimates.scale),
     )
     at = evaluate(fit.products, theta, result.call.REML)
     if at is None:

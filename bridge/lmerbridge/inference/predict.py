@@ -121,7 +121,7 @@ def relative_variances(
 
     frame, result = fit.frame, fit.result
     if not any(columns.any() for columns in chosen):
-        unscaled = result.estimates.vcov / result.estimates.sigma**2
+        unscaled = result.estimates.vcov / result.estimates.scale**2
         return np.asarray(np.einsum("np,pq,nq->n", rows.X, unscaled, rows.X, optimize=True))
     c = fit.products
     theta = result.estimates.theta

@@ -77,7 +77,7 @@ class _Profiler:
             np.outer(size, size) * term.covariance
             for size, term in zip(self.sizes, result.estimates.random, strict=True)
         ]
-        self.sigma = result.estimates.sigma
+        self.sigma = result.estimates.scale
         self.beta = result.estimates.beta
         self.deviance = result.criterion.value
         self.estimates = np.array(

@@ -33,4 +33,4 @@ def residuals(
     weights = result.estimates.weights
     if weights is not None and kind not in ("response", "working"):
         found *= np.sqrt(weights)
-    return found / result.estimates.sigma if scaled or kind == "scaled" else found
+    return found / result.estimates.scale if scaled or kind == "scaled" else found

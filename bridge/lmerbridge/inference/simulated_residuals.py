@@ -37,7 +37,7 @@ def quantile_residuals(
     done = 0
     while done < nsim:  # some at a time, for the memory
         count = min(50, nsim - done)
-        made = draw(rng, rows, mean, estimates.theta, estimates.sigma, levels, chosen, count)
+        made = draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, count)
         below += np.sum(made < frame.y[:, None], axis=1)
         done += count
     return np.asarray((below + rng.uniform(size=frame.nobs)) / (nsim + 1))

@@ -40,7 +40,7 @@ def variance_vcov(fit: Fit) -> pd.DataFrame:
     found = back @ scaled @ back.T
     order = [*range(1, len(found)), 0]
     names = [*(f"cov_{name}" for name in element_names(result)), "residual"]
-    values = result.estimates.sigma**4 * found[np.ix_(order, order)]
+    values = result.estimates.scale**4 * found[np.ix_(order, order)]
     return pd.DataFrame(values, index=names, columns=names)
 
 
@@ -89,7 +89,7 @@ def variance_errors(fit: Fit) -> pd.DataFrame:
             )
             found[row] = np.sqrt(max(float(slope @ V[np.ix_(own, own)] @ slope), 0.0))
         start += len(pairs)
-    sigma = result.estimates.sigma
+    sigma = result.estimates.scale
     found[-1] = errors[-1] / (2 * sigma)
     table.insert(4, "se_vcov", errors)
     table["se_sdcor"] = found

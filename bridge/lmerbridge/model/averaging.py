@@ -88,7 +88,7 @@ def source_of_fit(
             method = instead
     denominator = _denominator(fit, method)
     return MeansSource(
-        fit.frame, denominator, result.estimates.sigma, dialect_of(result), tuple(notes)
+        fit.frame, denominator, result.estimates.scale, dialect_of(result), tuple(notes)
     )
 
 
@@ -103,7 +103,7 @@ def _denominator(fit: Fit, method: str) -> Denominator:
     def of_restricted() -> Denominator:
         restricted = updated(fit, REML=True)
         found: Any = of_fit(restricted, method)
-        sigma = restricted.result.estimates.sigma
+        sigma = restricted.result.estimates.scale
         denominator: Denominator = replace(
             found, beta=own.beta, unadjusted=own.vcov, Phi=own.vcov / sigma**2
         )

@@ -200,7 +200,7 @@ _OF_RESULT: dict[str, Callable[[FitResult], Any]] = {
     "beta": lambda r: r.estimates.beta.copy(),
     "fixef": fixed_table,
     "theta": _theta,
-    "sigma": lambda r: r.estimates.sigma,
+    "sigma": lambda r: r.estimates.scale,
     "b": _modes,
     "mu": lambda r: r.estimates.fitted.copy(),
     "N": lambda r: r.data.nobs,

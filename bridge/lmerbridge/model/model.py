@@ -310,7 +310,7 @@ class Model:
 
     def sigma(self) -> float:
         """Return the residual standard deviation, in units of the response."""
-        return self.result.estimates.sigma
+        return self.result.estimates.scale
 
     def se_fixef(self) -> Vector:
         """Return the standard errors (p,) of the fixed effects by R's names."""

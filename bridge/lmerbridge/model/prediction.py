@@ -120,7 +120,7 @@ def predict(
     predicted = predictions(result, rows, chosen)
     if not se_fit and kind is None:
         return _shown(fit, pd.DataFrame({"predict": predicted}), rows, newdata, action)["predict"]
-    sigma = result.estimates.sigma
+    sigma = result.estimates.scale
     error = sigma * np.sqrt(relative_variances(fit, rows, chosen))
     spread: Any = sigma
     if kind == "prediction" and frame.weights is not None:
@@ -164,6 +164,6 @@ def simulate(
     mean = predictions(result, rows, chosen)
     levels = [len(b.levels) for b in frame.random]
     estimates = result.estimates
-    made = draw(rng, rows, mean, estimates.theta, estimates.sigma, levels, chosen, int(nsim))
+    made = draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, int(nsim))
     columns = [f"sim_{i + 1}" for i in range(int(nsim))]
     return _shown(fit, pd.DataFrame(made, columns=columns), rows, newdata, action)

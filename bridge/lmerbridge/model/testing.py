@@ -109,7 +109,7 @@ def contest(
         warnings.warn(contests.DEFICIENT, FitWarning, stacklevel=from_outside())
     # a single row of zeros is a hypothesis that says nothing, as in lmerTest
     shown = {0: test} if np.any(matrix) or len(matrix) == 1 else {}
-    return contests.f_table(shown, estimates.sigma)
+    return contests.f_table(shown, estimates.scale)
 
 
 def contest_of_one_row(

@@ -308,7 +308,7 @@ def glance(result: FitResult) -> pd.DataFrame:
     criterion = result.criterion
     row: dict[str, Any] = {
         "nobs": result.data.nobs,
-        "sigma": result.estimates.sigma,
+        "sigma": result.estimates.scale,
         "logLik": criterion.logLik,
         "AIC": criterion.AIC,
         "BIC": criterion.BIC,

@@ -201,8 +201,9 @@ class Estimates:
     theta : array
         Relative covariance factor: of each term the lower triangle of its block of Lambda, by
         columns. Of unstructured terms these are the parameters, in lme4's order.
-    sigma : float
-        Residual standard deviation.
+    sigma : float, optional
+        Residual standard deviation; ``None`` in a family without a dispersion parameter, where the
+        random effects have the covariance matrix that ``theta`` says.
     random : tuple of RandomEffects
     fitted, residuals : array (n,)
         Conditional on the random effects; response residuals.
@@ -219,7 +220,7 @@ class Estimates:
     vcov: FloatArray
     vcov_definition: str
     theta: FloatArray
-    sigma: float
+    sigma: float | None
     random: tuple[RandomEffects, ...]
     fitted: FloatArray
     residuals: FloatArray
@@ -231,6 +232,11 @@ class Estimates:
     def parameters(self) -> FloatArray:
         """The covariance parameters, as ``start=`` takes them."""
         return self.theta if self.par is None else self.par
+
+    @property
+    def scale(self) -> float:
+        """What the random effects' standard deviations are relative to: sigma, or 1 without it."""
+        return 1.0 if self.sigma is None else self.sigma
 
 
 @by_value

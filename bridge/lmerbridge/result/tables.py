@@ -75,7 +75,9 @@ def random_table(
 
 
 def variance_table(result: FitResult, order: str = "cov.last") -> pd.DataFrame:
-    """``as.data.frame(VarCorr())``: ``grp, var1, var2, vcov, sdcor``.
+    """Return ``as.data.frame(VarCorr())``: ``grp, var1, var2, vcov, sdcor``.
+
+    The residual row is the last, where the family has a dispersion parameter.
 
     Parameters
     ----------
@@ -103,7 +105,8 @@ def variance_table(result: FitResult, order: str = "cov.last") -> pd.DataFrame:
                 )
             )
     sigma = result.estimates.sigma
-    rows.append(("Residual", None, None, sigma**2, sigma))
+    if sigma is not None:
+        rows.append(("Residual", None, None, sigma**2, sigma))
     return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"]).astype(
         {"vcov": float, "sdcor": float}
     )
@@ -124,7 +127,7 @@ def rescaled(result: FitResult, sigma: float) -> FitResult:
     if not (np.isfinite(given) and given > 0):
         raise DataError(f"sigma must be a positive number, not {sigma!r}")
     estimates = result.estimates
-    scale = given / estimates.sigma
+    scale = given / estimates.scale
     random = tuple(
         replace(
             term,
