@@ -318,3 +318,11 @@ def test_degrees_of_freedom_on_the_command_line(run):
     )
     assert code == 2
     assert "unknown ddf" in err
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "lmerbridge", "datasets", "nosuch"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("lmerbridge: there is no data set 'nosuch'")
