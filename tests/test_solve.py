@@ -251,3 +251,13 @@ def test_with_a_number_held_the_minimum_is_that_of_the_other_search(kind, value)
     )
     assert other.certified
     assert found == pytest.approx(other.value, abs=HELD.tolerance)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 128, 129, 300])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_lower_triangle_is_mirrored(size, order):
+    from lmerbridge.likelihood.mirrored import mirrored
+
+    lower = np.tril(np.random.default_rng(size).normal(size=(size, size))).copy(order)
+    expected = lower + lower.T - np.diag(np.diag(lower))
+    assert np.array_equal(mirrored(lower), expected)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from lmerbridge.equality import by_value
+from lmerbridge.likelihood.mirrored import mirrored
 
 __all__ = ["Coupling", "block_diagonal", "coupling"]
 
@@ -183,11 +184,7 @@ class _Pairs:
         for a in range(self.width):
             for b in range(self.width):
                 found += self.products[a][b] @ G[:, a, b]
-        lower = found.reshape(size, size)
-        diagonal = lower.diagonal().copy()
-        lower = lower + lower.T
-        np.fill_diagonal(lower, diagonal)
-        return lower
+        return mirrored(found.reshape(size, size))
 
     def sandwich(self, H: Any) -> Array:
         half = H.copy()

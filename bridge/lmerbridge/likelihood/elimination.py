@@ -29,6 +29,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
 from lmerbridge.likelihood.crossproducts import CrossProducts, diagonal_blocks
 from lmerbridge.likelihood.layout import Factor, by_factor
+from lmerbridge.likelihood.mirrored import mirrored
 from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]
@@ -82,7 +83,9 @@ class _Root:
     def around(self, matrix: Array, transposed: bool = False) -> Array:
         """Lambda matrix Lambda', or Lambda' matrix Lambda, for a symmetric matrix."""
         if self.scale is not None:
-            return np.asarray(matrix * self.scale * self.scale[:, None])
+            scaled = matrix * self.scale
+            scaled *= self.scale[:, None]
+            return np.asarray(scaled)
         return self.times(self.times(matrix, transposed).T, transposed)
 
 
@@ -98,12 +101,8 @@ class Rest:
     @cached_property
     def inverse(self) -> Array:
         """M^-1."""
-        # LAPACK leaves the other triangle as it was: 0
         lower, _ = linalg.lapack.dpotri(self.L, lower=1)
-        diagonal = lower.diagonal().copy()
-        whole = lower + lower.T
-        np.fill_diagonal(whole, diagonal)
-        return np.asarray(whole)
+        return mirrored(lower)
 
     @cached_property
     def H(self) -> Array:
