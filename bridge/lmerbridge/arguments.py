@@ -12,7 +12,6 @@ import functools
 import inspect
 import math
 import numbers
-import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -26,7 +25,6 @@ __all__ = [
     "belongs",
     "check_level",
     "checked",
-    "from_outside",
     "listed_names",
     "numbers_of",
     "of_kind",
@@ -376,21 +374,6 @@ def belongs(what: str, **given: bool) -> None:
     if names:
         listed = f"{', '.join(names[:-1])} and {names[-1]}"
         raise ArgumentError(f"{listed} belong to {what}: leave them out, or ask for that")
-
-
-def from_outside() -> int:
-    """The ``stacklevel`` of the line that called this package, however many of its own lines are
-    between.
-    """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
-        frame = frame.f_back
-        level += 1
-    return level
-
-
-def _is_ours(module: object) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def checked(cls: Checked) -> Checked:

@@ -19,7 +19,9 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import sys
 from collections.abc import Iterable
+from types import TracebackType
 
 __all__ = [
     "ArgumentError",
@@ -39,6 +41,32 @@ __all__ = [
 
 class LmerBridgeError(Exception):
     """Base of everything that lmerbridge raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython and Jupyter show of this error: the user's own lines and the message.
+
+        The lines of this package say nothing of what is wrong with the call; a script, ``%debug``
+        and ``traceback`` have them all.
+        """
+        shell = sys.modules["IPython"].get_ipython()
+        shown = shell.InteractiveTB.structured_traceback(
+            type(self), self, _of_the_user(self.__traceback__), tb_offset=0
+        )
+        return list(shown)
+
+
+def _of_the_user(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames of this package and of IPython, which runs the cell."""
+    kept = []
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in ("lmerbridge", "IPython", "ipykernel"):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    found: TracebackType | None = None
+    for one in reversed(kept):
+        found = TracebackType(found, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return found
 
 
 class FormulaError(LmerBridgeError, ValueError):

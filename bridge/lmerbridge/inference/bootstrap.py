@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import check_level, checked, from_outside
+from lmerbridge.arguments import check_level, checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.digest import digest, own_code
@@ -41,6 +41,7 @@ from lmerbridge.inference.parameters import cells, parameters
 from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import draw
+from lmerbridge.messages import from_outside
 from lmerbridge.result import FitResult
 from lmerbridge.shown import shown, titled_table
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, from_outside
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, near_match
@@ -18,6 +18,7 @@ from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, relative_variances
 from lmerbridge.inference.re_form import chosen_effects
 from lmerbridge.inference.residuals import residuals
+from lmerbridge.messages import from_outside
 from lmerbridge.shown import shown, titled_table
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.design import ModelFrame, RandomBlock, templates, upper_triangle
 from lmerbridge.errors import FitFailedError, FitWarning
 from lmerbridge.inference.parameters import Parameter, parameters
 from lmerbridge.inference.profile import FAILURES, Profile, ProfilePoint
+from lmerbridge.messages import from_outside
 from lmerbridge.result import FitResult
 from lmerbridge.solve.constrained import Held, deviance_with
 from lmerbridge.solve.quasi_newton import QuasiNewton

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.dialects import dialect_of, without_r
 from lmerbridge.display.anova import table_of_tests
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitMessage
+from lmerbridge.errors import DataError
 from lmerbridge.inference.anova import Fitted, anova_of_models
 from lmerbridge.inference.fit import Fit
+from lmerbridge.messages import tell
 from lmerbridge.model.fitting import by_maximum_likelihood
 from lmerbridge.model.names import caller_name
 
@@ -83,11 +82,7 @@ def model_names(models: Sequence[Any]) -> list[str]:
     names = [caller_name(m) or f"MODEL{number}" for number, m in enumerate(models, 1)]
     if len(set(names)) < len(names):
         names = [f"MODEL{number}" for number in range(1, len(names) + 1)]
-        warnings.warn(
-            "failed to find model names, assigning generic names",
-            FitMessage,
-            stacklevel=from_outside(),
-        )
+        tell("failed to find model names, assigning generic names")
     return names
 
 
@@ -130,7 +125,7 @@ def comparison(models: Sequence[Any], names: Sequence[str], refit: bool) -> RTab
     ]
     found = table_of_tests(anova_of_models(fitted, notes, dialect.deviance))
     for note in found.notes:
-        warnings.warn(note, FitMessage, stacklevel=from_outside())
+        tell(note)
     return found
 
 

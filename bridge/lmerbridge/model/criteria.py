@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.design import theta_lower
 from lmerbridge.errors import DataError, FitWarning, as_number
 from lmerbridge.inference import ml_deviance, reml_criterion
 from lmerbridge.inference.fit import Fit
+from lmerbridge.messages import from_outside
 from lmerbridge.model.fitting import by_maximum_likelihood
 from lmerbridge.result import Criterion, FitResult
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.call import Call
 from lmerbridge.design.table import read_table
 from lmerbridge.engines import FitSpec, fit_spec, load_engine
 from lmerbridge.engines import fit as fit_engine
-from lmerbridge.errors import DataError, FitMessage, FitWarning
+from lmerbridge.errors import DataError, FitWarning
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.fit import Fit
+from lmerbridge.messages import from_outside, tell
 from lmerbridge.model.names import data_name
 from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
@@ -77,7 +77,7 @@ def fit_call(call: Call, name: str | None = None, known: tuple[tuple[str, int], 
     """
     frame = call.frame(data_name(call.data) if name is None else name)
     if frame.missing and frame.missing != known:
-        warnings.warn(_deleted_rows(frame), FitMessage, stacklevel=from_outside())
+        tell(_deleted_rows(frame))
     return Fit(_fit_frame(frame, call), frame, call)
 
 

@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.errors import FitWarning
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import Influence, influence
+from lmerbridge.messages import from_outside
 from lmerbridge.model.progress import progress_bar
 from lmerbridge.model.row_values import row_labels
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import checked, from_outside
+from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.columns import as_factor, drop_unused_levels, take
 from lmerbridge.design.table import read_table
@@ -18,6 +18,7 @@ from lmerbridge.display.regression import lm_list_summary_text, lm_list_text
 from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
+from lmerbridge.messages import from_outside
 from lmerbridge.model.names import data_name
 from lmerbridge.shown import shown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, checked, from_outside, one_of_ours
+from lmerbridge.arguments import belongs, checked, one_of_ours
 from lmerbridge.display.means import grid_text, joint_text, letters_text, list_text
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitMessage, near_match
+from lmerbridge.errors import DataError, near_match
 from lmerbridge.inference.combine import part_of, stacked
 from lmerbridge.inference.contrasts import (
     KEEP,
@@ -28,6 +27,7 @@ from lmerbridge.inference.joint_tests import joint_test
 from lmerbridge.inference.letters import SYMBOLS, letters
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.options import with_options
+from lmerbridge.messages import tell
 from lmerbridge.shown import shown
 
 __all__ = ["MarginalMeans", "MeansList"]
@@ -570,7 +570,7 @@ class MarginalMeans:
         """Itself, its notes given as messages but for those that were ``before``."""
         for note in self.grid.changes():
             if note not in before:
-                warnings.warn(note, FitMessage, stacklevel=from_outside())
+                tell(note)
         return self
 
     def __str__(self) -> str:

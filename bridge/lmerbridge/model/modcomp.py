@@ -9,7 +9,6 @@ are taken in this one.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,14 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import from_outside
 from lmerbridge.design import ModelFrame
 from lmerbridge.dialects import dialect_of
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import format_numbers, print_matrix, print_vector
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import ArgumentError, DataError, FitMessage
+from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.anova import chi_squared
 from lmerbridge.inference.contest import as_hypothesis
@@ -34,6 +32,7 @@ from lmerbridge.inference.re_form import NA
 from lmerbridge.inference.restriction import orthonormal_rows, restriction, smaller_of
 from lmerbridge.inference.simulate import generator
 from lmerbridge.inference.wald import FTest, contrasts
+from lmerbridge.messages import tell
 from lmerbridge.model.fitting import of_formula, same_rows, updated
 from lmerbridge.model.intervals import maximum_likelihood
 from lmerbridge.model.prediction import simulate
@@ -67,10 +66,6 @@ class _Hypothesis:
     small: tuple[str, ...]
 
 
-def _say(text: str) -> None:
-    warnings.warn(text, FitMessage, stacklevel=from_outside())
-
-
 def _frame_by(fit: Fit, formula: str) -> ModelFrame:
     """The model frame of a changed formula, on the rows of ``fit``."""
     text = update_formula(fit.frame.formula, formula)
@@ -85,7 +80,7 @@ def _hypothesis(larger: Fit, smaller: Any) -> _Hypothesis:
     """The hypothesis that ``smaller`` is: a model, a change of the larger one's formula, or L."""
     if isinstance(smaller, Fit):
         if smaller_of(larger.frame, smaller.frame) == 0:
-            _say(REVERSED)
+            tell(REVERSED)
             larger, smaller = smaller, larger
         found = restriction(larger.frame, smaller.frame)
         lines = tuple(smaller.result.call.formula_lines)
@@ -139,7 +134,7 @@ def kr_comparison(fit: Fit, smaller: Any, betaH: Any) -> RTable:
     if np.any(start != 0) and asked.small:
         raise ArgumentError("betaH is for a matrix L: beside a smaller model it must be 0")
     if not larger.result.call.REML:
-        _say(REFITTED)
+        tell(REFITTED)
         larger = updated(larger, ". ~ .", REML=True)  # in R's order of terms, which is printed
     denominator: Any = of_fit(larger, "Kenward-Roger")
     test: FTest = replace(denominator, beta=denominator.beta - start.ravel()).of_all(asked.L)
@@ -191,7 +186,7 @@ def satterthwaite_comparison(fit: Fit, smaller: Any) -> RTable:
     asked = _hypothesis(fit, smaller)
     larger = asked.larger
     if not larger.result.call.REML:
-        _say(REFITTED)
+        tell(REFITTED)
         larger = updated(larger, REML=True)
     rows = orthonormal_rows(asked.L) if asked.small else asked.shown
     test = of_fit(larger, "Satterthwaite").of_all(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from lmerbridge.arguments import from_outside
+from lmerbridge.messages import from_outside
 
 __all__ = ["caller_name", "data_name"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, check_level, from_outside
+from lmerbridge.arguments import belongs, check_level
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.newdata import NewRows, new_rows
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, matched, near_match
@@ -28,6 +28,7 @@ from lmerbridge.inference.predict import (
 )
 from lmerbridge.inference.re_form import chosen_effects, every_effect, is_na
 from lmerbridge.inference.simulate import draw, generator
+from lmerbridge.messages import from_outside
 from lmerbridge.model.row_values import Vector, row_table
 
 __all__ = ["predict", "simulate"]

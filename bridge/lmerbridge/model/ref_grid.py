@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmerbridge.arguments import belongs, checked, from_outside
-from lmerbridge.errors import FitMessage
+from lmerbridge.arguments import belongs, checked
 from lmerbridge.inference.means import (
     averaged_combinations,
     marginal_means,
@@ -18,6 +16,7 @@ from lmerbridge.inference.means import (
 from lmerbridge.inference.reference_grid import ReferenceGrid
 from lmerbridge.inference.regrid import regridded_reference
 from lmerbridge.inference.specs import Specs, parse_specs
+from lmerbridge.messages import tell
 from lmerbridge.model.joint_testing import joint_tests_of
 from lmerbridge.model.marginal import MarginalMeans, MeansList
 from lmerbridge.shown import shown
@@ -228,9 +227,9 @@ class RefGrid:
 
 
 def say(notes: Sequence[str]) -> None:
-    """Give notes as messages, each once, of the line that called this package."""
+    """Give notes as messages, each once."""
     for note in dict.fromkeys(notes):
-        warnings.warn(note, FitMessage, stacklevel=from_outside())
+        tell(note)
 
 
 def means_of(

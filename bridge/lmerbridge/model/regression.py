@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, check_level, checked, from_outside
+from lmerbridge.arguments import belongs, check_level, checked
 from lmerbridge.design import ModelFrame, build_frame
 from lmerbridge.design.newdata import new_rows
 from lmerbridge.dialects import without_r
@@ -19,7 +19,7 @@ from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.regression import lm_summary_text, lm_text
 from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.errors import DataError, FitMessage, FitWarning, as_number, matched
+from lmerbridge.errors import DataError, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
 from lmerbridge.inference.anova import Fitted
 from lmerbridge.inference.axes import Reduce
@@ -37,6 +37,7 @@ from lmerbridge.inference.regression import (
     studentized,
 )
 from lmerbridge.inference.regression_tests import TESTS, compare_regressions, sequential_table
+from lmerbridge.messages import from_outside, tell
 from lmerbridge.model import averaging
 from lmerbridge.model.comparing import Compared, one_line
 from lmerbridge.model.joint_testing import meanint
@@ -418,7 +419,7 @@ class LinearModel:
         elif weights is not None:
             said = "Assuming constant prediction variance even though model fit is weighted"
         if said:
-            warnings.warn(said, FitMessage, stacklevel=from_outside())
+            tell(said)
         if newdata is not None or weights is None:
             return self.least_squares.sigma**2
         return self.least_squares.sigma**2 / weights

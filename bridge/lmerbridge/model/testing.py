@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, from_outside
+from lmerbridge.arguments import belongs
 from lmerbridge.display.anova import table_of_tests
 from lmerbridge.display.summary import Summary, Tests
 from lmerbridge.display.table import RTable
-from lmerbridge.errors import DataError, FitMessage, FitWarning, matched
+from lmerbridge.errors import DataError, FitWarning, matched
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import deparse_lines
 from lmerbridge.inference import anova as tables
@@ -23,6 +23,7 @@ from lmerbridge.inference.deviance import wald_table
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.hypotheses import term_hypotheses, type_name
 from lmerbridge.inference.levels import DEFAULT_LEVEL
+from lmerbridge.messages import from_outside, tell
 from lmerbridge.model.comparisons import dropped_by_ml
 
 __all__ = [
@@ -59,7 +60,7 @@ def anova_of_one(fit: Fit, type: int | str, ddf: str) -> RTable:
         return table_of_tests(tables.anova_sequential(fit))
     table = tables.anova_of_terms(fit.frame, fit.result, of_fit(fit, ddf), type)
     for note in table.notes:
-        warnings.warn(note, FitMessage, stacklevel=from_outside())
+        tell(note)
     return table_of_tests(table)
 
 

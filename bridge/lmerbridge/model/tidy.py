@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import belongs, from_outside
+from lmerbridge.arguments import belongs
 from lmerbridge.errors import (
     ArgumentError,
     DataError,
-    FitMessage,
     UnsupportedModelError,
     matched,
     near_match,
@@ -23,6 +21,7 @@ from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import cooks_distance, hat_values
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.parameters import cells, parameters
+from lmerbridge.messages import tell
 from lmerbridge.model.intervals import confint
 from lmerbridge.model.row_values import by_row, padded_variables
 from lmerbridge.model.testing import summary
@@ -340,7 +339,7 @@ def tidy_fit(fit: Fit, request: Request, ddf: str | None) -> pd.DataFrame:
     if request.level is not None and not wald:
         bounds = confint(fit, request.method, request.level)
     if request.level is not None and wald and request.only_parameters:
-        warnings.warn(NO_WALD, FitMessage, stacklevel=from_outside())
+        tell(NO_WALD)
     return tidy(fit.result, request, tests, bounds)
 
 

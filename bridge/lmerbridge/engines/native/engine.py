@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmerbridge._version import __version__
 from lmerbridge.blas_threads import one_thread_below
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.assemble import assembled, at_floor, estimates_at
@@ -19,7 +20,6 @@ from lmerbridge.engines.protocol import (
     Feature,
     FitSpec,
     Status,
-    package_version,
 )
 from lmerbridge.errors import FitFailedError
 from lmerbridge.result import FitResult
@@ -47,7 +47,7 @@ class NativeEngine(Engine):
 
     def status(self) -> Status:
         """Always available: it is part of this package."""
-        return Status(True, package_version("lmerbridge"))
+        return Status(True, __version__)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         return None
