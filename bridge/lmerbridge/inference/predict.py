@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from lmerbridge.design.newdata import NewBlock, NewRows
 from lmerbridge.errors import DataError
 from lmerbridge.inference.fit import Fit
 from lmerbridge.result import FitResult
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
 
 __all__ = [
     "INTERVALS",
@@ -35,7 +38,6 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 INTERVALS = ("confidence", "prediction")
 ESTIMABLE_TOLERANCE = 1e-6  # of a row's part in a direction that the data do not determine
-BAND_NUMBERS = 20_000_000  # numbers of a dense part of the rows at a time
 
 
 def as_rows(frame: ModelFrame) -> NewRows:
@@ -117,7 +119,7 @@ def relative_variances(
     A new level has the random effects' own covariance. ``only="fixed"`` leaves out what the
     random effects' conditional variance adds.
     """
-    from lmerbridge.likelihood.dense_effects import whole
+    from lmerbridge.likelihood.row_products import row_products
 
     frame, result = fit.frame, fit.result
     if not any(columns.any() for columns in chosen):
@@ -127,54 +129,35 @@ def relative_variances(
     theta = result.estimates.theta
     sizes = [len(b.names) for b in frame.random]
     x = rows.X @ np.linalg.inv(c.R) if c.p else rows.X
-    w = whole(c, theta, "the standard error of predictions")
-    p, width = c.p, w.Sigma.shape[0]
-    ZQ = w.ZQ[:, :, :p]
-    A = c.gram[:p, :p] - np.einsum("bwp,bwv,bvq->pq", ZQ, w.H, ZQ, optimize=True)
-    Phi = np.linalg.inv(0.5 * (A + A.T)) if p else np.empty((0, 0))
-    HZQ = w.H @ ZQ
-    n = len(rows)
-    found = np.zeros(n)
-    single = len(c.factors) == 1
+    places, values = _places_and_values(c, rows, chosen)
+    z = row_products(c, theta, places, values, "the standard error of predictions")
+    Phi = np.linalg.inv(z.fixed) if c.p else np.empty((0, 0))
+    d = x - z.across
+    found = np.einsum("np,pq,nq->n", d, Phi, d, optimize=True)
+    if only == "both":
+        found += z.conditional
     blocks = templates(theta, sizes)
-    scaled = [
-        _asked(new, columns) @ M
-        for new, columns, M in zip(rows.random, chosen, c.maps, strict=True)
-    ]
-    new_variance = np.zeros(n)
     for new, columns, block in zip(rows.random, chosen, blocks, strict=True):
         unknown = new.codes < 0
         if unknown.any():
-            z = _asked(new, columns)[unknown]
-            new_variance[unknown] += np.sum((z @ block) ** 2, axis=1)
-    step = n if single else max(1, BAND_NUMBERS // width)
-    for start in range(0, n, step):
-        part = slice(start, min(start + step, n))
-        m = part.stop - part.start
-        if single:
-            codes = rows.random[0].codes[part]
-            z = np.zeros((m, width))
-            for t, values in enumerate(scaled):
-                z[:, c.terms[t].within] += values[part]
-            z = np.where((codes < 0)[:, None], 0.0, z)
-            conditional = np.einsum("nw,nwv,nv->n", z, w.H[codes], z, optimize=True)
-            d = x[part] - np.einsum("nw,nwp->np", z, HZQ[codes], optimize=True)
-        else:
-            z = np.zeros((m, width))
-            where = np.arange(m)
-            for t, values in enumerate(scaled):
-                codes = rows.random[t].codes[part]
-                known = codes >= 0
-                for j in range(values.shape[1]):
-                    places = w.columns[t][codes[known], j]
-                    z[where[known], places] += values[part][known, j]
-            Hz = z @ w.H[0]
-            conditional = np.einsum("nw,nw->n", Hz, z)
-            d = x[part] - z @ HZQ[0]
-        found[part] = np.einsum("np,pq,nq->n", d, Phi, d, optimize=True)
-        if only == "both":
-            found[part] += conditional
-    return found + new_variance
+            found[unknown] += np.sum((_asked(new, columns)[unknown] @ block) ** 2, axis=1)
+    return np.asarray(found)
+
+
+def _places_and_values(
+    c: CrossProducts, rows: NewRows, chosen: Sequence[Any]
+) -> tuple[np.ndarray[Any, np.dtype[np.intp]], Array]:
+    """Per row and column of a term (n, T) the random effect that it multiplies, and its value in
+    the scaled columns; 0 where the level is unknown.
+    """
+    places, values = [], []
+    for term, new, columns, M in zip(c.terms, rows.random, chosen, c.maps, strict=True):
+        factor = c.factors[term.factor]
+        known = new.codes >= 0
+        first = factor.start + term.offset + factor.width * np.where(known, new.codes, 0)
+        places.append(first[:, None] + np.arange(term.size))
+        values.append(np.where(known[:, None], _asked(new, columns) @ M, 0.0))
+    return np.concatenate(places, axis=1), np.concatenate(values, axis=1)
 
 
 def with_interval(
