@@ -49,6 +49,11 @@ class Coupling(Protocol):
         """C as a sparse matrix (levels * width, q2)."""
         ...
 
+    @property
+    def transposed(self) -> sparse.csc_array:
+        """C', made once: that takes as long as a product with it where there are few effects."""
+        ...
+
     def product(self, G: Array) -> Any:
         """C'GC for the blocks G (levels, width, width): dense or sparse."""
 
@@ -103,6 +108,7 @@ class _LevelPairs:
 @dataclass(frozen=True)
 class _Sparse:
     matrix: sparse.csr_array
+    transposed: sparse.csc_array
     levels: int
     width: int
 
@@ -121,7 +127,7 @@ class _Sparse:
         ]
 
     def product(self, G: Array) -> Any:
-        return self.matrix.T @ (block_diagonal(G) @ self.matrix)
+        return self.transposed @ (block_diagonal(G) @ self.matrix)
 
     def sandwich(self, H: Any) -> Array:
         C = self.matrix
@@ -145,6 +151,7 @@ class _Sparse:
 @dataclass(frozen=True)
 class _Dense:
     matrix: sparse.csr_array
+    transposed: sparse.csc_array
     levels: int
     width: int
 
@@ -174,9 +181,14 @@ class _Pairs:
     """
 
     matrix: sparse.csr_array
+    transposed: sparse.csc_array
     levels: int
     width: int
     products: list[list[sparse.csc_array]]
+
+    @cached_property
+    def _transposed_products(self) -> list[list[Any]]:
+        return [[product.T for product in row] for row in self.products]
 
     def product(self, G: Array) -> Any:
         size = self.matrix.shape[1]
@@ -193,7 +205,7 @@ class _Pairs:
         found = np.empty((self.levels, self.width, self.width))
         for a in range(self.width):
             for b in range(self.width):
-                found[:, a, b] = self.products[a][b].T @ flat
+                found[:, a, b] = self._transposed_products[a][b] @ flat
         return np.asarray(found + np.swapaxes(found, 1, 2))
 
 
@@ -230,7 +242,7 @@ def _pairs(C: sparse.csr_array, levels: int, width: int) -> _Pairs:
         ]
         for a in range(width)
     ]
-    return _Pairs(C, levels, width, products)
+    return _Pairs(C, C.T, levels, width, products)
 
 
 def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Coupling:
@@ -246,12 +258,12 @@ def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Co
         Whether the products are wanted dense.
     """
     if not dense:
-        return _Sparse(C, levels, width)
+        return _Sparse(C, C.T, levels, width)
     size = C.shape[0] * C.shape[1]
     if C.nnz > DENSE_SHARE * size and size <= MAX_STORED_NUMBERS:
-        return _Dense(C, levels, width)
+        return _Dense(C, C.T, levels, width)
     counts = np.bincount(np.repeat(np.arange(levels * width) // width, np.diff(C.indptr)))
     pairs = float(np.sum(counts.astype(np.float64) * (counts + 1))) / 2
     if pairs <= MAX_STORED_NUMBERS / 4:
         return _pairs(C, levels, width)
-    return _Sparse(C, levels, width)
+    return _Sparse(C, C.T, levels, width)

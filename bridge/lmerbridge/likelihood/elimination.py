@@ -189,7 +189,7 @@ class Elimination:
             b = (stage.G @ own[-1]).reshape(-1, m)
             explained += own[-1].reshape(-1, m).T @ b
             if stage.C is not None:
-                right = right - stage.C.matrix.T @ b
+                right = right - stage.C.transposed @ b
             if following is not None:
                 count = following.D.shape[0] * following.D.shape[1]
                 own.append(right[:count].reshape(*following.D.shape[:2], m))
