@@ -16,7 +16,7 @@ from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 from lmerbridge.likelihood.layout import by_factor
 from lmerbridge.likelihood.small_inverses import inverses
 
-__all__ = ["Whole", "whole"]
+__all__ = ["MAX_DENSE_EFFECTS", "Whole", "whole"]
 
 MAX_DENSE_EFFECTS = 8000  # random effects in one dense block: 512 MB a matrix
 

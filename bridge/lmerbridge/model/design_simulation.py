@@ -16,6 +16,7 @@ from lmerbridge.formula.syntax import Name
 from lmerbridge.inference.predict import as_rows
 from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import as_parameters, draw, generator
+from lmerbridge.inference.stated_covariance import parameters_of_deviations
 
 __all__ = ["simulate_design"]
 
@@ -25,13 +26,16 @@ def simulate_design(
     formula: str | Formula,
     data: Any,
     beta: Any,
-    theta: Any,
-    sigma: float,
+    theta: Any = None,
+    sigma: float | None = None,
     nsim: int = 1,
     seed: Any = None,
     weights: Any = None,
     offset: Any = None,
     contrasts: Any = None,
+    *,
+    sd: Any = None,
+    cor: Any = None,
 ) -> pd.DataFrame:
     """Make responses for a model with given parameters.
 
@@ -43,9 +47,9 @@ def simulate_design(
         Predictors and grouping factors.
     beta : sequence of float (p,), or mapping of R's names
         Fixed effects.
-    theta : sequence of float
+    theta : sequence of float, optional
         lme4's: the elements of the relative covariance factor; for ``(1 | g)`` the standard
-        deviation of the intercepts over ``sigma``.
+        deviation of the intercepts over ``sigma``. Instead of it ``sd`` and ``cor`` may be given.
     sigma : float
         Residual standard deviation.
     nsim : int
@@ -54,6 +58,11 @@ def simulate_design(
         Makes them again.
     weights, offset, contrasts
         As of :func:`lmerbridge.lmer`.
+    sd : float, sequence of float, or mapping of a term's label to one of these, optional
+        Standard deviations of the random effects in the response's unit, in the order of
+        ``VarCorr()``: ``{"Subject": [24.7, 5.9]}``, or ``[24.7, 5.9]``.
+    cor : float, sequence of float, or such a mapping, optional
+        Their correlations, of each term the lower triangle by columns; default 0.
 
     Returns
     -------
@@ -66,20 +75,29 @@ def simulate_design(
     FormulaError
         The formula is none of lme4's.
     DataError
-        A column is missing, or ``beta`` or ``theta`` has another length than the model needs.
+        A column is missing, or ``beta``, ``theta``, ``sd`` or ``cor`` has another length than the
+        model needs; or no effects have such correlations together.
     ArgumentError
-        ``nsim``, ``seed`` or ``sigma`` is no such number.
+        ``nsim``, ``seed``, ``sigma``, ``sd`` or ``cor`` is no such number; or neither ``theta``
+        nor ``sd`` is given, or both are.
 
     Examples
     --------
     >>> import lmerbridge as lb, pandas as pd
     >>> design = pd.DataFrame({"g": [1, 1, 2, 2, 3, 3, 4, 4], "x": [0, 1] * 4})
-    >>> y = lb.simulate_design("y ~ x + (1 | g)", design, [1, 0.5], [0.5], 1.0, seed=1)["sim_1"]
-    >>> len(y)
-    8
+    >>> y = lb.simulate_design("y ~ x + (1 | g)", design, [1, 0.5], sd=5.0, sigma=10.0, seed=1)
+    >>> y.shape
+    (8, 1)
     """
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
+    if sigma is None:
+        raise ArgumentError("simulate_design() needs sigma, the residual standard deviation")
+    if (theta is None) == (sd is None) or (theta is not None and cor is not None):
+        raise ArgumentError(
+            "the random effects need theta, or sd and cor (standard deviations and correlations), "
+            "and not both"
+        )
     parsed = parse_formula(formula)
     if not isinstance(parsed.response, Name):
         raise ArgumentError(
@@ -92,6 +110,8 @@ def simulate_design(
     columns[parsed.response.id] = np.arange(table.rows, dtype=np.float64)
     whole = pd.DataFrame(columns)
     frame = build_frame(formula, whole, weights=weights, offset=offset, contrasts=contrasts)
+    if theta is None:
+        theta = parameters_of_deviations(frame, sd, cor, sigma)
     values, covariance, spread = as_parameters(frame, beta, theta, sigma)
     rows = as_rows(frame)
     mean = frame.X @ values + (0.0 if frame.offset is None else frame.offset)
