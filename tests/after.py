@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.crosscheck import Case, read_data
 from lmerbridge.engines.assemble import counted, estimates_at
-from lmerbridge.files import data_folder
 from lmerbridge.likelihood import cross_products, evaluate
 
-FOLDER = data_folder("reference") / "inference"
+FOLDER = REFERENCE / "inference"
 CASES = {c["name"]: c for c in tomllib.loads((FOLDER / "models.toml").read_text("utf-8"))["case"]}
 
 
@@ -80,7 +80,7 @@ def answers(name):
 @functools.cache
 def data_of(name):
     case = CASES[name]
-    further = data_folder("reference") / "further" / "data" / f"{case['data']}.csv"
+    further = REFERENCE / "further" / "data" / f"{case['data']}.csv"
     made = MADE.get(name, FOLDER) / f"{case['data']}.csv"
     if made.is_file():
         further = made

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.engines.assemble import counted, estimates_at
-from lmerbridge.files import data_folder
 from lmerbridge.likelihood import cross_products, evaluate
 
-SCRIPT = data_folder("reference") / "inference" / "ask.R"
+SCRIPT = REFERENCE / "inference" / "ask.R"
 
 
 def case(name, formula, data, questions, contrasts=None, **arguments):

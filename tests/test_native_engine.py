@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.crosscheck import golden, load_cases, of_golden, of_result, read_data
 from lmerbridge.errors import DataError, FitFailedError, UnsupportedModelError
-from lmerbridge.files import data_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
-FURTHER = load_cases(data_folder("reference") / "further" / "cases.toml")
+FURTHER = load_cases(REFERENCE / "further" / "cases.toml")
 CASES = [*(c for c in load_cases() if c.error is None), *FURTHER]
 
 

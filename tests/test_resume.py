@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.crosscheck import available_engines, identity, load_cases, run_cases
 from lmerbridge.crosscheck.memory import open_memory
 from lmerbridge.crosscheck.record import to_plain
@@ -22,7 +23,6 @@ from lmerbridge.engines import LINEAR_MIXED, Engine, Feature, Status, load_engin
 from lmerbridge.engines.lme4 import Lme4Engine
 from lmerbridge.engines.native import NativeEngine
 from lmerbridge.errors import DataError
-from lmerbridge.files import data_folder
 from lmerbridge.rlang import r_traces, r_versions
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
@@ -98,7 +98,7 @@ def upgraded(folder, monkeypatch):
 
 def golden_values(folder, monkeypatch):
     (folder / "golden").mkdir()
-    source = data_folder("reference") / "golden" / "Dyestuff.json"
+    source = REFERENCE / "golden" / "Dyestuff.json"
     record = json.loads(source.read_text())
     record["default"]["beta"] = record["polished"]["beta"] = 1500.0
     (folder / "golden" / "dye.json").write_text(json.dumps(record))

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.crosscheck.suite import run_case
 from lmerbridge.crosscheck.suite_file import load_cases
 from lmerbridge.datasets import read_table
 from lmerbridge.display.summary import variance_lines, variance_text
-from lmerbridge.files import data_folder
 from r_here import needs_lme4
 from structured import with_deviations
 
-SUITE = data_folder("reference") / "structured"
+SUITE = REFERENCE / "structured"
 CASES = {case["name"]: case for case in tomllib.loads((SUITE / "cases.toml").read_text())["case"]}
 # what each shows is not its estimates: the criterion does not depend on some direction
 FLAT = {"sleep-cs-flat", "sleep-diag-flat"}

@@ -222,6 +222,7 @@ def test_control_reaches_lme4(tmp_path):
 
 
 @pytest.mark.r
+@pytest.mark.skipif(not lb.datasets.is_local("InstEval"), reason="run from an installed wheel")
 def test_timeout_reaches_lme4(tmp_path):
     text = MODEL.replace("Dyestuff", "InstEval").replace(
         "Yield ~ 1 + (1 | Batch)", "y ~ service + (1 | s) + (1 | d)"

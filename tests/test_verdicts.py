@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge import crosscheck
 from lmerbridge.crosscheck import (
     VERDICTS,
@@ -38,7 +39,6 @@ from lmerbridge.engines import (
     status_of,
 )
 from lmerbridge.errors import FitFailedError
-from lmerbridge.files import data_folder
 from lmerbridge.likelihood import joint_vcov
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
@@ -437,7 +437,7 @@ RIVALS = {
 }
 
 
-SEEN_ON = load_cases(data_folder("reference") / "zoo.toml")[0].seen_on
+SEEN_ON = load_cases(REFERENCE / "zoo.toml")[0].seen_on
 
 
 @pytest.mark.parametrize(("engine", "name"), list(RIVALS))

@@ -3,11 +3,16 @@
 A golden value belongs to a version of lme4, the one that ``made_by`` names. Where a later version
 gives other numbers, those are kept as well, in ``golden/NAME@VERSION.json``; they hold from that
 version on, until the next that has its own (``reference/golden_versions.py`` makes them).
+
+In the wheel they are one packed file (``golden.xz``; ``scripts/wheel_data.py`` makes it).
 """
 
 from __future__ import annotations
 
 import json
+import lzma
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +24,7 @@ __all__ = ["golden", "golden_since"]
 
 def golden(case: Case) -> dict[str, Any] | None:
     """Read what lme4 said of the case when the golden values beside the suite were made, if any."""
-    path = None if case.folder is None else case.folder / "golden" / f"{case.name}.json"
-    return None if path is None or not path.is_file() else _of_case(case, path)
+    return None if case.folder is None else _of_case(case, _records(case).get(case.name))
 
 
 def golden_since(case: Case, version: str) -> dict[str, Any] | None:
@@ -34,18 +38,39 @@ def golden_since(case: Case, version: str) -> dict[str, Any] | None:
     here = version_number(version)
     if case.folder is None or not here:
         return None
-    paths = {
-        version_number(path.stem.rpartition("@")[2]): path
-        for path in (case.folder / "golden").glob("*@*.json")
-        if path.stem.rpartition("@")[0] == case.name
+    records = _records(case)
+    later = {
+        version_number(name.rpartition("@")[2]): text
+        for name, text in records.items()
+        if name.rpartition("@")[0] == case.name
     }
-    since = [found for found in paths if found <= here]
-    return _of_case(case, paths[max(since)]) if since else None
+    since = [found for found in later if found <= here]
+    return _of_case(case, later[max(since)]) if since else None
 
 
-def _of_case(case: Case, path: Path) -> dict[str, Any] | None:
+def _records(case: Case) -> Mapping[str, str | Path]:
+    """By name, the JSON of each record that can be one of this case, or the file that has it."""
+    assert case.folder is not None
+    packed = case.folder / "golden.xz"
+    if packed.is_file():
+        return _unpacked(packed)
+    files = case.folder / "golden"
+    paths = [files / f"{case.name}.json", *files.glob("*@*.json")]
+    return {path.stem: path for path in paths if path.is_file()}
+
+
+@lru_cache(maxsize=1)
+def _unpacked(path: Path) -> dict[str, str]:
+    lines = lzma.decompress(path.read_bytes()).decode().splitlines()
+    return {name: text for name, _, text in (line.partition("\t") for line in lines)}
+
+
+def _of_case(case: Case, source: str | Path | None) -> dict[str, Any] | None:
     """The record, if it is of the case's model: a suite's formula may have changed since."""
-    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if source is None:
+        return None
+    text = source.read_text("utf-8") if isinstance(source, Path) else source
+    record: dict[str, Any] = json.loads(text)
     if record["formula"] != case.formula or record["REML"] != case.REML:
         return None
     return record
