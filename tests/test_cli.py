@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
-from lmerbridge.files import data_folder
+from checkout import REFERENCE
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -133,7 +133,7 @@ def test_check(run, tmp_path):
         '[[case]]\nname = "Dyestuff"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
     )
     (tmp_path / "golden").mkdir()
-    shutil.copy(data_folder("reference") / "golden" / "Dyestuff.json", tmp_path / "golden")
+    shutil.copy(REFERENCE / "golden" / "Dyestuff.json", tmp_path / "golden")
     status, out, _ = run("check", str(path), "--engine", "statsmodels")
     assert status == 0
     assert "1 model, 1 fit: 1 agree; all well." in out

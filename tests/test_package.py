@@ -28,6 +28,7 @@ ROOMS = {
     "digest": set(),
     "equality": set(),
     "files": {"errors"},
+    "optional": {"errors"},
     # the forms of R's versions; a result only to ask who fitted it
     "dialects": {"equality", "errors", "result", "version_numbers"},
     "formula": {"covariance", "arguments", "errors"},
@@ -67,6 +68,7 @@ ROOMS = {
         "result",
         "rank",
         "digest",
+        "optional",
         "errors",
     },
     "display": {
@@ -78,6 +80,7 @@ ROOMS = {
         "design",
         "result",
         "inference",
+        "optional",
         "errors",
         "rmath",
     },
@@ -95,10 +98,11 @@ ROOMS = {
         "inference",
         "display",
         "result",
+        "optional",
         "errors",
     },
     "reading": {"dialects", "errors"},
-    "datasets": {"equality", "shown", "arguments", "errors", "files", "reading"},
+    "datasets": {"equality", "shown", "arguments", "errors", "files", "optional", "reading"},
 }
 
 
@@ -299,6 +303,7 @@ def test_the_tree_of_errors_is_in_the_docstring():
         ("FormulaError", ValueError),
         ("DataError", ValueError),
         ("EngineUnavailableError", ImportError),
+        ("MissingPackageError", ImportError),
         ("FitFailedError", RuntimeError),
         ("UnsupportedModelError", NotImplementedError),
     ]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         FitWarning,
         FormulaError,
         LmerBridgeError,
+        MissingPackageError,
         UnsupportedModelError,
     )
     from lmerbridge.formula import (
@@ -72,6 +73,7 @@ _WHERE = {
     "LmList": "lmerbridge.model",
     "LmerBridgeError": "lmerbridge.errors",
     "MarginalMeans": "lmerbridge.model",
+    "MissingPackageError": "lmerbridge.errors",
     "Model": "lmerbridge.model",
     "ModelTable": "lmerbridge.display.model_table",
     "UnsupportedModelError": "lmerbridge.errors",
@@ -114,6 +116,7 @@ __all__ = [
     "LmList",
     "LmerBridgeError",
     "MarginalMeans",
+    "MissingPackageError",
     "Model",
     "ModelTable",
     "UnsupportedModelError",

@@ -23,6 +23,7 @@ from lmerbridge.arguments import checked
 from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.files import data_folder
+from lmerbridge.optional import is_there, needed
 from lmerbridge.reading import read_delimited
 from lmerbridge.shown import shown
 
@@ -169,7 +170,10 @@ def _checked(content: bytes, info: DatasetInfo, where: str) -> bytes:
     return content
 
 
-def _cache() -> Path:
+def _cache() -> Path | None:
+    """Where fetched data sets are kept; nothing was fetched without pooch."""
+    if not is_there("pooch"):
+        return None
     import pooch
 
     return Path(pooch.os_cache("lmerbridge"))
@@ -183,7 +187,9 @@ def _local(info: DatasetInfo) -> Path | None:
         folder = os.environ.get("LMERBRIDGE_DATA")
         if folder:
             candidates.insert(0, Path(folder) / f"{info.name}.csv")
-        candidates.append(_cache() / f"{info.name}.csv")
+        cache = _cache()
+        if cache is not None:
+            candidates.append(cache / f"{info.name}.csv")
     return next((c for c in candidates if c.is_file()), None)
 
 
@@ -204,15 +210,18 @@ def is_local(name: str) -> bool:
 
 
 def _fetch(info: DatasetInfo) -> bytes:
+    needed("pooch", "data", f"fetching the data set {info.name!r}")
     import pooch
 
+    cache = _cache()
     assert info.url is not None
+    assert cache is not None
     try:
         # the SHA-256 is of our columns; theirs may have more, so that it is checked below
         path = pooch.retrieve(
             info.url,
             known_hash=None,
-            path=_cache() / "fetched",
+            path=cache / "fetched",
             fname=info.url.rsplit("/", 1)[-1],
             progressbar=False,
         )
@@ -227,7 +236,7 @@ def _fetch(info: DatasetInfo) -> bytes:
     except DataError:
         Path(path).unlink()
         raise
-    (_cache() / f"{info.name}.csv").write_bytes(checked)
+    (cache / f"{info.name}.csv").write_bytes(checked)
     return checked
 
 
@@ -249,6 +258,8 @@ def load(name: str) -> pd.DataFrame:
     ------
     DataError
         Unknown name; or it must be fetched and cannot be; or its content is not what it was.
+    MissingPackageError
+        It must be fetched, and pooch is not installed.
 
     Examples
     --------
@@ -352,6 +363,8 @@ def read_table(path: Path) -> pd.DataFrame:
     ------
     DataError
         Not such a file, or it cannot be read.
+    MissingPackageError
+        It is Parquet or Feather, and pyarrow is not installed.
     """
     readers: dict[str, Callable[[Path], Any]] = {
         ".csv": read_csv,
@@ -361,11 +374,14 @@ def read_table(path: Path) -> pd.DataFrame:
         ".arrow": pd.read_feather,
     }
     name = path.name.removesuffix(".gz")
-    reader = readers.get(Path(name).suffix.lower())
+    kind = Path(name).suffix.lower()
+    reader = readers.get(kind)
     if reader is None:
         raise DataError(f"{path}: unknown kind of file; known: {', '.join(readers)}")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if kind not in (".csv", ".tsv"):
+        needed("pyarrow", "parquet", f"reading {path.name}")
     try:
         frame: pd.DataFrame = reader(path)
     except DataError as error:

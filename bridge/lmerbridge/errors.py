@@ -5,7 +5,8 @@
     LmerBridgeError
     ├── FormulaError            (also ValueError)           the formula is not one of lme4's
     ├── DataError               (also ValueError)           the data cannot be used as asked
-    │   └── ArgumentError       (also TypeError)            no such argument, or no such value of it
+    │   ├── ArgumentError       (also TypeError)            no such argument, or no such value of it
+    │   └── MissingPackageError (also ImportError)          a part needs a package that is not here
     ├── EngineUnavailableError  (also ImportError)          the engine is not usable here
     ├── UnsupportedModelError   (also NotImplementedError)  this engine does not fit that model
     └── FitFailedError          (also RuntimeError)         the engine tried and could not fit
@@ -32,6 +33,7 @@ __all__ = [
     "FitWarning",
     "FormulaError",
     "LmerBridgeError",
+    "MissingPackageError",
     "UnsupportedModelError",
     "as_number",
     "matched",
@@ -111,6 +113,10 @@ class ArgumentError(DataError, TypeError):
     """A function has no such argument, lacks one, or cannot take its value: it is of another kind,
     out of range, or a word that is not known.
     """
+
+
+class MissingPackageError(DataError, ImportError):
+    """A part of lmerbridge needs a package that is not installed; the text says what to install."""
 
 
 class EngineUnavailableError(LmerBridgeError, ImportError):

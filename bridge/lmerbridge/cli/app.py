@@ -221,7 +221,8 @@ def check(
     from lmerbridge.crosscheck.requirements import for_a_run, listed, missing
     from lmerbridge.crosscheck.upgrade import between, drifted, engines_of, for_an_upgrade
     from lmerbridge.engines import AUTO_ORDER, engine_names, status_of
-    from lmerbridge.files import data_folder
+    from lmerbridge.files import data_folder, further_cases
+    from lmerbridge.optional import needed
 
     if r:
         _refuse_with_r(
@@ -231,7 +232,7 @@ def check(
     engine = engines_of(r, "--r") if r else listed(engine or [])
     cases = load_cases(suite)
     if own and scorecard:
-        cases += load_cases(data_folder("reference") / "further" / "cases.toml")
+        cases += load_cases(further_cases())
         # those with engines of their own are there to show a verdict
         cases = [case for case in cases if case.engines is None]
     elif own and not engine:
@@ -240,6 +241,10 @@ def check(
     cases = for_an_upgrade(cases, engine) if r else for_a_run(cases, wanted, engine)
     written = {"resume": resume, "record": record, "json": json, "junit": junit}
     _check_written({**written, "markdown": markdown, "html": html}, suite)
+    if html is not None:
+        needed("jinja2", "report", "--html")
+    if jobs > 1:
+        needed("joblib", "parallel", "--jobs")
     memory = None
     if resume is not None:
         from lmerbridge.crosscheck.memory import open_memory

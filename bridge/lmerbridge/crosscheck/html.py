@@ -29,6 +29,7 @@ from lmerbridge.crosscheck.tolerances import TOLERANCES
 from lmerbridge.design import build_frame
 from lmerbridge.engines import FitSpec
 from lmerbridge.errors import LmerBridgeError
+from lmerbridge.optional import is_there, needed
 
 __all__ = ["html_text"]
 
@@ -47,9 +48,7 @@ def _picture(axes: Any) -> str:
 
 def _pictures(report: CaseReport) -> list[str]:
     """Estimates by engine; and, where two engines are apart, the criterion between them."""
-    try:
-        import matplotlib  # noqa: F401 - whether it is there
-    except ImportError:
+    if not is_there("matplotlib"):
         return []
     found = {o.engine: o.quantities for o in report.outcomes if o.quantities is not None}
     differ = any(o.verdict.kind not in ("agree", "reference") for o in report.outcomes)
@@ -147,6 +146,7 @@ def html_text(reports: Sequence[CaseReport], title: str = "lmerbridge check") ->
 
     Nothing is loaded from elsewhere.
     """
+    needed("jinja2", "report", "the HTML report")
     from jinja2 import Environment
 
     template = (Path(__file__).parent / "report.html.j2").read_text("utf-8")

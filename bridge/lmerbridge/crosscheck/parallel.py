@@ -14,6 +14,7 @@ from lmerbridge.crosscheck.memory import Memory, open_memory
 from lmerbridge.crosscheck.suite import CaseReport, Outcome, run_case
 from lmerbridge.crosscheck.verdict import Verdict
 from lmerbridge.engines import is_engine
+from lmerbridge.optional import needed
 from lmerbridge.rlang import RCommand, named, take_as_named
 
 __all__ = ["run_cases"]
@@ -61,6 +62,8 @@ def _pool(
     cases: Sequence[Case], engines: Sequence[str], jobs: int, memory: Memory | None
 ) -> Iterator[Run]:
     """In order; if a worker dies, what is left runs one by one, each in its own process."""
+    for module in ("joblib", "psutil"):
+        needed(module, "parallel", f"work with jobs={jobs}")
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -117,6 +120,8 @@ def run_cases(
     ------
     DataError
         ``resume`` is another file, is damaged, or cannot be written.
+    MissingPackageError
+        ``jobs`` is more than 1, and joblib or psutil is not installed.
     """
     reports = [] if done is None else done
     memory = _opened(resume)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from lmerbridge.arguments import check_level, checked
 from lmerbridge.display.named_models import named_models
-from lmerbridge.errors import ArgumentError, DataError
+from lmerbridge.errors import ArgumentError
+from lmerbridge.optional import needed
 
 __all__ = ["ModelTable", "table"]
 
@@ -143,15 +144,12 @@ class ModelTable:
 
         Raises
         ------
-        DataError
+        MissingPackageError
             The package great_tables is not installed.
         """
-        try:
-            from great_tables import GT
-        except ImportError as error:
-            raise DataError(
-                "this needs great_tables, which is not installed: pip install great_tables"
-            ) from error
+        needed("great_tables", "tables", "to_gt()")
+        from great_tables import GT
+
         frame = self.frame.reset_index(names="")
         made = GT(frame, rowname_col="")
         for note in self.notes:

@@ -42,6 +42,7 @@ from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.simulate import draw
 from lmerbridge.messages import from_outside
+from lmerbridge.optional import needed
 from lmerbridge.result import FitResult
 from lmerbridge.shown import shown, titled_table
 
@@ -398,9 +399,13 @@ def bootstrap(
     ------
     DataError
         ``type`` does not go with ``use_u``, or ``resume`` holds another bootstrap.
+    MissingPackageError
+        ``jobs`` is not 1, and joblib is not installed.
     UnsupportedModelError
         The native engine, which fits the replications, does not fit this model.
     """
+    if jobs != 1:
+        needed("joblib", "parallel", f"a bootstrap with jobs={jobs}")
     frame, result = fit.frame, fit.result
     kind = matched(type, KINDS, "type")
     if kind == "semiparametric" and not use_u:

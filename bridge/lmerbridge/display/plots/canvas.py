@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 
 from lmerbridge.arguments import checked
-from lmerbridge.errors import ArgumentError, DataError
+from lmerbridge.errors import ArgumentError
+from lmerbridge.optional import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def axes_of(ax: Axes | None, m: Any = None, **figure: Any) -> Axes:
 
     Raises
     ------
-    DataError
+    MissingPackageError
         matplotlib is not installed.
     """
     if ax is not None:
@@ -66,15 +67,12 @@ def grid_of_axes(count: int, columns: int, **figure: Any) -> AxesArray:
 
     Raises
     ------
-    DataError
+    MissingPackageError
         matplotlib is not installed.
     """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise DataError(
-            "plots need matplotlib, which is not installed: pip install matplotlib"
-        ) from error
+    needed("matplotlib", "plots", "a plot")
+    from matplotlib import pyplot
+
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
     share = {k: figure.pop(k) for k in ("sharex", "sharey") if k in figure}

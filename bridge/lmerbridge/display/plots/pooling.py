@@ -13,6 +13,7 @@ from lmerbridge.display.plots.canvas import AxesArray, axes_of, drawing, grid_of
 from lmerbridge.errors import ArgumentError, DataError, near_match
 from lmerbridge.inference.pooling import pooled_group
 from lmerbridge.inference.regression import regress
+from lmerbridge.optional import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -264,6 +265,7 @@ def shrinkage(
     DataError
         A term is no fixed effect, there is no such grouping factor, or matplotlib is missing.
     """
+    needed("matplotlib", "plots", "a plot")
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D
 
