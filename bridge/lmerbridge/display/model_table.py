@@ -148,7 +148,7 @@ class ModelTable:
             The package great_tables is not installed.
         """
         needed("great_tables", "tables", "to_gt()")
-        from great_tables import GT
+        from great_tables import GT  # pyright: ignore[reportMissingImports]
 
         frame = self.frame.reset_index(names="")
         made = GT(frame, rowname_col="")
