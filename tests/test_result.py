@@ -226,3 +226,10 @@ def test_positions_of_rows_are_arrays():
     assert data.dropped.tolist() == [3, 7]
     assert data.kept.tolist() == [i for i in range(180) if i not in (3, 7)]
     assert data.kept.dtype == data.dropped.dtype == np.int64
+
+
+def test_a_files_name_is_not_its_text():
+    with pytest.raises(DataError, match=r"Path\('m.json'\).read_text\(\)"):
+        from_json("m.json")
+    with pytest.raises(DataError, match=r"^not JSON: [^;]*$"):
+        from_json("m")

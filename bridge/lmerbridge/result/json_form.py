@@ -139,6 +139,13 @@ def _decode(value: Any, kind: Any, where: Path, others: dict[str, Any]) -> Any:
     return value
 
 
+def _if_a_file(text: str) -> str:
+    """A hint where the text is the name of a file and not what is in it."""
+    if "{" in text or "\n" in text or not text.rstrip().endswith(".json"):
+        return ""
+    return f"; the text itself is wanted, as pathlib.Path({text!r}).read_text() gives it"
+
+
 def from_json(text: str) -> FitResult:
     """The result from :func:`to_json`'s text.
 
@@ -150,7 +157,7 @@ def from_json(text: str) -> FitResult:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise DataError(f"not JSON: {error}") from error
+        raise DataError(f"not JSON: {error}{_if_a_file(text)}") from error
     others: dict[str, Any] = {}
     result = _decode(upgraded(document), FitResult, (), others)
     assert isinstance(result, FitResult)
