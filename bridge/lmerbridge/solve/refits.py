@@ -22,7 +22,7 @@ __all__ = ["Refits", "refit_many", "refit_products"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Numbers of 8 bytes that the responses done at once may take.
-ROOM = 4_000_000
+MAX_BATCH_NUMBERS = 4_000_000
 
 
 @by_value
@@ -103,7 +103,7 @@ def refit_many(
     diagonal = search.bounded
     first = None if start is None else given_start(search, start)
     fits = _together if len(c.factors) == 1 and search.plain else _one_by_one
-    per = max(1, ROOM // (c.ZZ1.size * (c.p + len(diagonal) + 2)))
+    per = max(1, MAX_BATCH_NUMBERS // (c.ZZ1.size * (c.p + len(diagonal) + 2)))
     parts = [
         fits(frame, c, Y[:, begin : begin + per], REML, first, diagonal)
         for begin in range(0, Y.shape[1], per)
