@@ -76,7 +76,7 @@ def by_value(cls: type[T]) -> type[T]:
     names = [field.name for field in dataclasses.fields(own)]
     compared = [field.name for field in dataclasses.fields(own) if field.compare]
     late = {name for name in names if getattr(vars(cls).get(name), "computed_on_demand", False)}
-    late |= {f.name for f in dataclasses.fields(cls) if f.hash is False}  # type: ignore[arg-type]
+    late |= {f.name for f in dataclasses.fields(own) if f.hash is False}
     hashed = [name for name in compared if name not in late]
 
     def equal(self: Any, other: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lmerbridge._version import __version__
 from lmerbridge.errors import MissingPackageError
 from lmerbridge.optional import needed
 
@@ -11,7 +12,13 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run ``lmerbridge``; without the packages of its extra, say so in one line."""
+    """Run ``lmerbridge``; without the packages of its extra, say so in one line.
+
+    The version is said before they are imported, which takes longer than all else together.
+    """
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"{__version__}\n")
+        return
     try:
         for package in ("typer", "rich"):
             needed(package, "cli", "the command line")
