@@ -35,8 +35,11 @@ def test_contrasts_that_do_not_apply_are_refused(simulated, contrasts, words):
 )
 def test_contrasts_of_what_is_not_in_the_fixed_part_are_ignored_with_a_word(simulated, name, hint):
     frame = build_frame("y ~ x + f + factor(h) + (o | g)", simulated, contrasts={name: "contr.sum"})
-    assert frame.notes[0].kind == "warning"
-    assert frame.notes[0].text == f"variable '{name}' is absent, its contrast will be ignored{hint}"
+    assert frame.asked.notes[0].kind == "warning"
+    assert (
+        frame.asked.notes[0].text
+        == f"variable '{name}' is absent, its contrast will be ignored{hint}"
+    )
 
 
 def test_truth_values_have_contrasts(simulated):

@@ -69,10 +69,10 @@ def test_numbers_that_floats_cannot_tell_apart_stay_apart(kind):
         frame = build_frame(text, d)
         block = next(b for b in frame.random if b.group == "c")
         assert block.levels == tuple(str(v) for v in values)
-        np.testing.assert_array_equal(block.codes, CODES[frame.kept])
+        np.testing.assert_array_equal(block.codes, CODES[frame.source.kept])
     frame = build_frame("y ~ factor(c) + (1 | g)", d)
     assert frame.x_names[1:] == tuple(f"factor(c){v}" for v in values[1:])
-    assert len(frame.dropped) == (9 if "with" in kind else 0)
+    assert len(frame.source.dropped) == (9 if "with" in kind else 0)
 
 
 @pytest.mark.r
@@ -251,4 +251,4 @@ def test_further_expressions_are_r_s(formula):
 def test_a_subset_may_say_in():
     d = frame_of(CODES)
     frame = build_frame("y ~ x + (1 | g)", d, subset="c %in% c(1, 5)")
-    np.testing.assert_array_equal(frame.kept, np.flatnonzero(np.isin(CODES, [1, 5])))
+    np.testing.assert_array_equal(frame.source.kept, np.flatnonzero(np.isin(CODES, [1, 5])))

@@ -110,9 +110,9 @@ def test_every_library_s_dates_are_the_same(d, convert):
 def test_missing_dates_are_missing(d):
     d.loc[3, "day"], d.loc[5, "since"], d.loc[7, "there"] = pd.NaT, pd.NaT, pd.NaT
     frame = build_frame("y ~ factor(day) + since + (1 | there)", d)
-    assert frame.dropped.tolist() == [3, 5, 7]
+    assert frame.source.dropped.tolist() == [3, 5, 7]
     frame = build_frame("y ~ day + (1 | there)", pl.from_pandas(d))
-    assert frame.dropped.tolist() == [3, 7]
+    assert frame.source.dropped.tolist() == [3, 7]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Sound(NativeEngine):
 
 class ForgetsWeights(Sound):
     def fit(self, frame, spec):
-        return super().fit(replace(frame, weights=None), spec)
+        return super().fit(replace(frame, rows=replace(frame.rows, weights=None)), spec)
 
 
 class StopsEarly(Sound):
@@ -145,7 +145,7 @@ class OwnUnits(Sound):
 
     def fit(self, frame, spec):
         if np.abs(frame.y).max() < 1e-2:
-            frame = replace(frame, y=np.round(frame.y, 4))
+            frame = replace(frame, rows=replace(frame.rows, y=np.round(frame.y, 4)))
         return super().fit(frame, spec)
 
 

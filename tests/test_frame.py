@@ -106,15 +106,15 @@ class TestColumns:
         w, kept = np.ones(80), np.ones(80, dtype=bool)
         d["k"] = np.arange(80)
         frame = build_frame("y ~ x + k + (x || g)", d, weights=w, subset=kept)
-        before = {k: v.values.copy() for k, v in frame.raw.items() if k in ("y", "x", "k")}
+        before = {k: v.values.copy() for k, v in frame.source.raw.items() if k in ("y", "x", "k")}
         d.loc[:, "y"] = 0.0
         d["x"] *= 3
         d["k"] += 1
         w[:], kept[:] = 7, False
         for name, values in before.items():
-            np.testing.assert_array_equal(frame.raw[name].values, values)
-        assert (frame.raw_weights == 1).all()
-        assert frame.raw_subset.all()
+            np.testing.assert_array_equal(frame.source.raw[name].values, values)
+        assert (frame.source.raw_weights == 1).all()
+        assert frame.source.raw_subset.all()
 
 
 class TestRows:
@@ -125,7 +125,7 @@ class TestRows:
         d["unused"] = np.nan
         frame = build_frame("y ~ x + f + (1 | g)", d)
         assert frame.nobs == 76
-        assert frame.dropped.tolist() == [0, 1, 2, 3]
+        assert frame.source.dropped.tolist() == [0, 1, 2, 3]
 
     def test_missing_weights_and_offsets_count(self, d):
         w = np.ones(80)
@@ -236,13 +236,13 @@ class TestChecks:
             d.assign(g=range(80)),
             control=lmerControl(check_nobs_vs_nlev="warning", check_nobs_vs_nRE="ignore"),
         )
-        assert [n.kind for n in frame.notes] == ["warning"]
+        assert [n.kind for n in frame.asked.notes] == ["warning"]
 
     def test_rank(self, d):
         frame = build_frame("y ~ x + I(2 * x) + I(3 * x) + (1 | g)", d)
         assert frame.x_names == ("(Intercept)", "x")
-        assert frame.x_dropped == ("I(2 * x)", "I(3 * x)")
-        assert frame.notes[0].text == (
+        assert frame.design.x_dropped == ("I(2 * x)", "I(3 * x)")
+        assert frame.asked.notes[0].text == (
             "fixed-effect model matrix is rank deficient so dropping 2 columns / coefficients"
         )
         self.check(
@@ -266,7 +266,7 @@ class TestChecks:
     )
     def test_scales(self, d, predictor, warned):
         frame = build_frame(f"y ~ {predictor} + (1 | g)", d.assign(x=d.x / d.x.std()))
-        texts = [n.text for n in frame.notes]
+        texts = [n.text for n in frame.asked.notes]
         expected = "Some predictor variables are on very different scales: consider rescaling"
         assert (expected in texts) == warned
 
@@ -334,7 +334,7 @@ class TestChecks:
 
     def test_contrast_for_an_absent_variable(self, d):
         frame = build_frame("y ~ x + (1 | g)", d, contrasts={"f": "contr.sum"})
-        assert frame.notes[0].text == "variable 'f' is absent, its contrast will be ignored"
+        assert frame.asked.notes[0].text == "variable 'f' is absent, its contrast will be ignored"
 
     @pytest.mark.parametrize(
         "settings",

@@ -222,7 +222,7 @@ class Killer(Engine):
         return None
 
     def fit(self, frame, spec):
-        if frame.data_name == "Dyestuff2":
+        if frame.asked.data_name == "Dyestuff2":
             os.kill(os.getpid(), signal.SIGKILL)
         return load_engine("native").fit(frame, spec)
 """
@@ -271,7 +271,7 @@ class TestParallel:
         file, real, seen = tmp_path / "done.jsonl", NativeEngine.fit, []
 
         def counted(self, frame, spec):
-            seen.append(frame.data_name)
+            seen.append(frame.asked.data_name)
             if len(seen) == 3:
                 raise KeyboardInterrupt
             return real(self, frame, spec)

@@ -197,7 +197,7 @@ def test_random_models(asked, type):
         assert "failure" not in found["fit"], where
         assert list(m.fixef().index) == found["beta"]["value"]["names"], where
         if "failure" in found[type]:  # where a term has no column of its own left
-            assert m.frame.x_dropped, where
+            assert m.frame.design.x_dropped, where
             continue
         ours = term_hypotheses(m.frame, type)
         theirs = found[type]["hypotheses"] or {}

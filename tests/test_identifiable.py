@@ -26,7 +26,7 @@ def d(simulated):
 def said(d, terms):
     control = lb.lmerControl(check_nobs_vs_nRE="ignore")
     frame = build_frame(f"y ~ x + {terms}", d, control=control)
-    return [n.text for n in frame.notes if "told apart" in n.text]
+    return [n.text for n in frame.asked.notes if "told apart" in n.text]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_as_many_effects_as_rows_are_refused_of_unstructured_terms_alone(cells):
         build_frame("y ~ x + (0 + f | g)", cells)
     with pytest.raises(DataError, match="number of random effects"):
         build_frame("y ~ x + us(0 + f | g)", cells)
-    assert build_frame("y ~ x + ar1(0 + f | g)", cells).notes == ()
+    assert build_frame("y ~ x + ar1(0 + f | g)", cells).asked.notes == ()
 
 
 def test_each_set_of_terms_is_named_on_its_own(d):

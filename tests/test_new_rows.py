@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::lmerbridge.errors.FitWarning")
 )
 def test_constants_of_r_are_no_columns(simulated, formula, engine):
     m = lb.lmer(formula, simulated, engine=engine)
-    assert not {"pi", "T", "F", "letters"} & set(m.frame.raw)
+    assert not {"pi", "T", "F", "letters"} & set(m.frame.source.raw)
     new = simulated.head(9)
     for model in (m, lb.from_json(m.to_json(), simulated)):
         np.testing.assert_allclose(model.predict(new), m.fitted().head(9), rtol=1e-9)

@@ -119,13 +119,9 @@ def test_profiles_are_drawn():
         frame = m.frame
         from dataclasses import replace
 
-        moved = replace(
-            frame,
-            y=frame.y - x[i] - y[i] * d["Days"].to_numpy(),
-            X=np.empty((180, 0)),
-            x_names=(),
-            x_assign=(),
-        )
+        response = frame.y - x[i] - y[i] * d["Days"].to_numpy()
+        moved = replace(frame, rows=replace(frame.rows, y=response))
+        moved = moved.with_columns(np.empty((180, 0)), (), ())
         c = cross_products(moved)
         from scipy import optimize
 

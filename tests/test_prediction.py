@@ -25,7 +25,7 @@ def test_marginal_predictions_are_r_s(name):
 def test_predicting_the_data_gives_the_fitted_values(name):
     m = after.fitted(name)
     found = m.predict(after.data_of(name), allow_new_levels=True).to_numpy()
-    kept = m.frame.kept
+    kept = m.frame.source.kept
     np.testing.assert_allclose(found[kept], m.result.estimates.fitted, rtol=1e-10)
 
 
@@ -86,9 +86,9 @@ def test_what_the_fit_learned_is_remembered(simulated):
     )
     some = simulated.iloc[[3, 77, 12]]
     np.testing.assert_allclose(m.predict(some), m.fitted().iloc[[3, 77, 12]], rtol=1e-9)
-    before = {k: dict(v) for k, v in m.frame.memory.items()}
+    before = {k: dict(v) for k, v in m.frame.design.memory.items()}
     m.predict(some.assign(x=100.0))
-    assert {k: dict(v) for k, v in m.frame.memory.items()}.keys() == before.keys()
+    assert {k: dict(v) for k, v in m.frame.design.memory.items()}.keys() == before.keys()
 
 
 def test_offsets_and_other_frames(simulated):

@@ -59,7 +59,7 @@ def fits(monkeypatch):
     made, real = [], NativeEngine.fit
 
     def counted(self, frame, spec):
-        made.append(frame.data_name)
+        made.append(frame.asked.data_name)
         return real(self, frame, spec)
 
     monkeypatch.setattr(NativeEngine, "fit", counted)

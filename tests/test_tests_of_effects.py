@@ -247,7 +247,7 @@ def test_rows_and_names_do_not_matter():
     np.testing.assert_allclose(5 * p["estimate"], q["estimate"], rtol=1e-6)
     np.testing.assert_allclose(p["p.value"], q["p.value"], rtol=1e-5)
     assert q["contrast"].iloc[0] == "level p - level q"
-    order = one.frame.index.get_indexer(changed.index)
+    order = one.frame.source.index.get_indexer(changed.index)
     np.testing.assert_allclose(
         one.hatvalues().to_numpy()[order], two.hatvalues().to_numpy(), rtol=1e-6
     )

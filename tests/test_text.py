@@ -159,7 +159,7 @@ def result_of_golden(case, record):
             "",
             None,
             messages=tuple(listed(fit["messages"])),
-            notes=tuple(n.text for n in frame.notes),
+            notes=tuple(n.text for n in frame.asked.notes),
         ),
         provenance=Provenance("lme4", "1.1.31", {}, "", "", 0.0),
     )

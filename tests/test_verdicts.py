@@ -195,7 +195,9 @@ def test_ml_for_reml_is_another_criterion(simulated, tampered):
 
 
 def test_ignored_weights_are_another_criterion(simulated, tampered):
-    outcome = tampered(simulated, before=lambda f: replace(f, weights=None), weights="w")
+    outcome = tampered(
+        simulated, before=lambda f: replace(f, rows=replace(f.rows, weights=None)), weights="w"
+    )
     assert outcome.verdict.kind == "other criterion"
     assert "no weights" in outcome.verdict.sentence
 

@@ -34,8 +34,8 @@ def without_structures(m: Any) -> Any:
     """The model whose terms are unstructured, at the same Lambda: more parameters, of which its
     covariance matrices are made.
     """
-    blocks = tuple(replace(block, structure=PLAIN) for block in m.frame.random)
-    frame, theta = replace(m.frame, random=blocks), m.result.estimates.theta
+    blocks = [replace(block, term=replace(block.term, structure=PLAIN)) for block in m.frame.random]
+    frame, theta = m.frame.with_random(blocks), m.result.estimates.theta
     found = evaluate(cross_products(frame), theta, m.result.call.REML)
     if found is None:
         raise lb.errors.FitFailedError("the criterion cannot be evaluated at this theta")

@@ -227,7 +227,7 @@ def _offset_fails(case: Case) -> bool:
 
 @rule("lmerTest's drop1 fails on log(y) ~ a:b, not on a column of logarithms (ours right)")
 def _nothing_left(case: Case) -> bool:
-    single = len(case.asked.m.frame.x_terms) == 1 and "transformed" in case.made.traits
+    single = len(case.asked.m.frame.design.x_terms) == 1 and "transformed" in case.made.traits
     said = "R refuses: no terms component nor attribute"
     return single and case.question.area == "drop1" and case.differs == said
 

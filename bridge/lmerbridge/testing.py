@@ -497,7 +497,9 @@ class EngineContract:
         assert isinstance(result.evidence.converged, bool)
         assert isinstance(result.evidence.singular, bool)
         assert (result.evidence.code == 0) == result.evidence.converged
-        assert result.evidence.notes[: len(frame.notes)] == tuple(n.text for n in frame.notes)
+        assert result.evidence.notes[: len(frame.asked.notes)] == tuple(
+            n.text for n in frame.asked.notes
+        )
         made = result.provenance
         assert made.engine == self.engine
         assert made.engine_version == engine.status().version

@@ -46,7 +46,7 @@ def _frame(report: CaseReport, frames: Frames) -> ModelFrame | None:
 
 def _settings(case: Case, frame: ModelFrame | None) -> dict[str, Any]:
     """What was asked for beyond formula, data and REML; without a frame, what is not in it."""
-    control = case.control if frame is None else frame.control
+    control = case.control if frame is None else frame.asked.control
     settings: dict[str, Any] = {
         "control": None if control is None or not control.given else str(control),
         "start": None if case.start is None else list(case.start),
@@ -54,11 +54,11 @@ def _settings(case: Case, frame: ModelFrame | None) -> dict[str, Any]:
     if frame is None:
         return settings
     return {
-        "weights": frame.weights_name,
-        "offset": frame.offset_name,
-        "subset": frame.subset_name,
-        "na_action": frame.na_action,
-        "contrasts": {name: c.name for name, c in sorted(frame.asked_contrasts.items())},
+        "weights": frame.asked.weights_name,
+        "offset": frame.asked.offset_name,
+        "subset": frame.asked.subset_name,
+        "na_action": frame.asked.na_action,
+        "contrasts": {name: c.name for name, c in sorted(frame.design.asked_contrasts.items())},
         **settings,
     }
 

@@ -97,7 +97,8 @@ class Referee:
         if weights is None:
             return {}
         c, REML = self.products, self.spec.REML
-        plain = cross_products(replace(self.frame, weights=None), self.products.layout)
+        unweighted = replace(self.frame, rows=replace(self.frame.rows, weights=None))
+        plain = cross_products(unweighted, self.products.layout)
         repeated = replace(c, n=round(float(weights.sum())), log_weights=0.0)
         return {
             "no weights": criterion(plain, theta, REML),

@@ -253,17 +253,17 @@ def of_column(column: Column) -> ColumnSnapshot:
 
 def of_frame(frame: ModelFrame) -> Snapshot:
     """All rows of the columns that a model uses, its weights, offset and subset among them."""
-    columns = {name: of_column(column) for name, column in frame.raw.items()}
+    columns = {name: of_column(column) for name, column in frame.source.raw.items()}
     derived: dict[str, Column] = {
         name: Numeric(np.asarray(values, dtype=np.float64))
         for name, values in (
-            (frame.weights_name, frame.raw_weights),
-            (frame.offset_name, frame.raw_offset),
+            (frame.asked.weights_name, frame.source.raw_weights),
+            (frame.asked.offset_name, frame.source.raw_offset),
         )
         if name is not None and values is not None
     }
-    if frame.raw_subset is not None:
-        derived["subset"] = Logical(np.asarray(frame.raw_subset).astype(np.float64))
+    if frame.source.raw_subset is not None:
+        derived["subset"] = Logical(np.asarray(frame.source.raw_subset).astype(np.float64))
     for name, column in derived.items():
         columns.setdefault(name, replace(of_column(column), derived=True))
     return Snapshot(columns)

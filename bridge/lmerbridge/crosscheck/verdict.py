@@ -122,8 +122,8 @@ def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict 
         facts.append(Fact(f"rows used: {result.data.nobs}, the model frame has {frame.nobs}"))
         own = result.data.kept
         kept = set(range(result.data.total_rows) if own is None else own.tolist())
-        if gone > 0 and result.data.total_rows == frame.total_rows:
-            positions = [int(i) + 1 for i in frame.kept if int(i) not in kept]
+        if gone > 0 and result.data.total_rows == frame.source.total_rows:
+            positions = [int(i) + 1 for i in frame.source.kept if int(i) not in kept]
             if positions:
                 facts.append(Fact(f"left out row {_listed([str(i) for i in positions])}"))
         sentence = f"{engine} used {abs(gone)} row(s) {'less' if gone > 0 else 'more'}"

@@ -1,12 +1,16 @@
 """``Formula`` + data to a frozen :class:`ModelFrame`."""
 
+from lmerbridge.design.asked import Asked
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.build import build_frame
 from lmerbridge.design.control import Control, lmerControl
+from lmerbridge.design.design import Design, TermDesign
 from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.nested import isNested
 from lmerbridge.design.notes import Note
 from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
+from lmerbridge.design.rows import Rows, TermRows
+from lmerbridge.design.source import Source
 from lmerbridge.design.theta_layout import (
     column_map,
     nested_in,
@@ -20,10 +24,16 @@ from lmerbridge.design.theta_layout import (
 )
 
 __all__ = [
+    "Asked",
     "Control",
+    "Design",
     "ModelFrame",
     "Note",
     "RandomBlock",
+    "Rows",
+    "Source",
+    "TermDesign",
+    "TermRows",
     "build_frame",
     "chunks",
     "column_map",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from lmerbridge.design.arguments import (
     row_values,
     subset_rows,
 )
+from lmerbridge.design.asked import Asked
 from lmerbridge.design.checks import check_random, check_rank, check_response, check_scale
 from lmerbridge.design.columns import (
     Array,
@@ -27,15 +27,18 @@ from lmerbridge.design.columns import (
     is_missing,
     take,
 )
-from lmerbridge.design.contrasts import read_contrasts
+from lmerbridge.design.contrasts import Contrast, read_contrasts
 from lmerbridge.design.control import Control
+from lmerbridge.design.design import Design, TermDesign
 from lmerbridge.design.evaluate import Evaluator
 from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.identifiable import check_identifiable
-from lmerbridge.design.matrix import contrasts_of, model_matrix
+from lmerbridge.design.matrix import ModelMatrix, contrasts_of, model_matrix
+from lmerbridge.design.notes import Note
 from lmerbridge.design.random_terms import random_blocks
+from lmerbridge.design.rows import Rows, TermRows
+from lmerbridge.design.source import Source
 from lmerbridge.design.table import Table, read_table
-from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, Terms, parse_formula
 from lmerbridge.formula.syntax import Node, deparse
@@ -45,9 +48,24 @@ __all__ = ["build_frame"]
 NA_ACTIONS = ("omit", "exclude", "fail", "pass")
 
 
-@by_value
-@dataclass(frozen=True, eq=False)
-class _Rows:
+class _Evaluated(NamedTuple):
+    """What the formula and the arguments name, on all rows of the data."""
+
+    formula: Formula
+    terms: Terms
+    table: Table
+    evaluator: Evaluator
+    variables: Mapping[str, Column]
+    factors: Mapping[str, Factor]
+    weights: Array | None
+    weights_name: str | None
+    offset: Array | None
+    offset_name: str | None
+    subset: Array | None
+    subset_name: str | None
+
+
+class _Kept(NamedTuple):
     """Which rows are used, and which were dropped for a missing value."""
 
     used: Array
@@ -55,13 +73,34 @@ class _Rows:
     counts: tuple[tuple[str, int], ...]
 
     @property
-    def kept(self) -> Array:
+    def places(self) -> Array:
+        """Positions in the data of the rows used."""
         # half the memory, which at ten million rows is worth a cast
         kind = np.int32 if len(self.used) < 2**31 else np.int64
         return np.flatnonzero(self.used).astype(kind)
 
 
-def _evaluated(
+class _Coded(NamedTuple):
+    """The rows used, coded and checked.
+
+    ``matrix`` has the columns that are linear combinations of others too; ``columns`` are the
+    positions of those that stay in X.
+    """
+
+    variables: Mapping[str, Column]
+    y: Array
+    weights: Array | None
+    contrasts: Mapping[str, Contrast]
+    asked_contrasts: Mapping[str, Contrast]
+    matrix: ModelMatrix
+    columns: Array
+    X: Array
+    random: tuple[TermDesign, ...]
+    random_rows: tuple[TermRows, ...]
+    notes: tuple[Note, ...]
+
+
+def _variables(
     formula: Formula, terms: Terms, table: Table, evaluator: Evaluator
 ) -> dict[str, Column]:
     """Every variable of the formula by its text, on all rows."""
@@ -91,7 +130,51 @@ def _check_kind_of_response(column: Column, label: str) -> None:
         raise DataError(f"response must be numeric: {label} is {kind}")
 
 
-def _rows(columns: Mapping[str, Column], chosen: Array, na_action: str) -> _Rows:
+def _evaluated(
+    formula: Formula, table: Table, weights: Any, offset: Any, subset: Any
+) -> _Evaluated:
+    """Everything that is read of the data, before a row is left out."""
+    evaluator = Evaluator(table.column, table.rows, table)
+    terms = formula.terms(table.columns) if formula.has_dot else formula.terms_without_dot
+    variables = _variables(formula, terms, table, evaluator)
+    _check_kind_of_response(variables[formula.response_label], formula.response_label)
+    for node in terms.offsets:
+        check_offset(variables[deparse(node)], deparse(node))
+    factors = {
+        column: as_factor(table.column(column))
+        for term in formula.random
+        for column in term.grouping.columns
+    }
+    return _Evaluated(
+        formula,
+        terms,
+        table,
+        evaluator,
+        variables,
+        factors,
+        *row_values(weights, "weights", table, evaluator),
+        *row_values(offset, "offset", table, evaluator),
+        *subset_rows(subset, table, evaluator),
+    )
+
+
+def _kept(whole: _Evaluated, na_action: str) -> _Kept:
+    """Take the subset of the rows, and of these the ones without a missing value."""
+    sides: dict[str, Column] = {
+        f"{what} {name}": Numeric(values)
+        for what, name, values in (
+            ("weights", whole.weights_name, whole.weights),
+            ("offset", whole.offset_name, whole.offset),
+        )
+        if values is not None
+    }
+    chosen = np.ones(whole.table.rows, dtype=bool) if whole.subset is None else whole.subset
+    kept = _without_missing({**whole.variables, **whole.factors, **sides}, chosen, na_action)
+    _reject_infinite({**whole.variables, **sides}, kept.used)
+    return kept
+
+
+def _without_missing(columns: Mapping[str, Column], chosen: Array, na_action: str) -> _Kept:
     """Drop the rows with a missing value in any of ``columns``."""
     missing = np.zeros(len(chosen), dtype=bool)
     counts: dict[str, int] = {}
@@ -104,15 +187,15 @@ def _rows(columns: Mapping[str, Column], chosen: Array, na_action: str) -> _Rows
         listed = ", ".join(f"{k} ({v})" for k, v in counts.items())
         why = "; na_action='pass' keeps their rows, which no fit can" if na_action == "pass" else ""
         raise DataError(f"missing values in object: {listed}{why}")
-    rows = _Rows(chosen & ~missing, missing, tuple(counts.items()))
+    kept = _Kept(chosen & ~missing, missing, tuple(counts.items()))
     if not chosen.any():
         raise DataError("0 (non-NA) cases: the subset is empty")
-    if not rows.used.any():
+    if not kept.used.any():
         empty = ", ".join(k for k, v in counts.items() if v == chosen.sum())
         raise DataError(
             "0 (non-NA) cases: every row has a missing value" + (f" (in {empty})" if empty else "")
         )
-    return rows
+    return kept
 
 
 def _reject_infinite(columns: Mapping[str, Column], rows: Array) -> None:
@@ -143,6 +226,99 @@ def _used(columns: Mapping[str, Column], rows: Array) -> dict[str, Column]:
 def _numbers(column: Column) -> Array:
     assert not isinstance(column, Factor)
     return np.asarray(column.values, dtype=np.float64)
+
+
+def _coded(
+    whole: _Evaluated, kept: _Kept, contrasts: Mapping[str, Any] | None, control: Control
+) -> _Coded:
+    """Code the rows used, and make lme4's checks in its order."""
+    label = whole.formula.response_label
+    used = _used(whole.variables, kept.used)
+    factors = {
+        name: column
+        for name, column in _used(whole.factors, kept.used).items()
+        if isinstance(column, Factor)
+    }
+    y = _numbers(used[label])
+    check_response(y, label)
+    weights = None if whole.weights is None else whole.weights[kept.used]
+    if weights is not None:
+        check_weights(weights, whole.weights_name)
+
+    fixed = {name: used[name] for name in whole.terms.variable_labels}
+    asked = read_contrasts(contrasts)
+    notes = check_contrasts(asked, {label: used[label], **fixed})
+    coding = contrasts_of(fixed, asked)
+    full = model_matrix(whole.terms, fixed, len(y), coding)
+    blocks = random_blocks(whole.formula, used, factors, whole.terms, full)
+
+    random = tuple(block.term for block in blocks)
+    notes += check_random(random, len(y), control)
+    notes += check_identifiable(blocks)
+    columns, rank_notes = check_rank(full.values, control)
+    X = full.values if len(columns) == len(full.names) else full.values[:, columns]
+    notes += [*rank_notes, *check_scale(X, control)]
+    return _Coded(
+        used,
+        y,
+        weights,
+        coding,
+        asked,
+        full,
+        columns,
+        X,
+        random,
+        tuple(block.rows for block in blocks),
+        tuple(notes),
+    )
+
+
+def _design(whole: _Evaluated, coded: _Coded) -> Design:
+    matrix, stay = coded.matrix, set(coded.columns.tolist())
+    return Design(
+        formula=whole.formula,
+        dot_columns=whole.formula.dot_columns(whole.table.columns),
+        x_names=tuple(matrix.names[i] for i in coded.columns),
+        x_dropped=tuple(name for i, name in enumerate(matrix.names) if i not in stay),
+        x_assign=tuple(matrix.assign[i] for i in coded.columns),
+        x_terms=matrix.labels,
+        random=coded.random,
+        contrasts=coded.contrasts,
+        asked_contrasts=coded.asked_contrasts,
+        memory=whole.evaluator.memory,
+    )
+
+
+def _rows(whole: _Evaluated, coded: _Coded, kept: _Kept) -> Rows:
+    offsets = [_numbers(coded.variables[deparse(node)]) for node in whole.terms.offsets]
+    if whole.offset is not None:
+        offsets.append(whole.offset[kept.used])
+    return Rows(
+        y=coded.y,
+        X=coded.X,
+        random=coded.random_rows,
+        weights=coded.weights,
+        offset=None if not offsets else np.asarray(np.sum(offsets, axis=0)),
+        variables=coded.variables,
+    )
+
+
+def _source(whole: _Evaluated, kept: _Kept, dot_columns: tuple[str, ...]) -> Source:
+    formula, table, places = whole.formula, whole.table, kept.places
+    named = [name for name in formula.columns_named if not whole.evaluator.is_constant(name)]
+    raw_names = [*named, *(dot_columns if formula.has_dot else ())]
+    index = table.native.index if isinstance(table.native, pd.DataFrame) else None
+    return Source(
+        raw={name: table.column(name) for name in dict.fromkeys(raw_names)},
+        raw_weights=whole.weights,
+        raw_offset=whole.offset,
+        raw_subset=whole.subset,
+        kept=places,
+        dropped=np.flatnonzero(kept.missing),
+        missing=kept.counts,
+        total_rows=table.rows,
+        index=index if index is None or len(places) == table.rows else index[places],
+    )
 
 
 def build_frame(
@@ -184,96 +360,21 @@ def build_frame(
     if table.rows == 0:
         raise DataError("the data has no rows: 0 (non-NA) cases")
 
-    memory: dict[str, dict[Any, Any]] = {}
-    evaluator = Evaluator(table.column, table.rows, table, memory)
-    terms = parsed.terms(table.columns) if parsed.has_dot else parsed.terms_without_dot
-    variables = _evaluated(parsed, terms, table, evaluator)
-    _check_kind_of_response(variables[parsed.response_label], parsed.response_label)
-    for node in terms.offsets:
-        check_offset(variables[deparse(node)], deparse(node))
-    factors = {
-        column: as_factor(table.column(column))
-        for term in parsed.random
-        for column in term.grouping.columns
-    }
-    raw_weights, weights_name = row_values(weights, "weights", table, evaluator)
-    raw_offset, offset_name = row_values(offset, "offset", table, evaluator)
-    raw_subset, subset_name = subset_rows(subset, table, evaluator)
-    sides: dict[str, Column] = {
-        f"{what} {name}": Numeric(values)
-        for what, name, values in (
-            ("weights", weights_name, raw_weights),
-            ("offset", offset_name, raw_offset),
-        )
-        if values is not None
-    }
-
-    chosen = np.ones(table.rows, dtype=bool) if raw_subset is None else raw_subset
-    rows = _rows({**variables, **factors, **sides}, chosen, na_action)
-    _reject_infinite({**variables, **sides}, rows.used)
-    kept = rows.kept
-    used = _used(variables, rows.used)
-    used_factors = {
-        name: column
-        for name, column in _used(factors, rows.used).items()
-        if isinstance(column, Factor)
-    }
-    y = _numbers(used[parsed.response_label])
-    check_response(y, parsed.response_label)
-    if raw_weights is not None:
-        check_weights(raw_weights[rows.used], weights_name)
-
-    fixed = {label: used[label] for label in terms.variable_labels}
-    asked = read_contrasts(contrasts)
-    response = {parsed.response_label: used[parsed.response_label]}
-    notes = check_contrasts(asked, {**response, **fixed})
-    coding = contrasts_of(fixed, asked)
-    full = model_matrix(terms, fixed, len(kept), coding)
-    blocks = random_blocks(parsed, used, used_factors, terms, full)
-
-    notes += check_random(blocks, len(kept), control)
-    notes += check_identifiable(blocks)
-    columns, rank_notes = check_rank(full.values, control)
-    X = full.values if len(columns) == len(full.names) else full.values[:, columns]
-    notes += [*rank_notes, *check_scale(X, control)]
-
-    offsets = [_numbers(used[deparse(node)]) for node in terms.offsets]
-    if raw_offset is not None:
-        offsets.append(raw_offset[rows.used])
-    dot_columns = parsed.dot_columns(table.columns)
-    named = [name for name in parsed.columns_named if not evaluator.is_constant(name)]
-    raw_names = [*named, *(dot_columns if parsed.has_dot else ())]
-    index = table.native.index if isinstance(table.native, pd.DataFrame) else None
+    whole = _evaluated(parsed, table, weights, offset, subset)
+    kept = _kept(whole, na_action)
+    coded = _coded(whole, kept, contrasts, control)
+    design = _design(whole, coded)
     return ModelFrame(
-        formula=parsed,
-        data_name=data_name,
-        y=y,
-        X=X,
-        x_names=tuple(full.names[i] for i in columns),
-        x_dropped=tuple(n for i, n in enumerate(full.names) if i not in set(columns.tolist())),
-        x_assign=tuple(full.assign[i] for i in columns),
-        x_terms=full.labels,
-        random=tuple(blocks),
-        weights=None if raw_weights is None else raw_weights[rows.used],
-        offset=None if not offsets else np.asarray(np.sum(offsets, axis=0)),
-        weights_name=weights_name,
-        offset_name=offset_name,
-        subset_name=subset_name,
-        kept=kept,
-        dropped=np.flatnonzero(rows.missing),
-        total_rows=table.rows,
-        dot_columns=dot_columns,
-        index=index if index is None or len(kept) == table.rows else index[kept],
-        variables=used,
-        contrasts=coding,
-        asked_contrasts=asked,
-        raw={name: table.column(name) for name in dict.fromkeys(raw_names)},
-        raw_weights=raw_weights,
-        raw_offset=raw_offset,
-        raw_subset=raw_subset,
-        na_action=na_action,
-        control=control,
-        notes=tuple(notes),
-        memory=memory,
-        missing=rows.counts,
+        design,
+        _rows(whole, coded, kept),
+        _source(whole, kept, design.dot_columns),
+        Asked(
+            data_name=data_name,
+            weights_name=whole.weights_name,
+            offset_name=whole.offset_name,
+            subset_name=whole.subset_name,
+            na_action=na_action,
+            control=control,
+            notes=coded.notes,
+        ),
     )

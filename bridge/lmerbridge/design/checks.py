@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
 from lmerbridge.design.control import Control
+from lmerbridge.design.design import TermDesign
 from lmerbridge.design.notes import Note
 from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
 from lmerbridge.errors import DataError
@@ -27,7 +27,7 @@ def _act(action: str, text: str, notes: list[Note]) -> None:
         notes.append(Note(action, text))
 
 
-def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> list[Note]:
+def check_random(terms: Sequence[TermDesign], rows: int, control: Control) -> list[Note]:
     """Too few levels, too many levels, too many random effects.
 
     Raises
@@ -36,7 +36,7 @@ def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> 
         With lme4's message, where the control says ``"stop"``.
     """
     notes: list[Note] = []
-    levels = {block.group: len(block.levels) for block in blocks}
+    levels = {term.group: len(term.levels) for term in terms}
     if any(count < 2 for count in levels.values()):
         _act(control.check_nlev_gtr_1, "grouping factors must have > 1 sampled level", notes)
     if any(count < 5 for count in levels.values()):
@@ -54,14 +54,14 @@ def check_random(blocks: Sequence[RandomBlock], rows: int, control: Control) -> 
             f"(problems: {', '.join(crowded)})",
             notes,
         )
-    for block in blocks:
-        effects = len(block.levels) * len(block.names)
+    for term in terms:
+        effects = len(term.levels) * len(term.names)
         # fewer parameters than effects may be determined all the same: check_identifiable() says
-        if block.structure.plain and rows <= effects:
+        if term.structure.plain and rows <= effects:
             _act(
                 control.check_nobs_vs_nRE,
                 f"number of observations (={rows}) <= number of random effects (={effects}) "
-                f"for term ({block.text}); the random-effects parameters and the residual "
+                f"for term ({term.text}); the random-effects parameters and the residual "
                 "variance (or scale parameter) are probably unidentifiable",
                 notes,
             )

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lmerbridge.design.arguments import check_weights
+from lmerbridge.design.asked import Asked
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.checks import check_response
-from lmerbridge.design.columns import (
-    Array,
-    Column,
-    Numeric,
-)
-from lmerbridge.design.contrasts import Contrast
-from lmerbridge.design.control import Control
-from lmerbridge.design.notes import Note
+from lmerbridge.design.columns import Array, Numeric
+from lmerbridge.design.design import Design
 from lmerbridge.design.responses import row_vector
+from lmerbridge.design.rows import Rows
+from lmerbridge.design.source import Source
 from lmerbridge.equality import by_value
 from lmerbridge.formula import Formula
 
@@ -36,120 +32,102 @@ REFIT_RESPONSE = ".response"
 class ModelFrame:
     """Formula and data, evaluated, checked and coded: the common input of all engines.
 
+    What every engine needs is read at the frame itself (``frame.y``, ``frame.random``, ...), the
+    rest at its part.
+
     Attributes
     ----------
-    formula : Formula
-    data_name : str
-        What R would print after ``Data:``.
-    y : array (n,)
-    X : array (n, p)
-        Without the columns that are linear combinations of others (``x_dropped``).
-    x_names, x_dropped : tuple of str
-    x_assign : tuple of int
-        Per column of X the number of its term in ``x_terms``, 0 for the intercept.
-    random : tuple of RandomBlock
-        In lme4's order: by decreasing number of levels.
-    weights, offset : array (n,) or None
-    weights_name, offset_name, subset_name : str or None
-        As R would print them.
-    kept : array of int (n,)
-        Positions in the data of the rows used.
-    dropped : array of int
-        Positions of the rows with a missing value (those outside the subset not counted).
-    total_rows : int
-        Rows of the data.
-    dot_columns : tuple of str
-        The columns that ``.`` stands for in the formula.
-    index : pandas.Index or None
-        The row labels of the rows used, if the data had any.
-    variables : mapping of str to Column
-        The evaluated variables by their text, rows used only.
-    contrasts : mapping of str to Contrast
-        How the fixed part's factors are coded.
-    raw : mapping of str to Column
-        The columns of the data that the formula names, all rows.
-    raw_weights, raw_offset, raw_subset : array (total_rows,) or None
-    na_action : str
-    control : Control
-    notes : tuple of Note
-        What lme4's checks say about this model.
-    memory : dict
-        What poly(), scale() and the like learned from the data.
-    missing : tuple of (str, int)
-        Per variable that is missing in a row of ``dropped`` in how many it is.
+    design : Design
+        What the model is: formula, names, terms, contrasts. No row is in it.
+    rows : Rows
+        What an engine's numbers come from: the rows used.
+    source : Source
+        The user's data as R needs them, and where the rows used lie in them.
+    asked : Asked
+        What was asked for and how it is named in print, and the notes of lme4's checks.
     """
 
-    formula: Formula
-    data_name: str
-    y: Array
-    X: Array
-    x_names: tuple[str, ...]
-    x_dropped: tuple[str, ...]
-    x_assign: tuple[int, ...]
-    x_terms: tuple[str, ...]
-    random: tuple[RandomBlock, ...]
-    weights: Array | None
-    offset: Array | None
-    weights_name: str | None
-    offset_name: str | None
-    subset_name: str | None
-    kept: Array
-    dropped: Array
-    total_rows: int
-    dot_columns: tuple[str, ...]
-    index: pd.Index[Any] | None
-    variables: Mapping[str, Column]
-    contrasts: Mapping[str, Contrast]
-    asked_contrasts: Mapping[str, Contrast]
-    raw: Mapping[str, Column]
-    raw_weights: Array | None
-    raw_offset: Array | None
-    raw_subset: Array | None
-    na_action: str
-    control: Control
-    notes: tuple[Note, ...]
-    memory: Mapping[str, Any] = field(default_factory=dict)
-    missing: tuple[tuple[str, int], ...] = ()
+    design: Design
+    rows: Rows
+    source: Source
+    asked: Asked
+
+    @property
+    def formula(self) -> Formula:
+        """The model's formula, as it was given."""
+        return self.design.formula
+
+    @property
+    def y(self) -> Array:
+        """The response (n,)."""
+        return self.rows.y
+
+    @property
+    def X(self) -> Array:
+        """The fixed part's matrix (n, p), without columns that are combinations of others."""
+        return self.rows.X
+
+    @property
+    def x_names(self) -> tuple[str, ...]:
+        """R's names of the columns of ``X``."""
+        return self.design.x_names
+
+    @cached_property
+    def random(self) -> tuple[RandomBlock, ...]:
+        """The random-effects terms with their rows, in lme4's order: by decreasing number of
+        levels.
+        """
+        return tuple(map(RandomBlock, self.design.random, self.rows.random))
+
+    @property
+    def weights(self) -> Array | None:
+        """The prior weights (n,), if any."""
+        return self.rows.weights
+
+    @property
+    def offset(self) -> Array | None:
+        """The sum of all offsets (n,), if any."""
+        return self.rows.offset
 
     @property
     def nobs(self) -> int:
         """Rows used."""
-        return len(self.y)
+        return len(self.rows.y)
+
+    @property
+    def kept(self) -> Array:
+        """Positions in the data of the rows used (n,)."""
+        return self.source.kept
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Grouping factors with their levels, in lme4's order."""
-        return {block.group: block.levels for block in self.random}
+        return {term.group: term.levels for term in self.design.random}
 
     def weighted(self, rows: Any = slice(None)) -> tuple[Array, Array, Array | None]:
         """The response less the offset and X, each row times the square root of its prior weight,
         and those roots (``None`` without weights); of all rows or of some (a slice or indices).
         """
-        y, X = self.y[rows], self.X[rows]
-        if self.offset is not None:
-            y = y - self.offset[rows]
-        if self.weights is None:
-            return y, X, None
-        root = np.sqrt(self.weights[rows])
-        return y * root, X * root[:, None], root
+        return self.rows.weighted(rows)
 
     @property
     def covariance_parameters(self) -> int:
         """How many parameters the random effects' covariance matrices have."""
-        return sum(b.structure.count(len(b.names)) for b in self.random)
+        return sum(term.structure.count(len(term.names)) for term in self.design.random)
 
     @property
     def plain(self) -> bool:
         """Whether every term's covariance matrix is unstructured."""
-        return all(block.structure.plain for block in self.random)
+        return all(term.structure.plain for term in self.design.random)
 
     @property
     def fitted_formula(self) -> Formula:
-        """The formula for an engine that evaluates ``raw`` itself."""
+        """The formula for an engine that evaluates ``source.raw`` itself."""
         formula = self.formula
         if formula.has_dot:
-            formula = formula.with_columns(self.dot_columns)
-        return formula.with_response(REFIT_RESPONSE) if REFIT_RESPONSE in self.raw else formula
+            formula = formula.with_columns(self.design.dot_columns)
+        refitted = REFIT_RESPONSE in self.source.raw
+        return formula.with_response(REFIT_RESPONSE) if refitted else formula
 
     def with_response(self, values: Any) -> ModelFrame:
         """The same frame with another response, in any shape of
@@ -160,13 +138,14 @@ class ModelFrame:
         DataError
             Another number of values, missing or infinite ones, or a constant.
         """
-        y = row_vector(self, values)
+        y = row_vector(self.source, values)
         check_response(y, "the new response")
+        variables = {**self.rows.variables, self.formula.response_label: Numeric(y)}
+        raw = {**self.source.raw, REFIT_RESPONSE: Numeric(self.source.everywhere(y))}
         return replace(
             self,
-            y=y,
-            raw={**self.raw, REFIT_RESPONSE: Numeric(self._everywhere(y))},
-            variables={**self.variables, self.formula.response_label: Numeric(y)},
+            rows=replace(self.rows, y=y, variables=variables),
+            source=replace(self.source, raw=raw),
         )
 
     def with_weights(self, values: Any) -> ModelFrame:
@@ -177,21 +156,43 @@ class ModelFrame:
         DataError
             Another number of values, or weights that are not positive and finite.
         """
-        name = self.weights_name or "weights"
-        weights = row_vector(self, values, "the new weights")
+        name = self.asked.weights_name or "weights"
+        weights = row_vector(self.source, values, "the new weights")
         check_weights(weights, name)
         return replace(
             self,
-            weights=weights,
-            raw_weights=self._everywhere(weights),
-            weights_name=name,
+            rows=replace(self.rows, weights=weights),
+            source=replace(self.source, raw_weights=self.source.everywhere(weights)),
+            asked=replace(self.asked, weights_name=name),
         )
 
-    def _everywhere(self, values: Array) -> Array:
-        """Values of the rows used at their places in the data."""
-        found = np.full(self.total_rows, np.nan)
-        found[self.kept] = values
-        return found
+    def with_random(self, blocks: Sequence[RandomBlock]) -> ModelFrame:
+        """The same frame with other random-effects terms, unchecked, for what computes with them:
+        formula and source stay, and are those of the terms that were.
+        """
+        return replace(
+            self,
+            design=replace(self.design, random=tuple(block.term for block in blocks)),
+            rows=replace(self.rows, random=tuple(block.rows for block in blocks)),
+        )
+
+    def with_columns(self, X: Array, names: Sequence[str], assign: Sequence[int]) -> ModelFrame:
+        """The same frame with another fixed part, unchecked, for what computes with it: formula
+        and source stay, and are those of the columns that were.
+
+        Parameters
+        ----------
+        X : array (n, p)
+        names : sequence of str
+            Of the columns.
+        assign : sequence of int
+            Per column the number of its term in ``design.x_terms``, 0 for none.
+        """
+        return replace(
+            self,
+            design=replace(self.design, x_names=tuple(names), x_assign=tuple(assign)),
+            rows=replace(self.rows, X=X),
+        )
 
     @cached_property
     def fingerprint(self) -> str:

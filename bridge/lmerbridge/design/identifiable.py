@@ -22,6 +22,7 @@ import pandas as pd
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Array
 from lmerbridge.design.notes import Note
+from lmerbridge.design.rows import TermRows
 from lmerbridge.design.theta_layout import column_map
 
 __all__ = ["check_identifiable"]
@@ -56,8 +57,9 @@ def _columns(block: RandomBlock, rows: slice) -> Array:
     columns = block.columns[rows]
     if columns.shape[1] == 1 or not block.structure.plain:
         return columns
-    own = block if len(columns) == len(block.columns) else replace(block, columns=columns)
-    return np.asarray(columns @ column_map(own))
+    if len(columns) < len(block.columns):
+        block = replace(block, rows=TermRows(columns, block.codes[rows]))
+    return np.asarray(columns @ column_map(block))
 
 
 def _columns_depend(block: RandomBlock, rows: slice) -> bool:

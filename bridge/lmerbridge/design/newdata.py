@@ -138,7 +138,7 @@ class _NewData:
 
     def __contains__(self, name: object) -> bool:
         """Whether a formula means a column by ``name``: in the fit it did, or here it does."""
-        return name in self.frame.raw or name in self.table
+        return name in self.frame.source.raw or name in self.table
 
     def __call__(self, name: str, use: str = "") -> Column:
         if name not in self.table:
@@ -147,7 +147,7 @@ class _NewData:
                 f"{near_match(name, self.table.columns)}, which {use or 'the model'} needs; "
                 f"it has {', '.join(self.table.columns)}"
             )
-        return _as_fitted(self.table.column(name), self.frame.raw.get(name), name)
+        return _as_fitted(self.table.column(name), self.frame.source.raw.get(name), name)
 
 
 def _like(column: Column, fitted: Column, label: str) -> Column:
@@ -224,7 +224,7 @@ def _wanted_terms(frame: ModelFrame, random: bool | Sequence[Any]) -> list[_Want
     for block, flags in zip(frame.random, chosen, strict=True):
         term = terms[block.text]
         labels = [deparse(v) for v in term.columns.variables]
-        first = {label: take(frame.variables[label], np.arange(1)) for label in labels}
+        first = {label: take(frame.rows.variables[label], np.arange(1)) for label in labels}
         assign = np.array(model_matrix(term.columns, first, 1).assign)
         used = {v for t in set(assign[flags].tolist()) - {0} for v in term.columns.terms[t - 1]}
         needed = {labels[v]: term.columns.variables[v] for v in sorted(used)}
@@ -234,16 +234,16 @@ def _wanted_terms(frame: ModelFrame, random: bool | Sequence[Any]) -> list[_Want
 
 def _offset_node(frame: ModelFrame, lookup: _NewData) -> Node | None:
     """The model's ``offset=`` as an expression of new data's columns."""
-    if frame.offset_name is None:
+    if frame.asked.offset_name is None:
         return None
     try:
-        node = parse_expression(frame.offset_name)
+        node = parse_expression(frame.asked.offset_name)
         for name in names_in(node):
             if name.id in lookup or name.id not in CONSTANTS:
                 lookup(name.id)
     except (DataError, FormulaError) as error:
         raise DataError(
-            f"the model has an offset {frame.offset_name!r}, which newdata must have as a "
+            f"the model has an offset {frame.asked.offset_name!r}, which newdata must have as a "
             "column of that name"
         ) from error
     return node
@@ -269,10 +269,10 @@ def _variables(
     variables: dict[str, Column] = {}
     if rows:
         present = {name: take(column, complete) for name, column in raw.items()}
-        memory = copy.deepcopy(dict(frame.memory))
+        memory = copy.deepcopy(dict(frame.design.memory))
         evaluator = Evaluator(present.__getitem__, rows, raw, memory)
         for label, node in {**nodes, **random}.items():
-            fitted = frame.variables.get(label)
+            fitted = frame.rows.variables.get(label)
             column = evaluator.column(node)
             variables[label] = column if fitted is None else _like(column, fitted, label)
     return complete, variables
@@ -310,7 +310,7 @@ def new_rows(
     table = read_table(data)
     lookup = _NewData(frame, table)
     n = table.rows
-    terms = frame.formula.terms(frame.dot_columns)
+    terms = frame.formula.terms(frame.design.dot_columns)
     nodes: dict[str, Node] = {}
     if fixed:
         nodes = {deparse(v): v for v in (*terms.variables, *terms.offsets)}
@@ -331,14 +331,14 @@ def new_rows(
 
     p = len(frame.x_names)
     X, offset = np.empty((0, p)), None
-    beyond = np.empty((0, len(frame.x_dropped)))
+    beyond = np.empty((0, len(frame.design.x_dropped)))
     has_offset = fixed and (bool(terms.offsets) or given_offset is not None)
     if not fixed:
         X, beyond = np.zeros((rows, p)), np.zeros((rows, 0))
     elif rows:
         own_columns = {deparse(v): variables[deparse(v)] for v in terms.variables}
-        full = model_matrix(terms, own_columns, rows, frame.contrasts)
-        dropped = set(frame.x_dropped)
+        full = model_matrix(terms, own_columns, rows, frame.design.contrasts)
+        dropped = set(frame.design.x_dropped)
         beyond = full.values @ _undetermined(frame)
         X = full.values[:, [j for j, name in enumerate(full.names) if name not in dropped]]
         if has_offset:
@@ -378,7 +378,7 @@ def _new_block(
             mine = {}
             for label in map(deparse, wanted.term.columns.variables):
                 # what only columns that are not wanted need is not asked for: any value does
-                fit = frame.variables[label]
+                fit = frame.rows.variables[label]
                 mine[label] = (
                     variables[label]
                     if label in wanted.needed
@@ -400,11 +400,11 @@ def _undetermined(frame: ModelFrame) -> Array:
     """Directions (columns, k) of all fixed effects, those dropped too, that the data of the fit do
     not determine: the null space of its whole model matrix.
     """
-    if not frame.x_dropped:
+    if not frame.design.x_dropped:
         return np.empty((len(frame.x_names), 0))
-    terms = frame.formula.terms(frame.dot_columns)
-    own = {deparse(v): frame.variables[deparse(v)] for v in terms.variables}
-    full = model_matrix(terms, own, frame.nobs, frame.contrasts)
+    terms = frame.formula.terms(frame.design.dot_columns)
+    own = {deparse(v): frame.rows.variables[deparse(v)] for v in terms.variables}
+    full = model_matrix(terms, own, frame.nobs, frame.design.contrasts)
     scale = np.sqrt(np.mean(full.values**2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     _, _, rows = np.linalg.svd(np.linalg.qr(full.values / scale, mode="r"))
@@ -413,7 +413,7 @@ def _undetermined(frame: ModelFrame) -> Array:
 
 
 def _weights(frame: ModelFrame, table: Table) -> Array | None:
-    if frame.weights_name is None or frame.weights_name not in table:
+    if frame.asked.weights_name is None or frame.asked.weights_name not in table:
         return None
-    column = table.column(frame.weights_name)
+    column = table.column(frame.asked.weights_name)
     return None if isinstance(column, Factor) else np.asarray(column.values, dtype=np.float64)

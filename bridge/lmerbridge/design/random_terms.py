@@ -10,7 +10,9 @@ import numpy as np
 
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.columns import Column, Factor, Numeric, drop_unused_levels
+from lmerbridge.design.design import TermDesign
 from lmerbridge.design.matrix import ModelMatrix, model_matrix
+from lmerbridge.design.rows import TermRows
 from lmerbridge.formula import Formula, Grouping, Terms
 
 __all__ = ["random_blocks"]
@@ -102,19 +104,13 @@ def random_blocks(
         name = term.grouping.label
         blocks.append(
             RandomBlock(
-                name,
-                name,
-                term.text,
-                matrix.names,
-                matrix.values,
-                group.codes,
-                group.levels,
-                term.structure,
+                TermDesign(name, name, term.text, matrix.names, group.levels, term.structure),
+                TermRows(matrix.values, group.codes),
             )
         )
     blocks = _ordered(blocks)
     labels = _term_labels([block.group for block in blocks])
     return [
-        block if block.label == label else replace(block, label=label)
+        block if block.label == label else replace(block, term=replace(block.term, label=label))
         for block, label in zip(blocks, labels, strict=True)
     ]

@@ -4,52 +4,21 @@ the package's own functions, or R's, gives them.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
 from lmerbridge.design.columns import Array, Factor
+from lmerbridge.design.source import Source
 from lmerbridge.design.table import read_table
 from lmerbridge.errors import DataError
 
-__all__ = ["RowsUsed", "places_of_rows", "row_matrix", "row_vector"]
+__all__ = ["places_of_rows", "row_matrix", "row_vector"]
 
 
-class RowsUsed(Protocol):
-    """What is asked of a model frame here.
-
-    Attributes
-    ----------
-    kept, dropped : array of int
-        Positions in the data of the rows used, and of those dropped for a missing value.
-    nobs, total_rows : int
-        The number of rows used, and of those in the data.
-    """
-
-    @property
-    def kept(self) -> Array:
-        """Positions in the data of the rows used."""
-        ...
-
-    @property
-    def dropped(self) -> Array:
-        """Positions in the data of the rows that were dropped for a missing value."""
-        ...
-
-    @property
-    def nobs(self) -> int:
-        """Rows used."""
-        ...
-
-    @property
-    def total_rows(self) -> int:
-        """Rows of the data."""
-        ...
-
-
-def places_of_rows(frame: RowsUsed) -> tuple[Array, Array]:
+def places_of_rows(source: Source) -> tuple[Array, Array]:
     """Find the rows that ``na.exclude`` keeps places for.
 
     Returns
@@ -60,8 +29,8 @@ def places_of_rows(frame: RowsUsed) -> tuple[Array, Array]:
     used : array of int (n,)
         Where among ``rows`` the rows used are.
     """
-    rows = np.sort(np.concatenate([frame.kept, frame.dropped]).astype(np.int64))
-    return rows, np.searchsorted(rows, frame.kept)
+    rows = np.sort(np.concatenate([source.kept, source.dropped]).astype(np.int64))
+    return rows, np.searchsorted(rows, source.kept)
 
 
 def _table_of(values: Any) -> Any:
@@ -116,13 +85,13 @@ def _numbers(values: Any, what: str) -> Array:
     return numbers[:, None] if numbers.ndim == 1 else numbers
 
 
-def row_matrix(frame: RowsUsed, values: Any, what: str = "the new response") -> Array:
+def row_matrix(source: Source, values: Any, what: str = "the new response") -> Array:
     """Read values for the rows of a model frame.
 
     Parameters
     ----------
-    frame : RowsUsed
-        Whose rows.
+    source : Source
+        The model frame's.
     values : array, Series, table, or list of them
         A value for each row used; or for each of these and of the rows that were dropped for a
         missing value, as ``simulate()`` gives with ``na_action="exclude"``; or for each row of the
@@ -140,19 +109,19 @@ def row_matrix(frame: RowsUsed, values: Any, what: str = "the new response") -> 
         Not numbers, another number of rows, or a missing or infinite value in a row used.
     """
     numbers = _numbers(values, what)
-    rows, used = places_of_rows(frame)
+    rows, used = places_of_rows(source)
     # in this order: where no row was dropped they are the same
     places = {
-        frame.total_rows: frame.kept,
+        source.total_rows: source.kept,
         len(rows): used,
-        frame.nobs: np.arange(frame.nobs),
+        source.nobs: np.arange(source.nobs),
     }
     if len(numbers) not in places:
-        sizes = [f"{frame.nobs} rows"]
-        if len(rows) > frame.nobs:
+        sizes = [f"{source.nobs} rows"]
+        if len(rows) > source.nobs:
             sizes.append(f"{len(rows)} with those dropped for missing values")
-        if frame.total_rows > len(rows):
-            sizes.append(f"{frame.total_rows} in its data")
+        if source.total_rows > len(rows):
+            sizes.append(f"{source.total_rows} in its data")
         raise DataError(
             f"{what} has {len(numbers)} value{'' if len(numbers) == 1 else 's'}; the model has "
             f"{', '.join(sizes)}"
@@ -162,12 +131,12 @@ def row_matrix(frame: RowsUsed, values: Any, what: str = "the new response") -> 
     if wrong.any():
         raise DataError(
             f"{what} has missing or infinite values in {int(wrong.sum())} of the rows used, first "
-            f"in row {int(frame.kept[np.flatnonzero(wrong)[0]]) + 1} of the data"
+            f"in row {int(source.kept[np.flatnonzero(wrong)[0]]) + 1} of the data"
         )
     return found
 
 
-def row_vector(frame: RowsUsed, values: Any, what: str = "the new response") -> Array:
+def row_vector(source: Source, values: Any, what: str = "the new response") -> Array:
     """Read one value per row used (n,); see :func:`row_matrix`.
 
     Raises
@@ -175,7 +144,7 @@ def row_vector(frame: RowsUsed, values: Any, what: str = "the new response") -> 
     DataError
         What :func:`row_matrix` refuses, and more than one column.
     """
-    found = row_matrix(frame, values, what)
+    found = row_matrix(source, values, what)
     if found.shape[1] != 1:
         raise DataError(
             f"{what} has {found.shape[1]} columns; give one, or all of them to refit_many()"

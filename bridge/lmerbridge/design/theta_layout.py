@@ -109,9 +109,10 @@ def column_map(block: RandomBlock) -> np.ndarray[Any, np.dtype[np.float64]]:
     """M (k, k) for which ``columns @ M`` has columns of mean square 1, centred where the term
     has an intercept. Effects in the user's units are M times those of the scaled columns.
     """
-    if "column_map" not in vars(block):  # the columns are asked about more than once
-        vars(block)["column_map"] = _column_map(block.columns)
-    found: np.ndarray[Any, np.dtype[np.float64]] = vars(block)["column_map"]
+    known = vars(block.rows)  # the columns are asked about more than once
+    if "column_map" not in known:
+        known["column_map"] = _column_map(block.columns)
+    found: np.ndarray[Any, np.dtype[np.float64]] = known["column_map"]
     return found
 
 

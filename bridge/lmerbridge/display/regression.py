@@ -18,13 +18,13 @@ __all__ = ["lm_list_summary_text", "lm_list_text", "lm_summary_text", "lm_text"]
 def _call(frame: ModelFrame) -> list[str]:
     more = ""
     for name, value in (
-        ("subset", frame.subset_name),
-        ("weights", frame.weights_name),
-        ("offset", frame.offset_name),
+        ("subset", frame.asked.subset_name),
+        ("weights", frame.asked.weights_name),
+        ("offset", frame.asked.offset_name),
     ):
         if value is not None:
             more += f", {name} = {value}"
-    return ["", "Call:", f"lm(formula = {frame.formula}, data = {frame.data_name}{more})", ""]
+    return ["", "Call:", f"lm(formula = {frame.formula}, data = {frame.asked.data_name}{more})", ""]
 
 
 def lm_text(frame: ModelFrame, fit: Regression, coefficients: pd.Series[float]) -> str:
@@ -43,9 +43,9 @@ def lm_text(frame: ModelFrame, fit: Regression, coefficients: pd.Series[float]) 
 
 def _row_names(frame: ModelFrame) -> list[str]:
     """R's names of the rows used: labels of the data, or numbers that count from 1."""
-    index = frame.index
+    index = frame.source.index
     if index is None or pd.api.types.is_integer_dtype(index.dtype):
-        return [str(row + 1) for row in frame.kept]
+        return [str(row + 1) for row in frame.source.kept]
     return [str(label) for label in index]
 
 
@@ -57,7 +57,7 @@ def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> 
     residuals = fit.residuals if weights is None else fit.residuals * np.sqrt(weights)
     kind = "Residuals:" if weights is None else "Weighted Residuals:"
     lines = [*_call(frame), kind]
-    df, lost = fit.df_residual, len(frame.x_dropped)
+    df, lost = fit.df_residual, len(frame.design.x_dropped)
     if df > 5:
         quantiles = np.quantile(residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()
         names = ["Min", "1Q", "Median", "3Q", "Max"]
@@ -80,7 +80,7 @@ def lm_summary_text(frame: ModelFrame, fit: Regression, tests: pd.DataFrame) -> 
     ]
     sigma = format_numbers([fit.sigma], 4)[0]
     lines += ["", f"Residual standard error: {sigma} on {df} degrees of freedom"]
-    dropped = len(frame.dropped)
+    dropped = len(frame.source.dropped)
     if dropped:
         plural = "observation" if dropped == 1 else "observations"
         lines.append(f"  ({dropped} {plural} deleted due to missingness)")
@@ -117,8 +117,8 @@ def lm_list_text(frame: ModelFrame, group: str, fit: ByGroup) -> str:
     sigma = format_numbers([fit.sigma], 7)[0]
     return "\n".join(
         [
-            f"Call: lmList(formula = {frame.formula} | {group}, data = {frame.data_name}"
-            + (f", weights = {frame.weights_name}" if frame.weights_name else "")
+            f"Call: lmList(formula = {frame.formula} | {group}, data = {frame.asked.data_name}"
+            + (f", weights = {frame.asked.weights_name}" if frame.asked.weights_name else "")
             + ") ",
             "Coefficients:",
             *print_matrix(fit.levels, fit.names, [list(row) for row in zip(*cells, strict=True)]),
@@ -136,7 +136,7 @@ def lm_list_summary_text(
     lines = [
         "Call:",
         f"  Model: {frame.formula} | {group} ",
-        f"   Data: {frame.data_name} ",
+        f"   Data: {frame.asked.data_name} ",
         "",
         "Coefficients:",
     ]

@@ -64,7 +64,7 @@ def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estim
     """The estimates that belong to an evaluation of the exact criterion; ``par`` are the parameters
     of a model with other than unstructured covariance matrices (default: those of theta).
     """
-    sizes = [len(block.names) for block in frame.random]
+    sizes = [len(term.names) for term in frame.design.random]
     fitted = fitted_values(frame, found.beta, found.modes)
     factors = templates(found.theta, sizes)
     if par is None and not frame.plain:
@@ -78,18 +78,18 @@ def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estim
         sigma=found.sigma,
         random=tuple(
             RandomEffects.of_factor(
-                block.label,
-                block.group,
-                block.names,
+                term.label,
+                term.group,
+                term.names,
                 factor,
                 found.sigma,
                 modes,
                 variances,
-                block.structure.kind,
-                block.structure.hom,
+                term.structure.kind,
+                term.structure.hom,
             )
-            for block, factor, modes, variances in zip(
-                frame.random,
+            for term, factor, modes, variances in zip(
+                frame.design.random,
                 factors,
                 found.modes,
                 found.variances,
@@ -186,7 +186,7 @@ def result_of(
     importlib.metadata.PackageNotFoundError
         A package is not installed.
     """
-    diagonal = theta_lower([len(block.names) for block in frame.random]) == 0
+    diagonal = theta_lower([len(term.names) for term in frame.design.random]) == 0
     singular = bool(np.any(estimates.theta[diagonal] < SINGULAR))
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
     if not converged:
@@ -206,7 +206,7 @@ def result_of(
             message=message,
             evaluations=evaluations,
             messages=tuple(messages),
-            notes=tuple(note.text for note in frame.notes),
+            notes=tuple(note.text for note in frame.asked.notes),
         ),
         provenance=Provenance(
             engine=engine,

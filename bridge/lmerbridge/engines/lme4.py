@@ -77,22 +77,22 @@ def raw_columns(frame: ModelFrame) -> dict[str, Any]:
     Columns that only group go as factors, with our levels in our order.
     """
     grouping = {c for term in frame.formula.random for c in term.grouping.columns}
-    elsewhere = {name.id for label in frame.variables for name in _names(label)}
+    elsewhere = {name.id for label in frame.rows.variables for name in _names(label)}
     as_factors = {
         name.id
-        for label, column in frame.variables.items()
+        for label, column in frame.rows.variables.items()
         if isinstance(column, Factor)
         for name in _names(label)
     }
-    for name in as_factors & set(frame.raw):
-        if _beyond_floats(frame.raw[name]):
+    for name in as_factors & set(frame.source.raw):
+        if _beyond_floats(frame.source.raw[name]):
             raise DataError(
                 f"column {name!r} has numbers that R cannot tell apart (it holds whole numbers up "
                 "to 2^53, and 15 digits of others): make texts of them"
             )
     return {
         name: _column_to_r(column, name in grouping and name not in elsewhere)
-        for name, column in frame.raw.items()
+        for name, column in frame.source.raw.items()
     }
 
 
@@ -184,7 +184,7 @@ class Lme4Engine(Engine):
             raise FitFailedError(f"lme4 could not fit {frame.formula}: {error}") from error
         if reply.failure is not None:
             said = reply.failure.text + "".join(f"\n  {c.kind}: {c.text}" for c in reply.said)
-            said = with_names(said, aliases(frame.raw))
+            said = with_names(said, aliases(frame.source.raw))
             raise FitFailedError(f"lme4 could not fit {frame.formula}: {said}{_hint(frame)}")
         conditional = partial(_ConditionalVariances, frame, spec, r)
         result = _result(frame, spec, reply.value, versions, conditional)
@@ -261,16 +261,16 @@ def r_object(frame: ModelFrame, spec: FitSpec, r: RCommand | None = None) -> Any
 
 def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
     """What ``fit`` of ``lmerbridge.R`` is asked with."""
-    other = aliases(frame.raw)
+    other = aliases(frame.source.raw)
     return {
         "formula": str(frame.fitted_formula.with_names(other)),
         "columns": {other.get(k, k): v for k, v in raw_columns(frame).items()},
-        "rows": frame.total_rows,
+        "rows": frame.source.total_rows,
         "REML": spec.REML,
-        "weights": frame.raw_weights,
-        "offset": frame.raw_offset,
-        "subset": frame.raw_subset,
-        "na_action": frame.na_action,
+        "weights": frame.source.raw_weights,
+        "offset": frame.source.raw_offset,
+        "subset": frame.source.raw_subset,
+        "na_action": frame.asked.na_action,
         "contrasts": _contrasts_to_r(frame, other),
         "start": None if spec.start is None else np.array(spec.start),
         "control": _control_to_r(frame),
@@ -279,13 +279,13 @@ def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
 
 def _contrasts_to_r(frame: ModelFrame, other: Mapping[str, str]) -> dict[str, Any] | None:
     sent: dict[str, Any] = {}
-    for name, contrast in frame.asked_contrasts.items():
-        if name not in frame.contrasts:
+    for name, contrast in frame.design.asked_contrasts.items():
+        if name not in frame.design.contrasts:
             continue
         if contrast.matrix is None and contrast.base == 1 and contrast.how_many is None:
             sent[other.get(name, name)] = contrast.name
         else:
-            column = frame.variables[name]
+            column = frame.rows.variables[name]
             levels = column.levels if isinstance(column, Factor) else ("FALSE", "TRUE")
             sent[other.get(name, name)] = contrast_matrix(contrast, levels)[0]
     return sent or None
@@ -297,7 +297,7 @@ def _control_to_r(frame: ModelFrame) -> dict[str, Any]:
             return {key: sent(v) for key, v in value.items()}
         return np.array(value) if isinstance(value, tuple) else value
 
-    return {r_name(name): sent(value) for name, value in frame.control.given}
+    return {r_name(name): sent(value) for name, value in frame.asked.control.given}
 
 
 def _hint(frame: ModelFrame) -> str:
@@ -320,7 +320,7 @@ def _same_model(frame: ModelFrame, value: Mapping[str, Any]) -> None:
     names = _strings(value["names"])
     found = [(t["group"], _strings(t["names"]), _strings(t["levels"])) for t in value["terms"]]
     wanted = [(b.group, b.names, b.levels) for b in frame.random]
-    if aliases(frame.raw):  # R has other names for some columns: how many, and the levels
+    if aliases(frame.source.raw):  # R has other names for some columns: how many, and the levels
         same = len(names) == len(frame.x_names) and [(len(f[1]), f[2]) for f in found] == [
             (len(w[1]), w[2]) for w in wanted
         ]
@@ -410,7 +410,7 @@ def _result(
             evaluations=None if value["evaluations"] is None else int(np.max(value["evaluations"])),
             optimizer_warnings=warned,
             messages=messages,
-            notes=tuple(note.text for note in frame.notes),
+            notes=tuple(note.text for note in frame.asked.notes),
         ),
         provenance=Provenance(
             engine="lme4",

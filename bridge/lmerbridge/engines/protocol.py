@@ -174,7 +174,7 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.NO_FIXED)
     if spec.start is not None:
         found.add(Feature.START)
-    if frame.control.engine_settings:
+    if frame.asked.control.engine_settings:
         found.add(Feature.SETTINGS)
     if spec.timeout is not None:
         found.add(Feature.TIMEOUT)
@@ -187,12 +187,12 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.SEVERAL_FACTORS)
         if not all(nested_in(block, outermost) for block in frame.random):
             found.add(Feature.CROSSED)
-    correlated = [block for block in frame.random if len(block.names) > 1]
+    correlated = [term for term in frame.design.random if len(term.names) > 1]
     if correlated:
         found.add(Feature.CORRELATED)
         if len(correlated) > 1:
             found.add(Feature.SEVERAL_CORRELATED)
-        if Feature.CROSSED in found or any(b.group != outermost.group for b in correlated):
+        if Feature.CROSSED in found or any(t.group != outermost.group for t in correlated):
             found.add(Feature.CORRELATED_INNER)
     return found
 
@@ -204,14 +204,14 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
         formula_lines=tuple(frame.formula.lines),
         written=frame.formula.text,
         REML=spec.REML,
-        data_name=frame.data_name,
-        weights=frame.weights_name,
-        offset=frame.offset_name,
-        subset=frame.subset_name,
-        na_action=frame.na_action,
-        contrasts={label: c.name for label, c in frame.contrasts.items()},
+        data_name=frame.asked.data_name,
+        weights=frame.asked.weights_name,
+        offset=frame.asked.offset_name,
+        subset=frame.asked.subset_name,
+        na_action=frame.asked.na_action,
+        contrasts={label: c.name for label, c in frame.design.contrasts.items()},
         start=spec.start,
-        control=str(frame.control) if frame.control.given else None,
+        control=str(frame.asked.control) if frame.asked.control.given else None,
         family=spec.family,
         link=spec.link,
     )
@@ -219,22 +219,22 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
 
 def data_info(frame: ModelFrame) -> DataInfo:
     """What the model saw, for the result; the same whichever engine fits."""
-    every_row = frame.nobs == frame.total_rows
+    every_row = frame.nobs == frame.source.total_rows
     labels = None
     if (
-        frame.index is not None
-        and not isinstance(frame.index, pd.RangeIndex)
-        and not (frame.index.equals(pd.Index(frame.kept)))
+        frame.source.index is not None
+        and not isinstance(frame.source.index, pd.RangeIndex)
+        and not (frame.source.index.equals(pd.Index(frame.source.kept)))
     ):
-        labels = tuple(str(label) for label in frame.index)
+        labels = tuple(str(label) for label in frame.source.index)
     return DataInfo(
         nobs=frame.nobs,
-        total_rows=frame.total_rows,
-        dropped=frame.dropped.astype(np.int64),
-        kept=None if every_row else frame.kept.astype(np.int64),
+        total_rows=frame.source.total_rows,
+        dropped=frame.source.dropped.astype(np.int64),
+        kept=None if every_row else frame.source.kept.astype(np.int64),
         row_labels=labels,
         groups=frame.groups,
-        columns_dropped=frame.x_dropped,
+        columns_dropped=frame.design.x_dropped,
         fingerprint=cast("str", lambda: frame.fingerprint),  # computed on demand
     )
 

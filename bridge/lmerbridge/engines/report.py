@@ -84,8 +84,8 @@ def installed(package: str) -> Status:
 def raw_table(frame: ModelFrame) -> pd.DataFrame:
     """The columns that the formula names, rows used only, as pandas has them."""
     columns: dict[str, Any] = {}
-    rows: Any = frame.kept
-    for name, column in frame.raw.items():
+    rows: Any = frame.source.kept
+    for name, column in frame.source.raw.items():
         if isinstance(column, Factor):
             columns[name] = pd.Series(as_categorical(column)).iloc[rows].array
         else:

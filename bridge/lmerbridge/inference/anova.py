@@ -125,7 +125,9 @@ def deletions(
                 f"only marginal terms can be dropped from the model, and {label!r} is contained in "
                 f"another; that can go: {', '.join(free)}"
             )
-    if len(frame.x_terms) == 1 and not frame.x_dropped:  # lmerTest: the rows of type I
+    if (
+        len(frame.design.x_terms) == 1 and not frame.design.x_dropped
+    ):  # lmerTest: the rows of type I
         first = term_hypotheses(frame, 1).matrices
         hypotheses = {label: first[label] for label in labels}
     else:

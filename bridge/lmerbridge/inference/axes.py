@@ -57,31 +57,31 @@ class Axis:
 
 def variables(frame: ModelFrame) -> dict[str, Node]:
     """The variables of the fixed effects by their text: ``x``, ``factor(k)``, ``poly(x, 2)``."""
-    terms = frame.formula.terms(frame.dot_columns)
+    terms = frame.formula.terms(frame.design.dot_columns)
     return {deparse(v): v for v in terms.variables}
 
 
 def _named(nodes: Iterable[Node], frame: ModelFrame) -> list[str]:
-    names = [n.id for node in nodes for n in names_in(node) if n.id in frame.raw]
+    names = [n.id for node in nodes for n in names_in(node) if n.id in frame.source.raw]
     return list(dict.fromkeys(names))
 
 
 def predictors(frame: ModelFrame) -> list[str]:
     """The columns of the data that the fixed effects, and the offsets of the formula, use."""
-    terms = frame.formula.terms(frame.dot_columns)
+    terms = frame.formula.terms(frame.design.dot_columns)
     return _named([*terms.variables, *terms.offsets], frame)
 
 
 def _within_factor(frame: ModelFrame, name: str) -> bool:
     """Whether a column of numbers enters by a factor made of it: ``factor(x)``, ``cut(x, 3)``."""
     return any(
-        isinstance(frame.variables[label], Factor) and name in {n.id for n in names_in(node)}
+        isinstance(frame.rows.variables[label], Factor) and name in {n.id for n in names_in(node)}
         for label, node in variables(frame).items()
     )
 
 
 def _column(frame: ModelFrame, name: str) -> Column:
-    return take(frame.raw[name], frame.kept)
+    return take(frame.source.raw[name], frame.source.kept)
 
 
 def _asked(name: str, values: Any) -> list[Any]:
@@ -245,5 +245,5 @@ def axes_of(
 
 def is_covariate(frame: ModelFrame, name: str) -> bool:
     """Whether a predictor is a column of numbers that no factor is made of."""
-    column = frame.raw.get(name)
+    column = frame.source.raw.get(name)
     return isinstance(column, Numeric) and not _within_factor(frame, name)

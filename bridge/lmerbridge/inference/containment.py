@@ -28,25 +28,25 @@ _ARITHMETIC = ("+", "-", "*", "/", "^", "%%", "%/%")
 
 def fixed_terms(frame: ModelFrame) -> Terms:
     """The terms of the fixed part."""
-    return frame.formula.terms(frame.dot_columns)
+    return frame.formula.terms(frame.design.dot_columns)
 
 
 def every_column(frame: ModelFrame) -> list[str]:
     """The columns of X with those that were dropped, in R's order."""
-    if not frame.x_dropped:
+    if not frame.design.x_dropped:
         return list(frame.x_names)
     terms = fixed_terms(frame)
     labels = [deparse(v) for v in terms.variables]
-    head = {name: take(frame.variables[name], np.arange(1)) for name in labels}
-    return list(model_matrix(terms, head, 1, frame.contrasts).names)
+    head = {name: take(frame.rows.variables[name], np.arange(1)) for name in labels}
+    return list(model_matrix(terms, head, 1, frame.design.contrasts).names)
 
 
 def term_columns(frame: ModelFrame) -> dict[str, list[int]]:
     """Per term of the fixed part the columns of X that are its own (of those kept)."""
-    assign = np.array(frame.x_assign)
+    assign = np.array(frame.design.x_assign)
     found = {
         label: np.flatnonzero(assign == number).tolist()
-        for number, label in enumerate(frame.x_terms, 1)
+        for number, label in enumerate(frame.design.x_terms, 1)
     }
     return {label: columns for label, columns in found.items() if columns}
 
@@ -86,7 +86,7 @@ def containing(frame: ModelFrame) -> dict[str, list[str]]:
     continuous = {
         i
         for i, node in enumerate(terms.variables)
-        if _is_continuous(node, frame.variables[deparse(node)])
+        if _is_continuous(node, frame.rows.variables[deparse(node)])
     }
     counted = [frozenset(v for v, yes in modes.items() if yes) for modes in terms.by_contrasts]
     parts = {

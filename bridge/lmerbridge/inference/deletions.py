@@ -29,7 +29,7 @@ def droppable(frame: ModelFrame) -> list[str]:
     sets = [frozenset(term) for term in fixed_terms(frame).terms]
     return [
         label
-        for label, own in zip(frame.x_terms, sets, strict=True)
+        for label, own in zip(frame.design.x_terms, sets, strict=True)
         if not any(own < other for other in sets)
     ]
 
@@ -53,7 +53,7 @@ def in_scope(frame: ModelFrame, scope: Any) -> list[str]:
         return droppable(frame)
     if isinstance(scope, str) and "~" in scope:
         asked = parse_formula(update_formula(frame.formula, scope), mixed=False)
-        labels = list(asked.terms(frame.dot_columns).labels)
+        labels = list(asked.terms(frame.design.dot_columns).labels)
     elif isinstance(scope, str):
         labels = [scope]
     elif isinstance(scope, Iterable):
@@ -61,11 +61,11 @@ def in_scope(frame: ModelFrame, scope: Any) -> list[str]:
     else:
         raise DataError(f"scope must name fixed terms, or be a formula of them, not {scope!r}")
     for label in labels:
-        if label not in frame.x_terms:
-            near = near_match(label, frame.x_terms) if isinstance(label, str) else ""
+        if label not in frame.design.x_terms:
+            near = near_match(label, frame.design.x_terms) if isinstance(label, str) else ""
             raise DataError(
                 f"scope is not a subset of term labels: {label!r} is no fixed term of the model"
-                f"{near}; it has {', '.join(frame.x_terms) or 'none'}"
+                f"{near}; it has {', '.join(frame.design.x_terms) or 'none'}"
             )
     return labels
 
@@ -76,11 +76,11 @@ def deleted(frame: ModelFrame, label: str) -> Array:
     Where columns of the term can be written by others, df is less than their number, and may be 0.
     """
     own = term_columns(frame).get(label, [])
-    if not frame.x_dropped:
+    if not frame.design.x_dropped:
         return np.eye(frame.X.shape[1])[own]
     terms = fixed_terms(frame)
-    whole = model_matrix(terms, frame.variables, frame.nobs, frame.contrasts)
-    number = frame.x_terms.index(label) + 1
+    whole = model_matrix(terms, frame.rows.variables, frame.nobs, frame.design.contrasts)
+    number = frame.design.x_terms.index(label) + 1
     others = whole.values[:, np.array(whole.assign) != number]
     R = triangle(np.column_stack([others[rows], frame.X[rows]]) for rows in chunks(frame.nobs))
     p = frame.X.shape[1]

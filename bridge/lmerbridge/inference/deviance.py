@@ -55,11 +55,11 @@ def _hypotheses(frame: ModelFrame, vcov: Array, type: str) -> dict[str, Array]:
     p = frame.X.shape[1]
     found: dict[str, Array] = {}
     if type == "III":
-        intercept = [j for j, number in enumerate(frame.x_assign) if number == 0]
+        intercept = [j for j, number in enumerate(frame.design.x_assign) if number == 0]
         if intercept:
             found["(Intercept)"] = np.eye(p)[intercept]
-        return found | {label: np.eye(p)[columns.get(label, [])] for label in frame.x_terms}
-    sets = dict(zip(frame.x_terms, map(frozenset, fixed_terms(frame).terms), strict=True))
+        return found | {label: np.eye(p)[columns.get(label, [])] for label in frame.design.x_terms}
+    sets = dict(zip(frame.design.x_terms, map(frozenset, fixed_terms(frame).terms), strict=True))
     for label, own in sets.items():
         relatives = [j for other, s in sets.items() if own < s for j in columns.get(other, [])]
         found[label] = _after_others(vcov, columns.get(label, []), relatives)

@@ -133,14 +133,16 @@ def _codings(frame: ModelFrame) -> _Codings:
     terms = fixed_terms(frame)
     names = [deparse(v) for v in terms.variables]
     treatment = {
-        name: Contrast() for name in names if isinstance(frame.variables[name], (Factor, Logical))
+        name: Contrast()
+        for name in names
+        if isinstance(frame.rows.variables[name], (Factor, Logical))
     }
     about: dict[str, Any] = {}
 
     def parts() -> Iterator[Array]:
         for rows in chunks(frame.nobs):
             inside = np.arange(frame.nobs)[rows]
-            here = {name: take(frame.variables[name], inside) for name in names}
+            here = {name: take(frame.rows.variables[name], inside) for name in names}
             treated = model_matrix(terms, here, len(inside), treatment)
             whole = model_matrix(terms, here, len(inside), treatment, indicators=True)
             about["treated"], about["whole"] = treated, whole.names
@@ -176,7 +178,7 @@ def _marginal_means(frame: ModelFrame) -> Hypotheses:
     """
     above = containing(frame)
     codings = _codings(frame)
-    numbers = {label: i for i, label in enumerate(frame.x_terms, 1)}
+    numbers = {label: i for i, label in enumerate(frame.design.x_terms, 1)}
     K = codings.indicators @ codings.indicators.T
     found, rows = {}, {}
     for label, number in numbers.items():
@@ -214,11 +216,11 @@ def term_hypotheses(frame: ModelFrame, type: Any = 3) -> Hypotheses:
         Unknown type.
     """
     name = type_name(type)
-    if name in ("II", "III") and len(frame.x_terms) == 1:
+    if name in ("II", "III") and len(frame.design.x_terms) == 1:
         name = "I"  # the same of a single term, and lmerTest writes it so
     if name == "III":
         return _marginal_means(frame)
-    columns = {label: term_columns(frame).get(label, []) for label in frame.x_terms}
+    columns = {label: term_columns(frame).get(label, []) for label in frame.design.x_terms}
     if name == "I":
         found = _sequential(frame)
     elif name == "II":

@@ -225,7 +225,7 @@ def _stretched(link: Link, times: float) -> Link:
 
 def _scaled(frame: ModelFrame, node: Call) -> Link | None:
     """``scale(y)``: back to the units of y."""
-    learned = frame.memory.get(deparse(node), {})
+    learned = frame.design.memory.get(deparse(node), {})
     centre = np.ravel(learned.get("center", 0.0))
     spread = np.ravel(learned.get("scale", 1.0))
     if len(centre) != 1 or len(spread) != 1:

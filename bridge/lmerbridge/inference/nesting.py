@@ -44,7 +44,7 @@ def _of_terms(frame: ModelFrame, names: Sequence[str]) -> dict[str, list[str]]:
     A term in which the factor stands with all its levels after it has come by contrasts within
     others says nothing new: in ``a/b + b:c``, ``c`` is nested in ``b``, not ``b`` in ``c``.
     """
-    terms = frame.formula.terms(frame.dot_columns)
+    terms = frame.formula.terms(frame.design.dot_columns)
     of_variable = [[n.id for n in names_in(node) if n.id in names] for node in terms.variables]
     candidates: dict[str, list[str]] = {}
     by_contrasts: set[str] = set()

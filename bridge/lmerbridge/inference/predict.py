@@ -48,8 +48,8 @@ def as_rows(frame: ModelFrame) -> NewRows:
         frame.offset,
         frame.weights,
         tuple(NewBlock(b.columns, b.codes, none, (), none - 1) for b in frame.random),
-        frame.index,
-        np.zeros((frame.nobs, len(frame.x_dropped))),
+        frame.source.index,
+        np.zeros((frame.nobs, len(frame.design.x_dropped))),
     )
 
 

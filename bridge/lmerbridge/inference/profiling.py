@@ -40,12 +40,12 @@ MOST_POINTS = 100
 def _permuted(frame: ModelFrame, term: int, order: Sequence[int]) -> ModelFrame:
     blocks = list(frame.random)
     block = blocks[term]
-    blocks[term] = replace(
-        block,
-        names=tuple(block.names[i] for i in order),
-        columns=np.ascontiguousarray(block.columns[:, list(order)]),
+    columns = np.ascontiguousarray(block.columns[:, list(order)])
+    blocks[term] = RandomBlock(
+        replace(block.term, names=tuple(block.names[i] for i in order)),
+        replace(block.rows, columns=columns),
     )
-    return replace(frame, random=tuple(blocks))
+    return frame.with_random(blocks)
 
 
 def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
@@ -58,8 +58,8 @@ def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
         if block.structure.hom:  # of one standard deviation
             size = np.full(len(size), float(np.sqrt(np.mean(size**2))))
         sizes.append(size)
-        blocks.append(replace(block, columns=block.columns / size))
-    return replace(frame, random=tuple(blocks)), sizes
+        blocks.append(replace(block, rows=replace(block.rows, columns=block.columns / size)))
+    return frame.with_random(blocks), sizes
 
 
 class _Profiler:
@@ -173,7 +173,10 @@ class _One:
             self.column = frame.X[:, p.column]
             others = [j for j in range(frame.X.shape[1]) if j != p.column]
             self.others = others
-            frame = replace(frame, X=frame.X[:, others])
+            names, assign = frame.x_names, frame.design.x_assign
+            frame = frame.with_columns(
+                frame.X[:, others], [names[j] for j in others], [assign[j] for j in others]
+            )
         self.frame = frame
         self.products = cross_products(frame)
         self.held = profiler.held(p)

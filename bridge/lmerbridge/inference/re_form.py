@@ -74,9 +74,9 @@ def chosen_effects(frame: ModelFrame, re_form: Any) -> list[Flags]:
         variables = {}
         for variable in term.columns.variables:
             label = deparse(variable)
-            if label not in frame.variables:
+            if label not in frame.rows.variables:
                 raise DataError(f"re_form {re_form!r}: the model has no variable {label}")
-            variables[label] = take(frame.variables[label], np.arange(1))
+            variables[label] = take(frame.rows.variables[label], np.arange(1))
         names = model_matrix(term.columns, variables, 1).names
         for name in names:
             where = [

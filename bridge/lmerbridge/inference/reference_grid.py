@@ -208,7 +208,8 @@ def as_data(axes: Sequence[Axis], codes: Codes) -> pd.DataFrame:
 
 def rows_of(frame: ModelFrame, data: pd.DataFrame) -> tuple[Array, Array]:
     """X (rows, p) and what is not determined (rows, k), at the values in ``data``."""
-    found = new_rows(replace(frame, offset_name=None), data, random=False)
+    no_offset = replace(frame, asked=replace(frame.asked, offset_name=None))
+    found = new_rows(no_offset, data, random=False)
     return found.X, found.beyond
 
 
@@ -221,20 +222,20 @@ def evaluate_on(frame: ModelFrame, node: Node, data: Any) -> Array:
     DataError
         A column that is not there, or a value that is no number.
     """
-    memory = copy.deepcopy(dict(frame.memory))
+    memory = copy.deepcopy(dict(frame.design.memory))
 
     def of_fit(name: str) -> Column:
-        if name not in frame.raw:
+        if name not in frame.source.raw:
             raise DataError(f"{name!r} is no column of the model")
-        return take(frame.raw[name], frame.kept)
+        return take(frame.source.raw[name], frame.source.kept)
 
-    fitted = Evaluator(of_fit, frame.nobs, frame.raw, memory).column(node)
+    fitted = Evaluator(of_fit, frame.nobs, frame.source.raw, memory).column(node)
     if data is None:
         return np.asarray(numbers_of(fitted, "the expression"), dtype=np.float64)
     table = read_table(data)
 
     def of_data(name: str) -> Column:
-        column, own = table.column(name), frame.raw[name]
+        column, own = table.column(name), frame.source.raw[name]
         if isinstance(own, Factor) and isinstance(column, Factor):
             position = {level: i for i, level in enumerate(own.levels)}
             renumber = np.array([*(position.get(level, -1) for level in column.levels), -1])
@@ -243,7 +244,7 @@ def evaluate_on(frame: ModelFrame, node: Node, data: Any) -> Array:
             return Logical(column.values)
         return column
 
-    column = Evaluator(of_data, table.rows, frame.raw, memory).column(node)
+    column = Evaluator(of_data, table.rows, frame.source.raw, memory).column(node)
     return np.asarray(numbers_of(column, "the expression"), dtype=np.float64)
 
 
@@ -267,7 +268,7 @@ def _offset(
         for axis in axes
         if dialect.offset_terms_in_grid or axis.codes is not None or axis.name in at
     }
-    for node in frame.formula.terms(frame.dot_columns).offsets:
+    for node in frame.formula.terms(frame.design.dot_columns).offsets:
         used = {n.id for n in names_in(node)}
         if used and used <= settled:
             found += evaluate_on(frame, node, data) - float(np.mean(evaluate_on(frame, node, None)))
@@ -315,9 +316,11 @@ def _in_cells(axes: Sequence[Axis], codes: Codes, rows: int, weights: Array | No
 
 
 def _terms(frame: ModelFrame) -> tuple[frozenset[str], ...]:
-    terms = frame.formula.terms(frame.dot_columns)
+    terms = frame.formula.terms(frame.design.dot_columns)
     return tuple(
-        frozenset(n.id for i in term for n in names_in(terms.variables[i]) if n.id in frame.raw)
+        frozenset(
+            n.id for i in term for n in names_in(terms.variables[i]) if n.id in frame.source.raw
+        )
         for term in terms.terms
     )
 

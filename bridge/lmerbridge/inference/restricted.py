@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +23,7 @@ def _restricted(frame: ModelFrame, L: Array) -> ModelFrame:
     sizes = lengths(frame.X)  # so that units do not matter
     N = null_space((L / sizes).T)
     names = tuple(f"restricted {i + 1}" for i in range(len(N)))
-    return replace(frame, X=(frame.X / sizes) @ N.T, x_names=names, x_assign=(0,) * len(names))
+    return frame.with_columns((frame.X / sizes) @ N.T, names, (0,) * len(names))
 
 
 def with_and_without(
@@ -44,7 +43,7 @@ def with_and_without(
     columns, above = term_columns(frame), containing(frame)
     eye = np.eye(frame.X.shape[1])
     found: dict[str, tuple[ModelFrame, ModelFrame] | None] = {}
-    for label in frame.x_terms:
+    for label in frame.design.x_terms:
         own = columns.get(label, [])
         after = [j for other in above[label] for j in columns.get(other, [])]
         found[label] = (

@@ -92,7 +92,7 @@ def slopes(
         No covariate, or a step of 0.
     """
     name, node = _variable(frame, var)
-    covariate = take(frame.raw[name], frame.kept)
+    covariate = take(frame.source.raw[name], frame.source.kept)
     assert not isinstance(covariate, Factor)  # _variable() has looked
     values = covariate.values
     step = float(delta_var) if delta_var is not None else 1e-3 * float(np.ptp(values))
@@ -156,7 +156,7 @@ def slopes(
 def _offset_at(frame: ModelFrame, data: pd.DataFrame, name: str) -> Array:
     """What the offsets of the formula that use the covariate are at its values in ``data``."""
     found = np.zeros(len(data))
-    for node in frame.formula.terms(frame.dot_columns).offsets:
+    for node in frame.formula.terms(frame.design.dot_columns).offsets:
         if name in {n.id for n in names_in(node)}:
             found += evaluate_on(frame, node, data)
     return found

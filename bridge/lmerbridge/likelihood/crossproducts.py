@@ -141,7 +141,7 @@ class CrossProducts:
         CrossProducts
             Only the products with the response are new.
         """
-        y, X, root = replace(frame, y=response).weighted()
+        y, X, root = replace(frame.rows, y=response).weighted()
         inverse = linalg.inv(self.R) if self.p else np.empty((0, 0))
         Q = X @ inverse
         b = inverse @ (Q.T @ y)
@@ -304,7 +304,8 @@ def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProdu
         That of a frame with the same X and random terms, whose response or weights were others;
         found from the frame if it is not given.
     """
-    n, p = frame.X.shape
+    matrix = frame.X
+    n, p = matrix.shape
     R, inverse, b = _regression(frame)
     places = layout_of(frame) if known is None else known
     blocks, scales = places.blocks(frame), places.scales
@@ -313,7 +314,7 @@ def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProdu
     sums = _LevelSums(first, p)
     # the columns of X, where they are those of Z as well, need no sums of their own
     within = None
-    if p and len(blocks[0]) == 1 and blocks[0][0].columns is frame.X and not rest:
+    if p and len(blocks[0]) == 1 and blocks[0][0].columns is matrix and not rest:
         within = lapack.dgesv(scales[0], inverse)[2]
     gram = np.zeros((p + 1, p + 1))
     ZZ12, ZZ2 = _zero(first.columns, q2), _zero(q2, q2)

@@ -120,11 +120,10 @@ def layout_of(frame: ModelFrame) -> Layout:
     groups: dict[str, list[RandomBlock]] = {}
     terms = []
     for block in frame.random:
-        own = groups.setdefault(block.group, [])
+        term = block.term
+        own = groups.setdefault(term.group, [])
         offset = sum(len(other.names) for other in own)
-        terms.append(
-            Term(list(groups).index(block.group), len(block.names), offset, block.structure)
-        )
+        terms.append(Term(list(groups).index(term.group), len(term.names), offset, term.structure))
         own.append(block)
     factors, start = [], 0
     for own in groups.values():

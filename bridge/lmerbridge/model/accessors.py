@@ -78,7 +78,7 @@ def model_terms(frame: ModelFrame) -> ModelTerms:
     terms = fixed_terms(frame)
     variables = [deparse(v) for v in terms.variables]
     response = frame.formula.response_label
-    kinds = [not isinstance(frame.variables[v], Numeric) for v in variables]
+    kinds = [not isinstance(frame.rows.variables[v], Numeric) for v in variables]
     table = pd.DataFrame(0, index=[response, *variables], columns=list(terms.labels))
     for j, modes in enumerate(coded_by_contrasts(terms, kinds)):
         for v, by_contrasts in modes.items():
@@ -112,7 +112,7 @@ def dummy_coefficients(frame: ModelFrame, beta: Any) -> dict[str, pd.Series[floa
         names = [deparse(terms.variables[v]) for v in term]
         factors = {}
         for name in names:
-            column = frame.variables[name]
+            column = frame.rows.variables[name]
             if isinstance(column, Factor):
                 factors[name] = column.levels
             elif isinstance(column, Logical):
@@ -124,7 +124,7 @@ def dummy_coefficients(frame: ModelFrame, beta: Any) -> dict[str, pd.Series[floa
         rows: dict[str, Any] = {}
         for v in terms.variables:
             name = deparse(v)
-            column = frame.variables[name]
+            column = frame.rows.variables[name]
             if name in factors:
                 own = codes[list(factors).index(name)]
                 rows[name] = (
@@ -139,7 +139,7 @@ def dummy_coefficients(frame: ModelFrame, beta: Any) -> dict[str, pd.Series[floa
                 rows[name] = Factor(np.zeros(count, int), column.levels, column.ordered)
             else:
                 rows[name] = Logical(np.zeros(count))
-        matrix = model_matrix(terms, rows, count, frame.contrasts)
+        matrix = model_matrix(terms, rows, count, frame.design.contrasts)
         own_columns = [j for j, k in enumerate(matrix.assign) if k == number]
         total = np.zeros(count)
         for j in own_columns:
@@ -157,7 +157,7 @@ def dummy_coefficients(frame: ModelFrame, beta: Any) -> dict[str, pd.Series[floa
 
 def _own(table: pd.DataFrame, frame: ModelFrame, name: str) -> list[str]:
     """The columns of the table that hold the variable ``name``."""
-    column = frame.variables.get(name)
+    column = frame.rows.variables.get(name)
     if isinstance(column, Numeric) and column.values.ndim == 2:
         ends = column.names or tuple(str(j + 1) for j in range(column.values.shape[1]))
         return [f"{name}{end}" for end in ends]
@@ -177,7 +177,9 @@ def model_frame(frame: ModelFrame, fixed_only: bool) -> pd.DataFrame:
         for term in frame.formula.random:
             names += [deparse(v) for v in term.columns.variables]
             for name in term.grouping.columns:
-                column = frame.variables.get(name) or take(frame.raw[name], frame.kept)
+                column = frame.rows.variables.get(name) or take(
+                    frame.source.raw[name], frame.source.kept
+                )
                 if name not in table:
                     table[name] = as_categorical(as_factor(column)).remove_unused_categories()
                 names.append(name)
@@ -195,7 +197,7 @@ def matrix_of(fit: Fit, type: str) -> Any:
     kind = matched(type, ("fixed", "random", "randomListRaw"), "type")
     if kind == "fixed":
         frame = fit.frame
-        return pd.DataFrame(frame.X.copy(), columns=list(frame.x_names), index=frame.index)
+        return pd.DataFrame(frame.X.copy(), columns=list(frame.x_names), index=frame.source.index)
     return component(fit, "Z" if kind == "random" else "mmList")
 
 
@@ -216,14 +218,14 @@ def fortify(fit: Fit) -> pd.DataFrame:
 
     data = fit.call.data
     if isinstance(data, pd.DataFrame):
-        table = data.iloc[fit.frame.kept].copy()
+        table = data.iloc[fit.frame.source.kept].copy()
     else:
         import narwhals.stable.v2 as nw
 
         if isinstance(data, dict):
-            table = pd.DataFrame(data).iloc[fit.frame.kept].copy()
+            table = pd.DataFrame(data).iloc[fit.frame.source.kept].copy()
         else:
-            table = nw.from_native(data, eager_only=True).to_pandas().iloc[fit.frame.kept]
+            table = nw.from_native(data, eager_only=True).to_pandas().iloc[fit.frame.source.kept]
     table[".fitted"] = fit.result.estimates.fitted
     table[".resid"] = fit.result.estimates.residuals
     table[".scresid"] = residuals(fit.result, "pearson", True)

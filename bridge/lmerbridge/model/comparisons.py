@@ -27,7 +27,7 @@ def _keeps_rows(fit: Fit, text: str, mixed: bool = True) -> None:
     rows, and its likelihood is of other data.
     """
     frame = fit.frame
-    if not len(frame.dropped):
+    if not len(frame.source.dropped):
         return
     other = replace(fit.call, formula=text).frame(mixed=mixed)
     if other.nobs != frame.nobs:
@@ -156,7 +156,7 @@ def without_random_terms(fit: Fit, reduce: bool) -> TestTable:
         "Model:",
         _written(fit, everything)
         if dialect_of(result).ranova_as_written
-        else _text(formula, frame.dot_columns, everything),
+        else _text(formula, frame.design.dot_columns, everything),
     )
     return TestTable(table.astype({"npar": int}), heading)
 
@@ -164,7 +164,7 @@ def without_random_terms(fit: Fit, reduce: bool) -> TestTable:
 def _fit_without(fit: Fit, bars: list[str]) -> tuple[int, float]:
     """Parameters and log-likelihood of the model with these random terms."""
     frame = fit.frame
-    text = _text(frame.formula, frame.dot_columns, bars)
+    text = _text(frame.formula, frame.design.dot_columns, bars)
     _keeps_rows(fit, text, mixed=bool(bars))
     if bars:
         criterion = of_formula(fit, text, start=None).result.criterion

@@ -127,7 +127,7 @@ def simulate_design(
         int(nsim),
     )
     found = np.full((table.rows, int(nsim)), np.nan)
-    found[frame.kept] = made
+    found[frame.source.kept] = made
     index = table.native.index if isinstance(table.native, pd.DataFrame) else None
     return pd.DataFrame(found, columns=[f"sim_{i + 1}" for i in range(int(nsim))], index=index)
 

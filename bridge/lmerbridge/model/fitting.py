@@ -42,7 +42,7 @@ __all__ = [
 def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
     """Fit a model frame as ``call`` says, and warn of what lme4 would warn of."""
     spec = fit_spec(frame, call.REML, call.start, call.timeout)
-    for note in frame.notes:
+    for note in frame.asked.notes:
         warnings.warn(note.text, FitWarning, stacklevel=from_outside())
     result = fit_engine(frame, spec, call.engine)
     for text in (*result.evidence.messages, *result.evidence.optimizer_warnings):
@@ -52,8 +52,8 @@ def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
 
 def _deleted_rows(frame: ModelFrame) -> str:
     """What R's ``summary(lm)`` says of rows with missing values, and which variables miss them."""
-    count = len(frame.dropped)
-    listed = ", ".join(f"{name} ({rows})" for name, rows in frame.missing)
+    count = len(frame.source.dropped)
+    listed = ", ".join(f"{name} ({rows})" for name, rows in frame.source.missing)
     rows = "observation" if count == 1 else "observations"
     return f"{count} {rows} deleted due to missingness: {listed}"
 
@@ -76,7 +76,7 @@ def fit_call(call: Call, name: str | None = None, known: tuple[tuple[str, int], 
         What lme4 would say of the model or of the fit.
     """
     frame = call.frame(data_name(call.data) if name is None else name)
-    if frame.missing and frame.missing != known:
+    if frame.source.missing and frame.source.missing != known:
         tell(_deleted_rows(frame))
     return Fit(_fit_frame(frame, call), frame, call)
 
@@ -103,13 +103,13 @@ def of_formula(fit: Fit, formula: str, **changes: Any) -> Fit:
 
 def _again(fit: Fit, call: Call, other_data: bool) -> Fit:
     name = None if other_data else fit.result.call.data_name
-    return fit_call(call, name, fit.frame.missing)
+    return fit_call(call, name, fit.frame.source.missing)
 
 
 def same_rows(fit: Fit) -> dict[str, Any]:
     """Return the arguments that keep a further fit to the rows of this one."""
     frame = fit.frame
-    return {} if frame.nobs == frame.total_rows else {"subset": frame.kept}
+    return {} if frame.nobs == frame.source.total_rows else {"subset": frame.source.kept}
 
 
 def refitted(fit: Fit, newresp: Any = None, newweights: Any = None) -> Fit:
@@ -138,9 +138,10 @@ def by_maximum_likelihood(fit: Fit) -> Fit:
     frame, start = fit.frame, call.start
     if fit.result.provenance.package == "lme4":
         start = fit.result.estimates.parameters
-        given = {**dict(frame.control.given), "optimizer": "bobyqa"}
+        given = {**dict(frame.asked.control.given), "optimizer": "bobyqa"}
         given.pop("optCtrl", None)  # of the other optimizer
-        frame = replace(frame, control=replace(frame.control, given=tuple(given.items())))
+        control = replace(frame.asked.control, given=tuple(given.items()))
+        frame = replace(frame, asked=replace(frame.asked, control=control))
     result = _fit_frame(frame, replace(call, start=start))
     return Fit(replace(result, call=replace(fit.result.call, REML=False)), frame, call)
 

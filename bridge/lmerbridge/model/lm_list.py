@@ -165,12 +165,12 @@ class LmList:
         beta = np.nan_to_num(self.fit.beta)[self.codes]
         offset = 0.0 if self.frame.offset is None else self.frame.offset
         values = np.sum(self.frame.X * beta, axis=1) + offset
-        return pd.Series(values, index=self.frame.index, name="fitted")
+        return pd.Series(values, index=self.frame.source.index, name="fitted")
 
     def residuals(self) -> pd.Series[float]:
         """Return the response less the fitted values, of the rows used."""
         return pd.Series(
-            self.frame.y - self.fitted().to_numpy(), index=self.frame.index, name="residuals"
+            self.frame.y - self.fitted().to_numpy(), index=self.frame.source.index, name="residuals"
         )
 
     def logLik(self, pool: bool = True) -> float:
@@ -310,7 +310,7 @@ def lmList(
         mixed=False,
     )
     every = drop_unused_levels(as_factor(take(column, present)))
-    factor = drop_unused_levels(as_factor(take(column, frame.kept)))
+    factor = drop_unused_levels(as_factor(take(column, frame.source.kept)))
     fit = regress_by_group(frame, factor.codes, factor.levels)
     codes = factor.codes
     empty = [level for level in every.levels if level not in set(factor.levels)]

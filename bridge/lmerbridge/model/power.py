@@ -144,7 +144,7 @@ def power_of(
 
 
 def _labels(model: Any) -> list[str]:
-    return [str(label) for label in model.frame.x_terms]
+    return [str(label) for label in model.frame.design.x_terms]
 
 
 def _drawn_with(beta: pd.Series[float], term: str, effect: Any) -> dict[str, float]:

@@ -128,7 +128,7 @@ def predict(
         if rows.weights is None:
             raise DataError(
                 "a prediction interval needs the new rows' weights: give newdata a column "
-                f"{frame.weights_name!r}"
+                f"{frame.asked.weights_name!r}"
             )
         spread = sigma / np.sqrt(rows.weights)
     table = with_interval(predicted, error, kind, spread, level)
@@ -160,7 +160,9 @@ def simulate(
     every = every_effect(frame)
     rows = _rows_of(frame, newdata, every)
     if newdata is not None and frame.weights is not None and rows.weights is None:
-        raise DataError(f"the model has weights: give newdata a column {frame.weights_name!r}")
+        raise DataError(
+            f"the model has weights: give newdata a column {frame.asked.weights_name!r}"
+        )
     check_levels(frame, rows, every, allow_new_levels)
     mean = predictions(result, rows, chosen)
     levels = [len(b.levels) for b in frame.random]

@@ -86,7 +86,7 @@ class LinearModel:
         return str(self.frame.formula)
 
     def _by_row(self, values: Any, name: str) -> pd.Series[float]:
-        return pd.Series(values, index=self.frame.index, name=name)
+        return pd.Series(values, index=self.frame.source.index, name=name)
 
     # -- estimates
 
@@ -98,7 +98,9 @@ class LinearModel:
             self.least_squares.beta.copy(), index=list(self.least_squares.names)
         )
         return (
-            coefficients.reindex(every_column(self.frame)) if self.frame.x_dropped else coefficients
+            coefficients.reindex(every_column(self.frame))
+            if self.frame.design.x_dropped
+            else coefficients
         )
 
     fixef = coef
@@ -118,7 +120,7 @@ class LinearModel:
         """
         names = list(self.least_squares.names)
         vcov = pd.DataFrame(self.least_squares.vcov, index=names, columns=names)
-        if not complete or not self.frame.x_dropped:
+        if not complete or not self.frame.design.x_dropped:
             return vcov
         every = every_column(self.frame)
         return vcov.reindex(index=every, columns=every)
@@ -138,7 +140,7 @@ class LinearModel:
     def model_matrix(self) -> pd.DataFrame:
         """Return the model matrix (n, p), without the columns that are combinations of others."""
         return pd.DataFrame(
-            self.frame.X.copy(), index=self.frame.index, columns=list(self.frame.x_names)
+            self.frame.X.copy(), index=self.frame.source.index, columns=list(self.frame.x_names)
         )
 
     # -- rows
@@ -240,7 +242,7 @@ class LinearModel:
             },
             index=list(self.least_squares.names),
         )
-        return table.reindex(every_column(self.frame)) if self.frame.x_dropped else table
+        return table.reindex(every_column(self.frame)) if self.frame.design.x_dropped else table
 
     def anova(self, *others: Any, test: str = "F") -> RTable:
         """Test each term after those before it; with ``others``, compare models in the order given.
@@ -294,8 +296,8 @@ class LinearModel:
             len(self.least_squares.beta) + 1,
             self.logLik(),
             self.nobs(),
-            self.frame.data_name,
-            self.frame.subset_name,
+            self.frame.asked.data_name,
+            self.frame.asked.subset_name,
         )
         return Compared(fitted, self.frame.y)
 
@@ -391,7 +393,7 @@ class LinearModel:
                 FitWarning,
                 stacklevel=from_outside(),
             )
-        index = self.frame.index if newdata is None else rows.index
+        index = self.frame.source.index if newdata is None else rows.index
         if kind is None and not se_fit:
             return pd.Series(predicted, index=index, name="predict")
         error = self.least_squares.sigma * np.sqrt(

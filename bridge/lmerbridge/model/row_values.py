@@ -31,8 +31,8 @@ def row_labels(fit: Fit) -> tuple[Any, np.ndarray[Any, Any] | None]:
     data, frame = fit.result.data, fit.frame_given
     kept = np.arange(data.nobs) if data.kept is None else data.kept
     if fit.result.call.na_action != "exclude" or not len(data.dropped):
-        if frame is not None and frame.index is not None:
-            return frame.index, None
+        if frame is not None and frame.source.index is not None:
+            return frame.source.index, None
         return pd.Index(kept if data.row_labels is None else list(data.row_labels)), None
     _, places, labels = _all_rows(fit, kept)
     return labels, places
@@ -70,11 +70,11 @@ def padded_variables(fit: Fit, table: pd.DataFrame) -> pd.DataFrame:
     the data as they are there, other variables missing.
     """
     frame = fit.frame
-    rows, places, labels = _all_rows(fit, frame.kept)
+    rows, places, labels = _all_rows(fit, frame.source.kept)
     found: dict[Any, Any] = {}
     for name in table:
-        refitted = name == frame.formula.response_label and REFIT_RESPONSE in frame.raw
-        raw = frame.raw.get(REFIT_RESPONSE if refitted else str(name))
+        refitted = name == frame.formula.response_label and REFIT_RESPONSE in frame.source.raw
+        raw = frame.source.raw.get(REFIT_RESPONSE if refitted else str(name))
         if isinstance(raw, Factor):
             taken = take(raw, rows)
             assert isinstance(taken, Factor)

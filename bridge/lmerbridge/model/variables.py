@@ -20,7 +20,7 @@ def grouping_factors(frame: ModelFrame) -> dict[str, pd.Categorical]:
 def frame_table(frame: ModelFrame) -> pd.DataFrame:
     """Variables as evaluated (``log(y)``, ``Days``), then the grouping factors; rows used."""
     table: dict[str, object] = {}
-    for label, column in frame.variables.items():
+    for label, column in frame.rows.variables.items():
         if isinstance(column, Factor):
             table[label] = as_categorical(column)
         elif isinstance(column, Numeric) and column.values.ndim == 2:
@@ -31,4 +31,4 @@ def frame_table(frame: ModelFrame) -> pd.DataFrame:
             table[label] = column.values
     for group, factor in grouping_factors(frame).items():
         table.setdefault(group, factor)
-    return pd.DataFrame(table, index=frame.index)
+    return pd.DataFrame(table, index=frame.source.index)

@@ -96,7 +96,7 @@ def refit_many(
     from lmerbridge.design.responses import row_matrix
     from lmerbridge.likelihood import Search, cross_products
 
-    Y = row_matrix(frame, responses, "the matrix of new responses")
+    Y = row_matrix(frame.source, responses, "the matrix of new responses")
     constant = np.ptp(Y, axis=0) == 0 if len(Y) else np.zeros(Y.shape[1], dtype=bool)
     c = cross_products(frame) if products is None else products
     search = Search(c)
@@ -167,7 +167,8 @@ def _together(
     beta, sigma, criterion = s.beta.copy(), s.sigma.copy(), s.criterion.copy()
     certified &= criterion <= criteria_without_effects(many, REML) + SETTINGS.tolerance
     for i in np.flatnonzero(~certified).tolist():  # from what the engine would have, to the digit
-        own = Search(cross_products(replace(frame, y=Y[:, i].copy()), c.layout))
+        rows = replace(frame.rows, y=Y[:, i].copy())
+        own = Search(cross_products(replace(frame, rows=rows), c.layout))
         beta[i], x[i], sigma[i], criterion[i], certified[i] = _alone(own, REML, first)
     return beta, x, sigma, criterion, certified
 

@@ -63,9 +63,9 @@ def effects(
         There is no such predictor, ``by`` has too many levels, or matplotlib is missing.
     """
     frame = m.frame
-    if x not in frame.raw:
-        raise DataError(f"no predictor {x!r}{near_match(x, frame.raw)}")
-    column = take(frame.raw[x], frame.kept)
+    if x not in frame.source.raw:
+        raise DataError(f"no predictor {x!r}{near_match(x, frame.source.raw)}")
+    column = take(frame.source.raw[x], frame.source.kept)
     names = [x] if by is None else [x, by]
     categorical = isinstance(column, (Factor, Logical))
     at: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def effects(
         raise DataError(
             f"by={by!r} has {len(groups)} levels; at most {MAX_COLOURS} can be told apart"
         )
-    codes = None if by is None else as_factor(take(frame.raw[by], frame.kept))
+    codes = None if by is None else as_factor(take(frame.source.raw[by], frame.source.kept))
     for k, group in enumerate(groups):
         part = table if group is None else table[table[by] == group]
         color = f"C{k}"

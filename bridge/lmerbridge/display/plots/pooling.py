@@ -31,7 +31,7 @@ def _predictor(m: Any, group: str, x: str | None) -> str | None:
     """The numeric variable to draw along: a slope of the group's, else of the fixed effects."""
     numeric = [
         label
-        for label, column in m.frame.variables.items()
+        for label, column in m.frame.rows.variables.items()
         if isinstance(column, Numeric)
         and column.values.ndim == 1
         and label != m.frame.formula.response_label
@@ -104,7 +104,7 @@ def _lines(m: Any, group: str, along: str, rows: Any) -> tuple[Any, Any, dict[st
         X, offset = new.X, new.offset
         partial = predictions(m.result, new, flags)
     else:  # a computed variable: at the data's own values
-        source, values = rows, frame.variables[along].floats[rows]
+        source, values = rows, frame.rows.variables[along].floats[rows]
         X, offset = frame.X[rows], None if frame.offset is None else frame.offset[rows]
         partial = predictions(m.result, as_rows(frame), flags)[rows]
     shift = 0.0 if offset is None else offset
@@ -122,11 +122,11 @@ def _data(frame: Any, rows: Any) -> pd.DataFrame | None:
     """The columns that the formula names at ``rows``; ``None`` where some are no plain numbers,
     truth values or factors, or where the model takes what is no column of the data.
     """
-    if frame.raw_offset is not None:
+    if frame.source.raw_offset is not None:
         return None
-    at = np.asarray(frame.kept)[rows]
+    at = np.asarray(frame.source.kept)[rows]
     columns: dict[str, Any] = {}
-    for name, column in frame.raw.items():
+    for name, column in frame.source.raw.items():
         own = take(column, at)
         if isinstance(own, Factor):
             columns[name] = as_categorical(own)
@@ -173,7 +173,7 @@ def pooling(m: Any, group: str | None = None, x: str | None = None) -> AxesArray
         )
     frame = m.frame
     block = next(b for b in frame.random if b.group == name)
-    column = frame.variables[along]
+    column = frame.rows.variables[along]
     assert isinstance(column, Numeric)
     values = column.floats
     count = len(block.levels)

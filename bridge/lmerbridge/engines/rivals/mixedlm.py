@@ -58,7 +58,7 @@ class MixedlmEngine(Engine):
             mixedlm raises, or its terms cannot be told apart.
         """
         module: Any = importlib.import_module("mixedlm")
-        asked = {k: c.name for k, c in frame.asked_contrasts.items()}
+        asked = {k: c.name for k, c in frame.design.asked_contrasts.items()}
         arguments: dict[str, Any] = {"contrasts": asked} if asked else {}
         began = time.perf_counter()
         try:

@@ -113,7 +113,7 @@ class _Package(Engine):
         return installed(self.package)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return "contrasts= is not passed on" if frame.asked_contrasts else None
+        return "contrasts= is not passed on" if frame.design.asked_contrasts else None
 
 
 class GlmmEngine(_Package):
