@@ -12,14 +12,17 @@ __all__ = ["shown", "text_html", "titled_table"]
 
 Shown = TypeVar("Shown", bound=type[Any])
 MOST_ROWS = 12
+# Jupyter's style sheet gives the font of running text to what is preformatted inside HTML, in
+# which no column stands under its head: hence a font of our own.
+PREFORMATTED = (
+    "font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;"
+    "font-size:0.9em;line-height:1.25;overflow-x:auto;white-space:pre"
+)
 
 
 def text_html(text: str) -> str:
     """Return text as HTML that keeps its lines and columns, with R's line width."""
-    return (
-        '<pre style="font-size:0.9em;line-height:1.25;overflow-x:auto;white-space:pre">'
-        f"{escape(text)}</pre>"
-    )
+    return f'<pre style="{PREFORMATTED}">{escape(text)}</pre>'
 
 
 def shown(cls: Shown) -> Shown:
