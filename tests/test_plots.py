@@ -375,3 +375,70 @@ def test_a_bootstrap_is_drawn():
 
 def test_the_room_shows_plots_alone():
     assert dir(lb.plots) == sorted(lb.plots.__all__)
+
+
+def test_a_worm_has_the_scores_less_their_quantiles():
+    from scipy.stats import norm
+
+    m = fitted("sleep")
+    ax = drawn(lb.plots.worm(m, nsim=99, seed=3, level=0.9))
+    x, y = ax.lines[1].get_data()
+    n = len(x)
+    assert n == 180
+    np.testing.assert_allclose(x, norm.ppf((np.arange(1, n + 1) - 0.5) / n))  # R's ppoints
+    np.testing.assert_allclose(x + y, np.sort(norm.ppf(m.quantile_residuals(99, 3))))
+    # van Buuren & Fredriks (2001): z sqrt(p (1 - p) / n) / phi; at 0 that is z sqrt(pi / (2 n))
+    at, limit = ax.lines[-1].get_data()
+    middle = np.interp(0, at, limit)
+    assert middle == pytest.approx(norm.ppf(0.95) * np.sqrt(np.pi / (2 * n)), rel=1e-3)
+
+
+def test_a_worm_of_a_model_that_holds_stays_between_its_lines():
+    """Of the points of independent residuals a share of ``level`` does, up to chance."""
+    rng = np.random.default_rng(8)
+    d = pd.DataFrame({"g": np.repeat(np.arange(100), 5).astype(str), "x": rng.normal(size=500)})
+    d["y"] = 1 + 2 * d["x"] + 0.1 * np.repeat(rng.normal(size=100), 5) + rng.normal(size=500)
+    m = lb.lmer("y ~ x + (1 | g)", d, engine="native")
+    ax = drawn(lb.plots.worm(m))
+    x, y = ax.lines[1].get_data()
+    at, limit = ax.lines[-1].get_data()
+    assert np.mean(np.abs(y) <= np.interp(x, at, limit)) > 0.8
+
+
+def test_modes_against_a_factor_of_their_groups():
+    d = lb.datasets.load("science")
+    m = lb.lmer("like ~ sex + (1 | school)", d, engine="native")
+    axes = lb.plots.modes(m, "PrivPub", data=d)
+    ax = drawn(axes)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["private", "public"]
+    kind = d.groupby("school", observed=True)["PrivPub"].first()
+    values = m.ranef().set_index("grp")["condval"]
+    for i, level in enumerate(["private", "public"]):
+        ((left, mean), (right, _)) = ax.collections[1 + i].get_segments()[0]
+        assert (left + right) / 2 == pytest.approx(i)
+        own = values[[g for g in values.index if kind[type(kind.index[0])(g)] == level]]
+        assert mean == pytest.approx(own.mean())
+    with pytest.raises(lb.DataError, match="several levels within a level of 'school'"):
+        lb.plots.modes(m, "sex")
+    with pytest.raises(lb.DataError, match="no variable of the model; with data="):
+        lb.plots.modes(m, "PrivPub")
+    with pytest.raises(lb.DataError, match="fitted to data of 1385"):
+        lb.plots.modes(m, "PrivPub", data=d.head(9))
+
+
+def test_modes_against_means_of_their_groups():
+    m = fitted("chick")
+    axes = lb.plots.modes(m, "Time")
+    ax = drawn(axes)
+    assert [a.get_title() for a in axes] == ["Chick: (Intercept)", "Chick: Time"]
+    d = lb.datasets.load("ChickWeight")
+    means = d.groupby(d["Chick"].astype(str))["Time"].mean()
+    table = m.ranef().query("term == '(Intercept)'")
+    x, y = ax.lines[1].get_data()
+    np.testing.assert_allclose(x, means[table["grp"].astype(str)])
+    np.testing.assert_allclose(y, table["condval"])
+
+
+def test_a_plot_that_is_none_is_named():
+    with pytest.raises(AttributeError, match="did you mean 'caterpillar'"):
+        lb.plots.catterpillar  # noqa: B018

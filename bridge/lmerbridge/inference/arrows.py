@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["comparison_arrows"]
+from lmerbridge.errors import DataError, FitWarning
+from lmerbridge.inference.contrasts import contrast_grid
+from lmerbridge.inference.linear_functions import Grid
+from lmerbridge.inference.options import with_options
+from lmerbridge.messages import from_outside
+
+__all__ = ["arrows_of", "comparison_arrows"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 CLOSE = 0.1  # of a margin: pairs that are nearer to it all count alike
@@ -60,6 +68,63 @@ def comparison_arrows(means: Array, margins: Array) -> tuple[Array, Array, list[
     return down, up, list(zip(low[wrong].tolist(), high[wrong].tolist(), strict=True))
 
 
+def arrows_of(grid: Grid, labels: Sequence[str], alpha: float, adjust: str | None = None) -> Array:
+    """Find where the arrows of each mean end, within each family, on the scale that is shown.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of means.
+    labels : sequence of str
+        Of its rows, for the warning.
+    alpha : float
+        What the differences are tested at.
+    adjust : str, optional
+        Of these tests; default ``tukey``.
+
+    Returns
+    -------
+    array (2, rows)
+        Ends of the arrows downwards and upwards; NaN where there is none.
+
+    Raises
+    ------
+    DataError
+        The rows are contrasts.
+
+    Warns
+    -----
+    FitWarning
+        Names the pairs about which the arrows mislead.
+    """
+    if grid.contrast:
+        raise DataError("comparisons=True draws arrows of means, and these are contrasts")
+    pairs = with_options(contrast_grid(grid, "pairwise", adjust=adjust), level=1 - alpha)
+    lower, upper = pairs.limits()
+    half = (upper - lower) / 2
+    estimates = grid.numbers[0]
+    ends = np.full((2, len(estimates)), np.nan)
+    misled: list[str] = []
+    for rows, own in zip(grid.families(), pairs.families(), strict=True):
+        k = len(rows)
+        margins = np.full((k, k), np.nan)
+        if k > 1:
+            margins[np.triu_indices(k, 1)] = half[own]
+        margins = np.fmax(margins, margins.T)
+        known = np.flatnonzero(np.isfinite(estimates[rows]))
+        chosen = rows[known]
+        down, up, wrong = comparison_arrows(estimates[chosen], margins[np.ix_(known, known)])
+        ends[0, chosen], ends[1, chosen] = estimates[chosen] - down, estimates[chosen] + up
+        misled += [f"{labels[chosen[i]]} and {labels[chosen[j]]}" for i, j in wrong]
+    if misled:
+        warnings.warn(
+            f"no arrows tell all pairs apart; do not judge by them {'; '.join(misled)}",
+            FitWarning,
+            stacklevel=from_outside(),
+        )
+    return grid.link.inverse(ends) if grid.response and grid.link is not None else ends
+
+
 def _wrong(together: Array, apart: Array, margin: Array) -> Any:
     """Which pairs' arrows say another thing than their test."""
     meet = together >= apart * (1 - 1e-12)
@@ -103,4 +168,4 @@ def _none_misleading(design: Array, apart: Array, margin: Array) -> Array | None
         bounds=(0, None),
         method="highs",
     )
-    return np.asarray(found.x[:arrows], dtype=float) if found.success else None
+    return np.asarray(found.x, dtype=float)[:arrows] if found.success else None

@@ -8,14 +8,16 @@ find it.
 >>> axes[0].figure.savefig("effects.png")  # doctest: +SKIP
 """
 
+from typing import Any
+
 from lmerbridge.display.plots.effects import effects
 from lmerbridge.display.plots.estimates import estimates
 from lmerbridge.display.plots.leaving_out import influence
 from lmerbridge.display.plots.means import means
 from lmerbridge.display.plots.pooling import pooling, shrinkage
 from lmerbridge.display.plots.profiles import profile_pairs, profile_zeta
-from lmerbridge.display.plots.random_effects import caterpillar, qq_random
-from lmerbridge.display.plots.residuals import qq_residuals, residuals_fitted, scale_location
+from lmerbridge.display.plots.random_effects import caterpillar, modes, qq_random
+from lmerbridge.display.plots.residuals import qq_residuals, residuals_fitted, scale_location, worm
 from lmerbridge.display.plots.simulated import bootstrap, predictive
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "estimates",
     "influence",
     "means",
+    "modes",
     "pooling",
     "predictive",
     "profile_pairs",
@@ -34,7 +37,15 @@ __all__ = [
     "residuals_fitted",
     "scale_location",
     "shrinkage",
+    "worm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from lmerbridge.errors import near_match
+
+    hint = "" if name.startswith("_") else near_match(name, __all__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -109,5 +109,7 @@ def smooth(x: Any, y: Any, share: float = 2 / 3) -> tuple[Any, Any]:
     if len(x) > 2000:
         chosen = np.random.default_rng(0).choice(len(x), 2000, replace=False)
         x, y = x[chosen], y[chosen]
-    found = lowess(y, x, frac=share, return_sorted=True)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where all neighbours have one x
+        found = lowess(y, x, frac=share, return_sorted=True)
+    found = found[np.isfinite(found[:, 1])]
     return found[:, 0], found[:, 1]

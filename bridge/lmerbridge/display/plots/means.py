@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmerbridge.arguments import belongs, check_level
 from lmerbridge.display.plots.canvas import axes_of, drawing
-from lmerbridge.errors import ArgumentError, DataError, FitWarning
-from lmerbridge.inference.arrows import comparison_arrows
+from lmerbridge.errors import ArgumentError, DataError
+from lmerbridge.inference.arrows import arrows_of
 from lmerbridge.inference.axes import level_text
-from lmerbridge.inference.contrasts import contrast_grid
-from lmerbridge.inference.options import with_options
-from lmerbridge.messages import from_outside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +81,7 @@ def means(
     labels = [", ".join(map(level_text, row)) for row in table.iloc[:, :at].itertuples(index=False)]
     if not labels or len(labels) > MOST:
         raise DataError(f"there are {len(labels)} rows; from 1 to {MOST} can be drawn")
-    arrows = _arrows(shown.grid, labels, alpha, adjust) if comparisons else None
+    arrows = arrows_of(shown.grid, labels, alpha, adjust) if comparisons else None
     low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
     value = table.iloc[:, at].to_numpy(float)
     ax = axes_of(ax, figsize=(6, float(np.clip(1.2 + 0.26 * len(labels), 2, 14))))
@@ -101,35 +97,6 @@ def means(
     ax.set_ylabel(", ".join(map(str, table.columns[:at])))
     ax.set_xlabel(f"{table.columns[at]}, {100 * level:g} % interval")
     return ax
-
-
-def _arrows(grid: Any, labels: list[str], alpha: float, adjust: str | None) -> Any:
-    """Where the arrows of each mean end, (2, rows), on the scale that is shown."""
-    if grid.contrast:
-        raise DataError("comparisons=True draws arrows of means, and these are contrasts")
-    pairs = with_options(contrast_grid(grid, "pairwise", adjust=adjust), level=1 - alpha)
-    lower, upper = pairs.limits()
-    half = (upper - lower) / 2
-    estimates = grid.numbers[0]
-    ends = np.full((2, len(estimates)), np.nan)
-    misled: list[str] = []
-    for rows, own in zip(grid.families(), pairs.families(), strict=True):
-        k = len(rows)
-        margins = np.full((k, k), np.nan)
-        margins[np.triu_indices(k, 1)] = half[own] if k > 1 else []
-        margins = np.fmax(margins, margins.T)
-        known = np.flatnonzero(np.isfinite(estimates[rows]))
-        chosen = rows[known]
-        down, up, wrong = comparison_arrows(estimates[chosen], margins[np.ix_(known, known)])
-        ends[0, chosen], ends[1, chosen] = estimates[chosen] - down, estimates[chosen] + up
-        misled += [f"{labels[chosen[i]]} and {labels[chosen[j]]}" for i, j in wrong]
-    if misled:
-        warnings.warn(
-            f"no arrows tell all pairs apart; do not judge by them {'; '.join(misled)}",
-            FitWarning,
-            stacklevel=from_outside(),
-        )
-    return grid.link.inverse(ends) if grid.response and grid.link is not None else ends
 
 
 def _draw(ax: Any, rows: Any, value: Any, ends: Any) -> None:

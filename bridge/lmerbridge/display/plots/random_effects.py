@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.arguments import check_level
-from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes
+from lmerbridge.design.columns import Column, Numeric, as_factor, take
+from lmerbridge.design.table import read_table
+from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes, smooth
 from lmerbridge.display.plots.residuals import qq_line
 from lmerbridge.errors import DataError, near_match
 
-__all__ = ["caterpillar", "qq_random"]
+__all__ = ["caterpillar", "modes", "qq_random"]
 
 READABLE_LEVELS = 60  # levels whose names can stand beside each other
 MAX_LINES = 100  # intervals that are drawn one by one
@@ -113,6 +115,126 @@ def _draw_levels(axes: Any, terms: Any, levels: list[str], group: str, half: flo
         axes[0].set_ylabel(group)
     else:
         axes[0].set_ylabel(f"{count} levels of {group}, sorted")
+
+
+@drawing
+def modes(
+    m: Any, x: str, group: str | None = None, data: Any = None, level: float = 0.95
+) -> AxesArray:
+    """Draw conditional modes against a covariate of their groups, an axes per column; what still
+    depends on it belongs into the fixed effects (Pinheiro & Bates 2000, section 4.3; nlme's
+    ``plot(ranef(m), form = ~ x)``).
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    x : str
+        The covariate: numbers, of which each group has its mean, or a factor of which each group
+        has one level.
+    group : str, optional
+        The grouping factor; default the first.
+    data : DataFrame, optional
+        The data of the fit, where ``x`` is none of the model's own variables.
+    level : float
+        Of the intervals, mode +- z sd, ``sd`` the conditional standard deviation.
+
+    Returns
+    -------
+    array of Axes (columns,)
+
+    Raises
+    ------
+    DataError
+        There is no such covariate or grouping factor, a group has several levels of ``x``, the
+        data are not those of the fit, or matplotlib is missing.
+    """
+    from scipy.special import ndtri
+
+    check_level(level)
+    chosen = next(iter(m.result.data.groups)) if group is None else _groups(m, group)[0]
+    column = _covariate(m, x, data)
+    block = next(b for b in m.frame.random if b.group == chosen)
+    half = float(ndtri(0.5 + level / 2))
+    columns = _terms(m, chosen)
+    if isinstance(column, Numeric) and column.values.ndim == 1:
+        at, names = _means(column.floats, block.codes, len(block.levels)), None
+    else:
+        factor = as_factor(column)
+        at = _own_level(factor.codes, block.codes, len(block.levels), x, chosen)
+        names = list(factor.levels)
+    axes = grid_of_axes(len(columns), 3, figsize=_size(len(columns)))
+    known = np.isfinite(at)
+    spread = np.zeros(len(at))
+    if names is not None:
+        spread = np.random.default_rng(0).uniform(-0.15, 0.15, len(at))
+    for ax, (name, values, errors) in zip(axes, columns, strict=True):
+        ax.axhline(0, color="0.7", linewidth=1, zorder=0)
+        where = (at + spread)[known]
+        if errors is not None:
+            low, high = (values - half * errors)[known], (values + half * errors)[known]
+            ax.vlines(where, low, high, color="C0", linewidth=0.8, alpha=0.4)
+        ax.plot(where, values[known], "o", color="C0", markersize=4, markeredgewidth=0)
+        if names is not None:
+            for i in range(len(names)):
+                if np.any(at == i):
+                    ax.hlines(values[at == i].mean(), i - 0.3, i + 0.3, color="C3", linewidth=1.5)
+            ax.set_xticks(range(len(names)), names)
+        elif len(np.unique(at[known])) > 4:
+            ax.plot(*smooth(where, values[known]), color="C3", linewidth=1.5)
+        ax.set_xlabel(x)
+        ax.set_title(f"{chosen}: {name}", fontsize=10)
+    for ax in axes[::3]:
+        ax.set_ylabel("conditional mode")
+    entitle(axes, m)
+    return axes
+
+
+def _covariate(m: Any, x: str, data: Any) -> Column:
+    """The covariate's values in the rows that were used."""
+    frame = m.frame
+    if data is None:
+        if x in frame.variables:
+            evaluated: Column = frame.variables[x]
+            return evaluated
+        if x not in frame.raw:
+            raise DataError(
+                f"{x!r} is no variable of the model{near_match(x, frame.raw)}; with data= it may "
+                "be another column of the data"
+            )
+        return take(frame.raw[x], frame.kept)
+    table = read_table(data)
+    if table.rows != frame.total_rows:
+        raise DataError(
+            f"data has {table.rows} rows, and the model was fitted to data of {frame.total_rows}"
+        )
+    return take(table.column(x), frame.kept)
+
+
+def _means(values: Any, codes: Any, count: int) -> Any:
+    """The mean of each group, of the rows that have a value; NaN where none has."""
+    known = np.isfinite(values)
+    rows = np.bincount(codes[known], minlength=count)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(codes[known], values[known], minlength=count) / rows
+
+
+def _own_level(levels: Any, codes: Any, count: int, x: str, group: str) -> Any:
+    """The level of each group; NaN where no row has one.
+
+    Raises
+    ------
+    DataError
+        A group has several.
+    """
+    own = np.full(count, np.nan)
+    known = levels >= 0
+    own[codes[known]] = levels[known]
+    if np.any(own[codes[known]] != levels[known]):
+        raise DataError(
+            f"{x!r} has several levels within a level of {group!r}; a factor must be constant there"
+        )
+    return own
 
 
 @drawing

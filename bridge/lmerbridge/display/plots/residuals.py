@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmerbridge.arguments import check_level
 from lmerbridge.display.plots.canvas import axes_of, crowded, drawing, smooth
 from lmerbridge.inference.residuals import residuals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["qq_line", "qq_residuals", "residuals_fitted", "scale_location"]
+__all__ = ["qq_line", "qq_residuals", "residuals_fitted", "scale_location", "worm"]
 
 
 @drawing
@@ -80,14 +81,19 @@ def scale_location(m: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _positions(n: int) -> Any:
+    """Probabilities of n sorted values, as R's ``ppoints``."""
+    shift = 3 / 8 if n <= 10 else 1 / 2
+    return (np.arange(1, n + 1) - shift) / (n + 1 - 2 * shift)
+
+
 def qq_line(ax: Axes, values: Any, color: str = "C0") -> None:
     """Draw sorted values against normal quantiles, with the line through the quartiles."""
     from scipy.special import ndtri
 
     values = np.sort(np.asarray(values, float))
     n = len(values)
-    shift = 3 / 8 if n <= 10 else 1 / 2
-    theory = ndtri((np.arange(1, n + 1) - shift) / (n + 1 - 2 * shift))
+    theory = ndtri(_positions(n))
     ax.plot(theory, values, "o", color=color, markeredgewidth=0, **crowded(n))
     quartiles = np.quantile(values, [0.25, 0.75])
     slope = (quartiles[1] - quartiles[0]) / (2 * 0.6744897501960817)
@@ -120,3 +126,72 @@ def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
     qq_line(ax, residuals(m.result, "scaled"))
     ax.set_ylabel("scaled residual")
     return ax
+
+
+@drawing
+def worm(
+    m: Any,
+    nsim: int = 250,
+    seed: Any = 1,
+    re_form: Any = "NA",
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a worm plot of quantile residuals: how far their normal scores are from the normal
+    quantiles where they should lie, over these quantiles (van Buuren & Fredriks 2001, Statistics
+    in Medicine 20, 1259-1277).
+
+    A worm that lies above 0 shows a mean that is too low, one that rises a variance that is too
+    small, a parabola skewness and an S tails: the cubic polynomial through the points, drawn as a
+    line, shows which. Between the dashed lines is a share ``level`` of the points of independent
+    residuals of a model that holds: +- z sqrt(p (1 - p) / n) / phi(x), with p = Phi(x). Rows of one
+    group are not independent with the default ``re_form``, and leave the lines together.
+
+    Parameters
+    ----------
+    m : Model
+        A fitted mixed model.
+    nsim, seed, re_form
+        As of :meth:`lmerbridge.Model.quantile_residuals`.
+    level : float
+        Of the lines, between 0 and 1.
+    ax : matplotlib Axes, optional
+        To draw on; default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        matplotlib is missing.
+    """
+    from scipy.special import ndtri
+
+    check_level(level)
+    share = np.asarray(m.quantile_residuals(nsim, seed, re_form), dtype=float)
+    scores = np.sort(ndtri(share[np.isfinite(share)]))
+    n = len(scores)
+    theory = ndtri(_positions(n))
+    off = scores - theory
+    ax = axes_of(ax, m, figsize=(6, 4))
+    ax.axhline(0, color="0.7", linewidth=1, zorder=0)
+    ax.plot(theory, off, "o", color="C0", markeredgewidth=0, **crowded(n))
+    if n > 4:
+        ax.plot(theory, np.polyval(np.polyfit(theory, off, 3), theory), color="C3", linewidth=1.5)
+    at = np.linspace(1.05 * theory[0], 1.05 * theory[-1], 201)
+    band = float(ndtri(0.5 + level / 2)) * _score_error(at, n)
+    for limit in (-band, band):
+        ax.plot(at, limit, color="0.5", linewidth=1, linestyle="--")
+    ax.set_xlabel("normal quantile")
+    ax.set_ylabel("deviation of the score")
+    return ax
+
+
+def _score_error(at: Any, n: int) -> Any:
+    """The standard error of the quantiles ``at`` of n normal values."""
+    from scipy.special import ndtr
+
+    density = np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi)
+    return np.sqrt(ndtr(at) * ndtr(-at) / n) / density
