@@ -6,16 +6,27 @@ Where R warns that NaNs were produced they are missing values here, as those of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from lmerbridge.design.columns import Array, Numeric
 from lmerbridge.design.values import Arguments, Value, column_of, no_time, numbers_of
 from lmerbridge.errors import DataError
 from lmerbridge.formula.functions import ELEMENTWISE
+from lmerbridge.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from scipy import special
+else:  # few formulas name one of these functions
+    special = LazyModule("scipy.special")
 
 __all__ = ["OF_ONE", "OF_SEVERAL", "rank"]
+
+
+def _of(name: str) -> Callable[[Array], Array]:
+    """scipy's function of this name, found when it is called."""
+    return lambda x: np.asarray(getattr(special, name)(x))
 
 
 def _gamma(x: Array) -> Array:
@@ -151,11 +162,11 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "lbeta": _log_beta,
     "choose": _choose,
     "lchoose": _log_choose,
-    "pnorm": _probability(special.ndtr, special.log_ndtr),
-    "qnorm": _quantile(special.ndtri, special.ndtri_exp),
+    "pnorm": _probability(_of("ndtr"), _of("log_ndtr")),
+    "qnorm": _quantile(_of("ndtri"), _of("ndtri_exp")),
     "dnorm": _density(_log_normal),
-    "plogis": _probability(special.expit, special.log_expit),
-    "qlogis": _quantile(special.logit, _logit_of_log),
+    "plogis": _probability(_of("expit"), _of("log_expit")),
+    "qlogis": _quantile(_of("logit"), _logit_of_log),
     "dlogis": _density(_log_logistic),
 }
 

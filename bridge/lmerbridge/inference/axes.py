@@ -19,13 +19,24 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.formula.syntax import Node, deparse, format_number, names_in
 
-__all__ = ["Axis", "Reduce", "axes_of", "is_covariate", "level_text", "predictors", "variables"]
+__all__ = [
+    "AUTO",
+    "Axis",
+    "Reduce",
+    "axes_of",
+    "is_covariate",
+    "level_text",
+    "meanint",
+    "predictors",
+    "variables",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 Reduce: TypeAlias = "Callable[[Any], Any] | bool | Mapping[str, Callable[[Any], Any] | bool]"
 
 
+AUTO = "auto"  # nesting as the data and the model show it
 MANY_VALUES = 99  # different values that cov_reduce=False keeps
 
 
@@ -53,6 +64,11 @@ class Axis:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def meanint(values: Array) -> Array:
+    """Return one less and one more than the mean of a covariate, as R's function of this name."""
+    return float(np.mean(values)) + np.array([-1.0, 1.0])
 
 
 def variables(frame: ModelFrame) -> dict[str, Node]:

@@ -34,18 +34,16 @@ from lmerbridge.formula.syntax import (
     format_number,
     names_in,
 )
-from lmerbridge.inference.axes import Axis, Reduce, axes_of
+from lmerbridge.inference.axes import AUTO, Axis, Reduce, axes_of
 from lmerbridge.inference.degrees import Denominator
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.links import Link, link_of
 from lmerbridge.inference.nesting import Nesting, as_nesting, detected, nesting_note, present, said
 
-__all__ = ["AUTO", "ReferenceGrid", "evaluate_on", "reference_grid", "rows_of"]
+__all__ = ["ReferenceGrid", "evaluate_on", "reference_grid", "rows_of"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
-
-AUTO = "auto"  # nesting as the data and the model show it
 
 
 @by_value

@@ -19,10 +19,9 @@ from lmerbridge.design.columns import Factor, take
 from lmerbridge.errors import ArgumentError, DataError, FormulaError, near_match
 from lmerbridge.formula.parser import parse_expression
 from lmerbridge.formula.syntax import Name, Node, names_in
-from lmerbridge.inference.axes import Axis, Reduce, is_covariate, predictors
+from lmerbridge.inference.axes import AUTO, Axis, Reduce, is_covariate, predictors
 from lmerbridge.inference.degrees import Denominator
 from lmerbridge.inference.reference_grid import (
-    AUTO,
     ReferenceGrid,
     evaluate_on,
     reference_grid,

@@ -90,7 +90,7 @@ def _from_blocks(
     ZQ = w.ZQ[:, :, : c.p]
     HZQ = w.H @ ZQ
     fixed = c.gram[: c.p, : c.p] - np.einsum("bwp,bwq->pq", ZQ, HZQ)
-    H, HZQ = w.H, HZQ.reshape(-1, c.p)
+    H, HZQ = w.H, HZQ.reshape(HZQ.shape[0] * width, c.p)
     conditional, across = np.zeros(len(places)), np.zeros((len(places), c.p))
     block, inner = places // width, places % width
     for a in range(places.shape[1]):

@@ -18,11 +18,10 @@ from lmerbridge.inference.deviance import wald_type
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.restricted import with_and_without
 from lmerbridge.model.modcomp import pb_comparison
+from lmerbridge.model.replications import OF_TESTS
 from lmerbridge.model.testing import anova_of_one
 
-__all__ = ["DEFAULT_NSIM", "every_term"]
-
-DEFAULT_NSIM = 1000  # replications of a test by default
+__all__ = ["every_term"]
 
 
 def every_term(
@@ -31,7 +30,7 @@ def every_term(
     """Test all fixed terms; arguments as of :meth:`lmerbridge.Model.mixed`."""
     name = matched(method, ("LRT", "PB", "KR", "S"), "method")
     if name != "PB":
-        belongs("method='PB'", nsim=nsim != DEFAULT_NSIM, seed=seed is not None)
+        belongs("method='PB'", nsim=nsim != OF_TESTS, seed=seed is not None)
     if name in ("KR", "S"):
         return anova_of_one(fit, type, name.replace("KR", "Kenward-Roger"))
     return table_of_tests(_every_term(fit, type, name == "PB", nsim, seed, progress))

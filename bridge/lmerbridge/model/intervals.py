@@ -22,17 +22,17 @@ from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, parameters, select
 from lmerbridge.model.fitting import natively
 from lmerbridge.model.progress import progress_bar
+from lmerbridge.model.replications import OF_INTERVALS
 
 if TYPE_CHECKING:
     from lmerbridge.inference.bootstrap import Bootstrap
     from lmerbridge.inference.profile import Profile
     from lmerbridge.result import FitResult
 
-__all__ = ["DEFAULT_NSIM", "boot", "confint", "maximum_likelihood", "profile_of"]
+__all__ = ["boot", "confint", "maximum_likelihood", "profile_of"]
 
 METHODS = ("profile", "Wald", "boot")
 SCALES = ("sdcor", "varcov")
-DEFAULT_NSIM = 500  # replications of an interval by default
 
 
 def maximum_likelihood(fit: Fit) -> FitResult:
@@ -86,7 +86,7 @@ def confint(
     level: float = DEFAULT_LEVEL,
     parm: Any = None,
     oldNames: bool = True,
-    nsim: int = DEFAULT_NSIM,
+    nsim: int = OF_INTERVALS,
     boot_type: str = "perc",
     seed: int | None = None,
     jobs: int = 1,
@@ -117,7 +117,7 @@ def confint(
         return _boot_table(fit, made, level, boot_type, parm, oldNames)
     belongs(
         "method='boot'",
-        nsim=nsim != DEFAULT_NSIM,
+        nsim=nsim != OF_INTERVALS,
         boot_type=boot_type != "perc",
         seed=seed is not None,
         jobs=jobs != 1,

@@ -17,14 +17,9 @@ from lmerbridge.inference.means import marginal_means
 from lmerbridge.inference.reference_grid import ReferenceGrid
 from lmerbridge.inference.weighting import WEIGHTS, as_weights
 
-__all__ = ["joint_tests_of", "meanint"]
+__all__ = ["joint_tests_of"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def meanint(values: Array) -> Array:
-    """Return one less and one more than the mean of a covariate, as R's function of this name."""
-    return float(np.mean(values)) + np.array([-1.0, 1.0])
 
 
 def joint_tests_of(

@@ -10,59 +10,57 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lmerbridge import display
 from lmerbridge.arguments import belongs, checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.call import Call
-from lmerbridge.display.anova import table_of_tests
-from lmerbridge.display.summary import Summary
-from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
-from lmerbridge.inference import degrees, explained
-from lmerbridge.inference import influence as deletion
-from lmerbridge.inference.axes import Reduce
+from lmerbridge.inference.axes import AUTO, Reduce, meanint
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
-from lmerbridge.inference.pooling import pooling_table
 from lmerbridge.inference.re_form import NA
-from lmerbridge.inference.reference_grid import AUTO
 from lmerbridge.inference.residuals import residuals
-from lmerbridge.inference.simulated_residuals import quantile_residuals
-from lmerbridge.model import (
+from lmerbridge.model import fitting, replications
+from lmerbridge.model.answers import (
     accessors,
+    all_fit,
     averaging,
+    broom,
     comparing,
+    comparisons,
+    components,
     criteria,
+    degrees,
+    deletion,
+    display,
     estimates,
-    fitting,
+    every_term,
+    explained,
     intervals,
+    leaving_out,
     modcomp,
+    pooling,
+    power,
     prediction,
+    simulated_residuals,
     testing,
+    tests_shown,
 )
-from lmerbridge.model import tidy as broom
-from lmerbridge.model.all_fit import all_fit
-from lmerbridge.model.averaging import MeansSource
-from lmerbridge.model.comparing import Compared
-from lmerbridge.model.comparisons import without_random_terms
-from lmerbridge.model.components import component, components
 from lmerbridge.model.elsewhere import missing_attribute
-from lmerbridge.model.every_term import DEFAULT_NSIM as NSIM_OF_TERMS
-from lmerbridge.model.every_term import every_term
-from lmerbridge.model.intervals import DEFAULT_NSIM
-from lmerbridge.model.joint_testing import meanint
-from lmerbridge.model.leaving_out import influence_of
-from lmerbridge.model.power import Power, power_of
-from lmerbridge.model.ref_grid import RefGrid
 from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
 
 if TYPE_CHECKING:
+    from lmerbridge.display.summary import Summary
+    from lmerbridge.display.table import RTable
     from lmerbridge.inference.bootstrap import Bootstrap
     from lmerbridge.inference.explained import ICC, R2, PrincipalComponents
     from lmerbridge.inference.influence import Influence
     from lmerbridge.inference.profile import Profile
     from lmerbridge.model.accessors import Family, ModelTerms
+    from lmerbridge.model.averaging import MeansSource
+    from lmerbridge.model.comparing import Compared
+    from lmerbridge.model.power import Power
+    from lmerbridge.model.ref_grid import RefGrid
     from lmerbridge.solve.refits import Refits
 
 __all__ = ["Model", "model_of"]
@@ -867,8 +865,8 @@ class Model:
         [0.9667, 0.0152, 0.2309]
         """
         if isinstance(name, str) and name != "ALL":
-            return component(self.fit, name)
-        return components(self.fit, ["ALL"] if isinstance(name, str) else name)
+            return components.component(self.fit, name)
+        return components.components(self.fit, ["ALL"] if isinstance(name, str) else name)
 
     def terms(self) -> ModelTerms:
         """Return the terms of the fixed part: ``labels``, ``order``, ``factors``, ``intercept``."""
@@ -1007,7 +1005,7 @@ class Model:
         self,
         method: str = "LRT",
         type: int | str = 3,
-        nsim: int = NSIM_OF_TERMS,
+        nsim: int = replications.OF_TESTS,
         seed: int | None = None,
         progress: bool = False,
     ) -> RTable:
@@ -1030,7 +1028,7 @@ class Model:
         RTable
             ``Df``, ``Chisq``, ``Pr(>Chisq)``, and ``Pr(PB)`` of the bootstrap.
         """
-        return every_term(self.fit, method, type, nsim, seed, progress)
+        return every_term.every_term(self.fit, method, type, nsim, seed, progress)
 
     def contest(
         self,
@@ -1216,7 +1214,7 @@ class Model:
         ---
         Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
         """
-        return table_of_tests(without_random_terms(self.fit, reduce_terms))
+        return tests_shown.table_of_tests(comparisons.without_random_terms(self.fit, reduce_terms))
 
     def KRmodcomp(self, smaller: Any, betaH: Any = 0.0) -> RTable:
         """Test against a model with fewer fixed effects by Kenward and Roger's F test, as
@@ -1644,7 +1642,7 @@ class Model:
         level: float = 0.95,
         parm: Any = None,
         oldNames: bool = True,
-        nsim: int = DEFAULT_NSIM,
+        nsim: int = replications.OF_INTERVALS,
         boot_type: str = "perc",
         seed: int | None = None,
         jobs: int = 1,
@@ -1832,7 +1830,7 @@ class Model:
         ----------
         Cook & Weisberg (1982), Residuals and Influence in Regression.
         """
-        return influence_of(self.fit, groups, progress)
+        return leaving_out.influence_of(self.fit, groups, progress)
 
     def quantile_residuals(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> Vector:
         """Compute residuals on (0, 1) by simulation: uniform if the model holds.
@@ -1855,7 +1853,7 @@ class Model:
         ----------
         Dunn & Smyth (1996), J. Comput. Graph. Stat. 5, 236-244.
         """
-        found = quantile_residuals(self.frame, self.result, nsim, seed, re_form)
+        found = simulated_residuals.quantile_residuals(self.frame, self.result, nsim, seed, re_form)
         return by_row(self.fit, found, "quantile_residuals")
 
     def vif(self) -> pd.DataFrame:
@@ -1946,7 +1944,7 @@ class Model:
             ``group, term, complete, none, partial``; plots by :func:`lmerbridge.plots.pooling` and
             :func:`lmerbridge.plots.shrinkage`.
         """
-        return pooling_table(self.frame, self.result, group)
+        return pooling.pooling_table(self.frame, self.result, group)
 
     def allFit(self, progress: bool = False) -> pd.DataFrame:
         """Fit the model by every optimizer of the native engine, and of lme4 where R is.
@@ -1963,7 +1961,7 @@ class Model:
             ``converged``, ``singular``, ``seconds``, sigma, theta and the fixed effects,
             ``message``.
         """
-        return all_fit(self.fit, progress)
+        return all_fit.all_fit(self.fit, progress)
 
     # -- further fits
 
@@ -2084,7 +2082,7 @@ class Model:
         DataError
             There is no such term or effect.
         """
-        return power_of(self, term, effect, nsim, test, alpha, seed, progress)
+        return power.power_of(self, term, effect, nsim, test, alpha, seed, progress)
 
     @property
     def r_object(self) -> Any:

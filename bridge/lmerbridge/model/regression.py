@@ -22,13 +22,12 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError, FitWarning, as_number, matched
 from lmerbridge.formula import Formula
 from lmerbridge.inference.anova import Fitted
-from lmerbridge.inference.axes import Reduce
+from lmerbridge.inference.axes import AUTO, Reduce, meanint
 from lmerbridge.inference.containment import every_column
 from lmerbridge.inference.degrees import OfResiduals
 from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, select
 from lmerbridge.inference.predict import INTERVALS, as_rows, not_estimable
-from lmerbridge.inference.reference_grid import AUTO
 from lmerbridge.inference.regression import (
     Regression,
     cooks_distances,
@@ -40,7 +39,6 @@ from lmerbridge.inference.regression_tests import TESTS, compare_regressions, se
 from lmerbridge.messages import from_outside, tell
 from lmerbridge.model import averaging
 from lmerbridge.model.comparing import Compared, one_line
-from lmerbridge.model.joint_testing import meanint
 from lmerbridge.model.names import data_name
 from lmerbridge.shown import shown
 
