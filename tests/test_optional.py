@@ -114,7 +114,7 @@ def test_a_package_that_is_broken_is_said_to_be(monkeypatch, tmp_path):
 
 
 def test_the_command_line():
-    done = python("from lmerbridge.cli import main; sys.argv = ['lmerbridge', '--version']; main()")
+    done = python("from lmerbridge.cli import main; sys.argv = ['lmerbridge', 'engines']; main()")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
