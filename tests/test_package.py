@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -380,3 +381,21 @@ def test_a_pytest_run_that_does_not_use_the_plugin_imports_nothing_for_it():
 def test_the_plugin_is_named_where_pytest_looks():
     points = importlib.metadata.entry_points(group="pytest11")
     assert points["lmerbridge"].value == "lmerbridge.pytest_plugin"
+
+
+def test_fragments_of_the_changelog_are_what_towncrier_takes():
+    folder = ROOT.parents[1] / "changelog.d"
+    if not folder.is_dir():
+        pytest.skip("no checkout")
+    settings = tomllib.loads((folder.parent / "pyproject.toml").read_text("utf-8"))
+    kinds = {kind["directory"] for kind in settings["tool"]["towncrier"]["type"]}
+    for path in folder.glob("*"):
+        if path.name == "README.md":
+            continue
+        name, kind, ending = path.name.rsplit(".", 2)
+        assert kind in kinds, path.name
+        assert ending == "md", path.name
+        assert name.startswith("+") or name.isdigit(), path.name
+        text = path.read_text("utf-8")
+        assert text.strip(), path.name
+        assert "\n\n" not in text, path.name
