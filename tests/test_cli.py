@@ -326,3 +326,25 @@ def test_the_package_runs_as_a_module():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("lmerbridge: there is no data set 'nosuch'")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--only", "a"], {"a"}),
+        (["--only", "b,a"], {"a", "b"}),
+        (["--only", "b*"], {"b"}),
+        ([], {"a", "b"}),
+    ],
+)
+def test_a_check_of_some_models(run, models, options, names):
+    status, out, _ = run("check", str(models), "--engine", "native", *options)
+    assert status == 0
+    shown = {line.split()[1] for line in out.splitlines() if line.startswith("ok ")}
+    assert shown == names
+
+
+def test_a_model_that_there_is_not_is_named(run, models):
+    status, _, error = run("check", str(models), "--only", "c")
+    assert status == 2
+    assert "no model is named 'c'" in error

@@ -180,6 +180,13 @@ def check(
             help="Only this engine (may be repeated, or a list: a,b); default: all that work here."
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only the models of this name, in which * stands for any text (may be repeated, "
+            "or a list)."
+        ),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,6 +226,7 @@ def check(
     """Fit every model of a suite with every engine, compare, and say why they differ."""
     from lmerbridge.crosscheck import CaseReport, available_engines, load_cases, run_cases
     from lmerbridge.crosscheck.requirements import for_a_run, listed, missing
+    from lmerbridge.crosscheck.selection import only as chosen_cases
     from lmerbridge.crosscheck.upgrade import between, drifted, engines_of, for_an_upgrade
     from lmerbridge.engines import AUTO_ORDER, engine_names, status_of
     from lmerbridge.files import data_folder, further_cases
@@ -237,6 +245,7 @@ def check(
         cases = [case for case in cases if case.engines is None]
     elif own and not engine:
         cases += load_cases(data_folder("reference") / "zoo.toml")
+    cases = chosen_cases(cases, listed(only or []))
     wanted = listed(require or [])
     cases = for_an_upgrade(cases, engine) if r else for_a_run(cases, wanted, engine)
     written = {"resume": resume, "record": record, "json": json, "junit": junit}
