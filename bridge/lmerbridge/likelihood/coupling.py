@@ -192,10 +192,11 @@ class _Pairs:
 
     def product(self, G: Array) -> Any:
         size = self.matrix.shape[1]
-        found = np.zeros(size * size)
+        found = self.products[0][0] @ G[:, 0, 0]
         for a in range(self.width):
             for b in range(self.width):
-                found += self.products[a][b] @ G[:, a, b]
+                if a or b:
+                    found += self.products[a][b] @ G[:, a, b]
         return mirrored(found.reshape(size, size))
 
     def sandwich(self, H: Any) -> Array:

@@ -102,7 +102,8 @@ class Rest:
     def inverse(self) -> Array:
         """M^-1."""
         lower, _ = linalg.lapack.dpotri(self.L, lower=1)
-        return mirrored(lower)
+        # LAPACK's order is by columns; its transpose is the same matrix by rows
+        return np.asarray(mirrored(lower).T)
 
     @cached_property
     def H(self) -> Array:
