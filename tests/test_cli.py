@@ -225,6 +225,9 @@ def test_check_records_and_compares(run, models, tmp_path):
     status, out, _ = run("check", str(models), "--engine", "native", "--baseline", base)
     assert status == 1
     assert "OTHER MODEL" in out
+    assert (
+        "formula: 'strength ~ 1 + (1 | batch/cask)' then, 'strength ~ 1 + (1 | batch)' now" in out
+    )
 
 
 def test_check_goes_on_where_it_stopped(run, models, tmp_path):

@@ -214,3 +214,25 @@ def test_what_is_no_table_says_so(tmp_path, content, words):
     file.write_bytes(content)
     with pytest.raises(DataError, match=words):
         lb.datasets.read_table(file)
+
+
+def test_texts_after_many_numbers_are_read_at_once():
+    """Once they took a time exponential in the numbers before the text."""
+    names = [str(i) for i in range(100, 2000)] + ["207a"]
+    d = read_delimited(io.StringIO("subject\n" + "\n".join(names)))
+    assert d["subject"].tolist() == names
+    floats = [f"{i}.5" for i in range(2000)] + ["1+2"]
+    assert read_delimited(io.StringIO("x\n" + "\n".join(floats)))["x"].tolist() == floats
+
+
+# read.csv2(text = "x;y;z;w;k\n1,5;1.5;2;,5;a\n-2,25e1;2.0;;1;b\n") of R 4.2.2
+def test_decimal_commas_are_read_as_read_csv2_does():
+    text = "x;y;z;w;k\n1,5;1.5;2;,5;a\n-2,25e1;2.0;;1;b\n"
+    d = lb.read_csv(io.StringIO(text), sep=";", dec=",")
+    assert d["x"].tolist() == [1.5, -22.5]
+    assert d["y"].tolist() == ["1.5", "2.0"]
+    assert d["z"].dtype == "Int64"
+    assert d["w"].tolist() == [0.5, 1.0]
+    assert d["k"].tolist() == ["a", "b"]
+    with pytest.raises(lb.ArgumentError, match="dec must be one character, not ''"):
+        lb.read_csv(io.StringIO(text), dec="")

@@ -211,6 +211,7 @@ class TestOptions:
         status, out = check(*resume, "--baseline", base)
         assert status == 1
         assert "OTHER DATA" in out
+        assert "-> if the change is right, record the baseline anew" in out
         assert (status, out) == check("--engine", "native", "--baseline", base)
 
     def test_every_kind_of_report(self, check, folder):

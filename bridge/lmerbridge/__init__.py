@@ -15,6 +15,7 @@ from lmerbridge._version import __version__
 if TYPE_CHECKING:
     from lmerbridge import datasets
     from lmerbridge.crosscheck.check import Comparison, check
+    from lmerbridge.datasets import read_csv
     from lmerbridge.design import Control, isNested, lmerControl
     from lmerbridge.dialects import options
     from lmerbridge.display import plots
@@ -94,6 +95,7 @@ _WHERE = {
     "parse_formula": "lmerbridge.formula",
     "plots": "lmerbridge.display.plots",
     "r": "lmerbridge.rlang",
+    "read_csv": "lmerbridge.datasets",
     "register_engine": "lmerbridge.engines",
     "simulate_design": "lmerbridge.model",
     "subbars": "lmerbridge.formula",
@@ -138,6 +140,7 @@ __all__ = [
     "parse_formula",
     "plots",
     "r",
+    "read_csv",
     "register_engine",
     "simulate_design",
     "subbars",

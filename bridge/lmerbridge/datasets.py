@@ -290,8 +290,10 @@ def read_csv(
     ordered: Collection[str] = (),
     sep: str = ",",
     na_strings: Collection[str] = ("NA",),
+    dec: str = ".",
 ) -> pd.DataFrame:
-    """Read a CSV file by the rules of R's ``read.csv``.
+    """Read a CSV file by the rules of R's ``read.csv``; with ``sep=";", dec=","`` of ``read.csv2``,
+    with a tabulator as ``sep`` of ``read.delim``.
 
     ``NA`` is missing, an empty field only among numbers and truth values; ``T`` and ``F`` are
     truth values; ``None``, ``NULL``, ``n/a`` or an empty field among texts are texts.
@@ -310,6 +312,8 @@ def read_csv(
         What parts the fields.
     na_strings : collection of str
         Texts that stand for a missing value.
+    dec : str
+        The decimal point, a character.
 
     Returns
     -------
@@ -323,13 +327,16 @@ def read_csv(
     """
     if not isinstance(source, (str, Path)) and not hasattr(source, "read"):
         raise ArgumentError(f"source must be a path or an open file, not {type(source).__name__}")
+    for name, mark in (("sep", sep), ("dec", dec)):
+        if len(mark) != 1:
+            raise ArgumentError(f"{name} must be one character, not {mark!r}")
     beside = Path(source).with_suffix(".toml") if isinstance(source, (str, Path)) else None
     if levels is None and beside is not None and beside.is_file():
         columns = tomllib.loads(beside.read_text("utf-8")).get("columns", {})
         levels = {c: v["levels"] for c, v in columns.items() if "levels" in v}
         ordered = [c for c, v in columns.items() if v.get("ordered")]
     levels = levels or {}
-    frame = read_delimited(source, sep, set(levels), na_strings)
+    frame = read_delimited(source, sep, set(levels), na_strings, dec)
     for column, order in levels.items():
         if column not in frame:
             raise DataError(f"there is no column {column!r}, whose levels are given")

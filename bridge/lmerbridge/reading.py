@@ -27,16 +27,23 @@ def _numbers(bare: str) -> re.Pattern[str]:
     """
     number = (
         r"[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?(?:[pP][+-]?[0-9]+)?"
-        rf"|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{bare})?"
+        rf"|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{bare})?"
         r"|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|(?!NA)[nN][aA][nN])"
     )
-    return re.compile(rf"(?:[ \t\r]*{number}[ \t\r]*\n)*")
+    return _each_line(rf"[ \t\r]*{number}[ \t\r]*")
+
+
+def _each_line(pattern: str) -> re.Pattern[str]:
+    """A pattern that every line matches. A line that has matched is not tried in another way
+    (``(?>...)``), or one text after many numbers would take a time exponential in their number.
+    """
+    return re.compile(rf"(?>{pattern}\n)*+")
 
 
 _NUMBERS = {True: _numbers("*"), False: _numbers("+")}  # by a dialect's bare_exponents
-_INTEGERS = re.compile(r"(?:[ \t\r]*[+-]?[0-9]+\n)*")  # R reads hexadecimal as floating
-_DECIMAL = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_COMPLEX = re.compile(rf"(?:[+-]?{_DECIMAL}(?:[+-]{_DECIMAL}i|i)?\n)*")
+_INTEGERS = _each_line(r"[ \t\r]*[+-]?[0-9]+")  # R reads hexadecimal as floating
+_DECIMAL = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_COMPLEX = _each_line(rf"[+-]?{_DECIMAL}(?:[+-]{_DECIMAL}i|i)?")
 _TRUTH = {"T": True, "TRUE": True, "F": False, "FALSE": False}
 _INT64 = range(-(2**63), 2**63)
 
@@ -70,7 +77,9 @@ def _spread(distinct: Any, codes: Any, missing: Any, dtype: str) -> pd.Series[An
     return pd.Series(distinct, dtype=dtype).take(codes).reset_index(drop=True)
 
 
-def _converted(column: pd.Series[Any], name: str, na_strings: Collection[str]) -> pd.Series[Any]:
+def _converted(
+    column: pd.Series[Any], name: str, na_strings: Collection[str], dec: str
+) -> pd.Series[Any]:
     """A column of texts as R's ``type.convert`` reads it."""
     texts = column.where(column.notna(), "")
     codes, found = pd.factorize(np.asarray(texts, dtype=object))
@@ -84,13 +93,14 @@ def _converted(column: pd.Series[Any], name: str, na_strings: Collection[str]) -
         return pd.Series(np.full(len(column), np.nan))
     if all(v in _TRUTH for v in known):
         return _spread([_TRUTH[v] for v in known], rows, missing, "bool")
-    if _all_match(_NUMBERS[without_r().bare_exponents], known):
+    numbers = known if dec == "." else [v.translate({46: dec, ord(dec): "."}) for v in known]
+    if _all_match(_NUMBERS[without_r().bare_exponents], numbers):
         if not _all_match(_INTEGERS, known):
-            return _spread(_floats(known), rows, missing, "float64")
+            return _spread(_floats(numbers), rows, missing, "float64")
         whole = [int(v) for v in known]
         inside = all(v in _INT64 for v in whole)
         return _spread(whole, rows, missing, "int64" if inside else "object")
-    if _all_match(_COMPLEX, known):
+    if _all_match(_COMPLEX, numbers):
         raise DataError(f"column {name!r} has complex numbers; lme4 fits real ones")
     return (
         pd.Series([None if v in na_strings else v for v in levels])
@@ -100,7 +110,11 @@ def _converted(column: pd.Series[Any], name: str, na_strings: Collection[str]) -
 
 
 def read_delimited(
-    source: Any, sep: str = ",", texts: Any = (), na_strings: Collection[str] = ("NA",)
+    source: Any,
+    sep: str = ",",
+    texts: Any = (),
+    na_strings: Collection[str] = ("NA",),
+    dec: str = ".",
 ) -> pd.DataFrame:
     """Read a file of columns that ``sep`` parts, with a line of names first.
 
@@ -113,6 +127,8 @@ def read_delimited(
         Columns that are texts whatever they hold.
     na_strings : collection of str
         Texts that stand for a missing value, in every column.
+    dec : str
+        The decimal point, a character.
 
     Raises
     ------
@@ -137,5 +153,5 @@ def read_delimited(
         if name in texts:
             columns[name] = column.where(~column.isin(list(na_strings)), None)
         else:
-            columns[name] = _converted(column, str(name), na_strings)
+            columns[name] = _converted(column, str(name), na_strings, dec)
     return pd.DataFrame(columns, columns=raw.columns)

@@ -179,6 +179,9 @@ def _block(report: CaseReport, width: int) -> list[str]:
         who = "" if names == "all" else f" ({names})"
         lines += _indented(f"{mark:4}  {name}: {words}{who}", width, "")
         lines += _indented(first.verdict.sentence, width)
+        if kind == "other model":  # the facts are the change itself
+            for fact in first.verdict.facts:
+                lines += _indented(str(fact), width)
         if not first.well and first.expected:
             wanted = " or ".join(repr(one) for one in first.expected)
             lines += _indented(f"the verdict expected was {wanted}", width)
@@ -195,7 +198,10 @@ def _block(report: CaseReport, width: int) -> list[str]:
             if len(beyond) > 2:
                 lines += _indented(f"and {len(beyond) - 2} more quantities", width)
         if kind in ADVICE:
-            advice = ADVICE[kind].format(against=_other(first.against) or "the other one")
+            located = kind == "other data" and bool(report.change)
+            advice = ADVICE["drift" if located else kind].format(
+                against=_other(first.against) or "the other one"
+            )
             lines += _indented(f"-> {advice}", width)
     explained = "better optimum" in said  # which says the same of the others
     for outcome in noted:
