@@ -82,6 +82,16 @@ def script_page(script: Path, figures: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Write code in tables, and names in docstrings, as GitHub and Sphinx show them.
+
+    Python's Markdown keeps the backslash before a bar in code, which a table's cell needs; and
+    mkdocstrings the roles of names.
+    """
+    html = re.sub(r"<code>[^<]*\\\|[^<]*</code>", lambda m: m[0].replace("\\|", "|"), html)
+    return re.sub(r":(?:func|meth|class|mod|attr|data|exc):(?=<code>)", "", html)
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that no file of docs/ is."""
     for page, source in TEXTS.items():

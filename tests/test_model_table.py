@@ -76,6 +76,8 @@ def test_names_of_a_formula_are_text_in_every_form():
     latex = t.to_latex()
     assert "a\\_b" in latex
     assert "I(a\\_b\\textasciicircum{}2)" in latex
+    slopes = lb.table(lb.lmer("y ~ a_b + (a_b | `g%`)", d, engine="native")).to_latex()
+    assert "Cor (Intercept $\\sim$ a\\_b" in slopes  # \\textasciitilde{} is an accent on nothing
     assert re.search(r"SD \(Intercept \\textbar\{\} `?g\\%`?\)", latex)
     assert "<script" not in lb.table({"<script>": lb.lm("y ~ a_b", d)}).to_html()
 

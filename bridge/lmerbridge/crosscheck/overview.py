@@ -213,12 +213,14 @@ def _block(report: CaseReport, width: int) -> list[str]:
     return lines
 
 
-def conclusion(reports: Sequence[CaseReport]) -> str:
-    """One sentence that says the result to somebody who sees it for the first time."""
+def conclusion(reports: Sequence[CaseReport], where: str = "at FAIL above") -> str:
+    """One sentence that says the result to somebody who sees it for the first time; ``where``
+    stands what to do.
+    """
     failed = [r.case.name for r in reports if not r.well]
     if failed:
         of = "1 model needs" if len(failed) == 1 else f"{len(failed)} models need"
-        return f"Not well: {of} care ({', '.join(failed)}); what to do stands at FAIL above."
+        return f"Not well: {of} care ({', '.join(failed)}); what to do stands {where}."
     compared = any(
         d.difference is not None for r in reports for o in r.outcomes for d in o.differences
     )
