@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from lmerbridge.design.table import read_table
 from lmerbridge.display.plots.canvas import AxesArray, drawing, entitle, grid_of_axes, smooth
 from lmerbridge.display.plots.residuals import qq_line
 from lmerbridge.errors import DataError, near_match
+
+if TYPE_CHECKING:
+    from lmerbridge.design import ModelFrame
 
 __all__ = ["caterpillar", "modes", "qq_random"]
 
@@ -192,23 +195,23 @@ def modes(
 
 def _covariate(m: Any, x: str, data: Any) -> Column:
     """The covariate's values in the rows that were used."""
-    frame = m.frame
+    frame: ModelFrame = m.frame
+    source = frame.source
     if data is None:
-        if x in frame.variables:
-            evaluated: Column = frame.variables[x]
-            return evaluated
-        if x not in frame.raw:
+        if x in frame.rows.variables:
+            return frame.rows.variables[x]
+        if x not in source.raw:
             raise DataError(
-                f"{x!r} is no variable of the model{near_match(x, frame.raw)}; with data= it may "
+                f"{x!r} is no variable of the model{near_match(x, source.raw)}; with data= it may "
                 "be another column of the data"
             )
-        return take(frame.raw[x], frame.kept)
+        return take(source.raw[x], source.kept)
     table = read_table(data)
-    if table.rows != frame.total_rows:
+    if table.rows != source.total_rows:
         raise DataError(
-            f"data has {table.rows} rows, and the model was fitted to data of {frame.total_rows}"
+            f"data has {table.rows} rows, and the model was fitted to data of {source.total_rows}"
         )
-    return take(table.column(x), frame.kept)
+    return take(table.column(x), source.kept)
 
 
 def _means(values: Any, codes: Any, count: int) -> Any:
