@@ -191,6 +191,18 @@ def test_the_bootstrap_agrees_with_theory():
     assert (bca.iloc[:, 1] > boot.t0).all()
 
 
+def test_a_bootstrap_has_intervals_by_the_name_of_r():
+    boot = fitted("sleep").bootMer(nsim=99, seed=4)
+    found = boot.confint(level=0.9, type="norm")
+    # Davison & Hinkley (1997, equation 5.5): t0 less its bias, +- z standard errors
+    middle, half = 2 * boot.t0 - boot.t.mean(axis=0), 1.6448536 * boot.t.std(axis=0, ddof=1)
+    np.testing.assert_allclose(found.to_numpy(), np.column_stack([middle - half, middle + half]))
+    assert list(found.columns) == ["5 %", "95 %"]
+    assert boot.confint(parm="Days").index.tolist() == ["Days"]
+    with pytest.raises(lb.DataError, match="no statistic 'Dayz' .did you mean 'Days'"):
+        boot.confint(parm=["Dayz"])
+
+
 def test_seeds_reproduce_whatever_the_processes(tmp_path):
     m = fitted("dyestuff")
     one = m.bootMer(nsim=250, seed=3)

@@ -33,6 +33,7 @@ from lmerbridge.errors import (
     LmerBridgeError,
     UnsupportedModelError,
     matched,
+    near_match,
 )
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import influence
@@ -126,7 +127,7 @@ class Bootstrap:
         failed = f", {self.failed} failed" if self.failed else ""
         return titled_table(
             f"{self.kind.capitalize()} bootstrap: {count} replications{failed}, seed {self.seed}\n"
-            "(table(), interval(), frame())",
+            "(table(), confint(), frame())",
             self.table(),
         )
 
@@ -190,6 +191,39 @@ class Bootstrap:
                 stacklevel=from_outside(),
             )
         return pd.DataFrame(rows, index=list(self.names), columns=list(percent_labels(level)))
+
+    def confint(
+        self, level: float = 0.95, parm: str | Sequence[str] | None = None, type: str = "perc"
+    ) -> pd.DataFrame:
+        """Return the intervals by R's name for them, of all statistics or of some.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        parm : str or sequence of str, optional
+            The statistics; default: all.
+        type : {"perc", "basic", "norm", "bca"}
+            Percentile, basic, normal or bias-corrected and accelerated limits.
+
+        Raises
+        ------
+        DataError
+            No such statistic, unknown type, or a level outside (0, 1).
+        FitFailedError
+            No replication gave a number.
+        """
+        found = self.interval(level, type)
+        if parm is None:
+            return found
+        wanted = [parm] if isinstance(parm, str) else list(parm)
+        for name in wanted:
+            if name not in self.names:
+                raise DataError(
+                    f"no statistic {name!r}{near_match(name, self.names)}; there are "
+                    f"{', '.join(self.names)}"
+                )
+        return found.loc[wanted]
 
 
 def _quantile(t: Array, alpha: float) -> float:
