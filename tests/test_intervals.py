@@ -199,7 +199,7 @@ def test_a_bootstrap_has_intervals_by_the_name_of_r():
     np.testing.assert_allclose(found.to_numpy(), np.column_stack([middle - half, middle + half]))
     assert list(found.columns) == ["5 %", "95 %"]
     assert boot.confint(parm="Days").index.tolist() == ["Days"]
-    with pytest.raises(lb.DataError, match="no statistic 'Dayz' .did you mean 'Days'"):
+    with pytest.raises(lb.DataError, match=r"no statistic 'Dayz' \(did you mean 'Days'"):
         boot.confint(parm=["Dayz"])
 
 
