@@ -33,6 +33,19 @@ def test_arrows_of_balanced_data_are_those_of_emmeans():
     plt.close("all")
 
 
+def test_arrows_go_back_to_the_response():
+    """Ends on the scale of the response are the way back of those on the model's."""
+    from lmerbridge.inference.arrows import arrows_of
+
+    d = lb.datasets.load("Machines")
+    m = lb.lmer("log(score) ~ Machine + (1 | Worker)", d, engine="native")
+    ends = [
+        arrows_of(m.emmeans("~ Machine", type=kind).grid, ["A", "B", "C"], 0.05)
+        for kind in ("response", "link")
+    ]
+    np.testing.assert_allclose(ends[0], np.exp(ends[1]))
+
+
 # The example of emmeans' vignette "xplanations"
 MEANS = np.array([6.1, 4.5, 5.4, 6.3, 5.5, 6.7])
 ERRORS = np.array([0.3, 0.4, 0.37, 0.41, 0.23, 0.48])
