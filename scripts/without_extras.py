@@ -51,7 +51,7 @@ def main() -> None:
     assert factors.engine in ("native", "statsmodels", "lme4")
     found = lb.check(FORMULA, data, engines=["native", "statsmodels"])
     assert found.well, found
-    said = command("--version")
+    said = command("engines")
     assert said.count("\n") == 1, said
     assert "pip install 'lmerbridge[cli]'" in said, said
     with tempfile.TemporaryDirectory() as folder:
