@@ -17,6 +17,7 @@ import pandas as pd
 
 import lmerbridge as lb
 from lmerbridge.errors import LmerBridgeError
+from lmerbridge.files import data_folder
 
 ODD = {
     "mapping": {},
@@ -268,7 +269,7 @@ def faults(owner: str, thing: object, odd: dict = ODD) -> list[str]:
 
 # Arguments that any text will do for: names that the user makes up, or that the engine knows, and
 # symbols.
-FREE = {"Letters", "optimizer", "resume"}
+FREE = {"Letters", "na_strings", "optimizer", "resume"}
 
 
 def words(method: object) -> list[str]:
@@ -357,6 +358,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "engine_names": (lb.engine_names, {}),
         "options": (lb.options, {}),
         "r": (lb.r, {"path": "no R is here"}),
+        "read_csv": (lb.read_csv, {"source": data_folder("datasets") / "Dyestuff.csv"}),
         "datasets.load": (lb.datasets.load, {"name": "sleepstudy"}),
         "datasets.describe": (lb.datasets.describe, {"name": "sleepstudy"}),
         "table": (lb.table, {"models": model}),

@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -284,12 +284,13 @@ def load(name: str) -> pd.DataFrame:
     return frame
 
 
+@checked
 def read_csv(
     source: Any,
     levels: Mapping[str, Any] | None = None,
-    ordered: Collection[str] = (),
+    ordered: str | Sequence[str] = (),
     sep: str = ",",
-    na_strings: Collection[str] = ("NA",),
+    na_strings: str | Sequence[str] = ("NA",),
     dec: str = ".",
 ) -> pd.DataFrame:
     """Read a CSV file by the rules of R's ``read.csv``; with ``sep=";", dec=","`` of ``read.csv2``,
@@ -306,11 +307,11 @@ def read_csv(
         Per factor its levels in order, or ``"numeric"`` or ``"sorted"`` for those orders. For a
         path, the default is what a TOML file of the same name beside it says, if there is one
         (``[columns.NAME]`` with ``levels = [...]`` and ``ordered = true``).
-    ordered : collection of str
-        The ordered factors.
+    ordered : str or sequence of str
+        The ordered factors, of those that ``levels`` names.
     sep : str
         What parts the fields.
-    na_strings : collection of str
+    na_strings : str or sequence of str
         Texts that stand for a missing value.
     dec : str
         The decimal point, a character.
@@ -323,20 +324,33 @@ def read_csv(
     Raises
     ------
     DataError
-        Not such a file, or levels in the order of numbers that are none.
+        No such file, or it is none of columns; levels of a column that there is not, or in the
+        order of numbers that are none.
+    ArgumentError
+        An argument is of another kind, or ``ordered`` names a column without levels.
     """
     if not isinstance(source, (str, Path)) and not hasattr(source, "read"):
         raise ArgumentError(f"source must be a path or an open file, not {type(source).__name__}")
     for name, mark in (("sep", sep), ("dec", dec)):
         if len(mark) != 1:
             raise ArgumentError(f"{name} must be one character, not {mark!r}")
+    ordered = [ordered] if isinstance(ordered, str) else list(ordered)
     beside = Path(source).with_suffix(".toml") if isinstance(source, (str, Path)) else None
     if levels is None and beside is not None and beside.is_file():
         columns = tomllib.loads(beside.read_text("utf-8")).get("columns", {})
         levels = {c: v["levels"] for c, v in columns.items() if "levels" in v}
-        ordered = [c for c, v in columns.items() if v.get("ordered")]
+        ordered = ordered or [c for c, v in columns.items() if v.get("ordered")]
     levels = levels or {}
-    frame = read_delimited(source, sep, set(levels), na_strings, dec)
+    for column in ordered:
+        if column not in levels:
+            raise ArgumentError(f"ordered: {column!r} has no levels in levels=")
+    absent = [na_strings] if isinstance(na_strings, str) else list(na_strings)
+    try:
+        frame = read_delimited(source, sep, set(levels), absent, dec)
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror or error}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{source} cannot be read: {error}") from None
     for column, order in levels.items():
         if column not in frame:
             raise DataError(f"there is no column {column!r}, whose levels are given")
@@ -349,6 +363,10 @@ def read_csv(
                 raise DataError(f"levels of {column!r}: {error}") from None
         elif order == "sorted":
             order = sorted(values.dropna().unique())
+        elif isinstance(order, str) or not isinstance(order, Iterable):
+            raise ArgumentError(
+                f"levels of {column!r} must be texts in order, 'numeric' or 'sorted', not {order!r}"
+            )
         frame[column] = pd.Categorical(values, categories=list(order), ordered=column in ordered)
     return frame
 
