@@ -1,12 +1,14 @@
 """What a session and a notebook show of a result: short, and all that was asked for."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 
 import lmerbridge as lb
 from after import fitted
+from lmerbridge.shown import text_html
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +78,19 @@ def test_long_tables_say_where_the_rest_is(m):
 def test_values_are_still_values(m):
     p = m.rePCA()["Subject"]
     assert p == dataclasses.replace(p)
+
+
+@pytest.mark.parametrize(
+    "name", ["coef", "dummy_coef", "postVar", "rePCA", "se_ranef", "show_tests"]
+)
+def test_what_is_by_name_is_shown_as_a_named_list(name):
+    m = lb.lmer(
+        "Reaction ~ Days + (Days | Subject)", lb.datasets.load("sleepstudy"), engine="native"
+    )
+    found = getattr(m, name)()
+    assert isinstance(found, dict)
+    expected = "\n\n".join(f"${key}\n{value}" for key, value in found.items())
+    assert repr(found) == str(found) == expected
+    assert found._repr_html_() == text_html(expected)
+    again = pickle.loads(pickle.dumps(found))
+    assert repr(again) == expected

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["shown", "text_html", "titled_table"]
+__all__ = ["named_list", "shown", "text_html", "titled_table"]
 
 Shown = TypeVar("Shown", bound=type[Any])
+V = TypeVar("V")
 MOST_ROWS = 12
 # Jupyter's style sheet gives the font of running text to what is preformatted inside HTML, in
 # which no column stands under its head: hence a font of our own.
@@ -48,3 +49,14 @@ def titled_table(title: str, table: pd.DataFrame, more: str = "table()") -> str:
     if len(table) > MOST_ROWS:
         lines.append(f"... {len(table) - MOST_ROWS} more rows: {more}")
     return "\n".join(lines)
+
+
+@shown
+class _NamedList(dict[str, V]):
+    def __str__(self) -> str:
+        return "\n\n".join(f"${name}\n{value}" for name, value in self.items())
+
+
+def named_list(values: dict[str, V]) -> dict[str, V]:
+    """Return a dictionary that is shown as R shows a named list: names, and values below them."""
+    return _NamedList(values)

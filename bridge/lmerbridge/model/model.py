@@ -48,6 +48,7 @@ from lmerbridge.model.answers import (
 from lmerbridge.model.elsewhere import missing_attribute
 from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
+from lmerbridge.shown import named_list
 
 if TYPE_CHECKING:
     from lmerbridge.display.summary import Summary
@@ -222,7 +223,7 @@ class Model:
         308       253.66  19.67
         309       211.01   1.85
         """
-        return tables.coefficients(self.result)
+        return named_list(tables.coefficients(self.result))
 
     def VarCorr(
         self,
@@ -322,7 +323,7 @@ class Model:
         dict of str to DataFrame
             Per grouping factor a table of levels by columns.
         """
-        return estimates.by_group(self.result, "condsd")
+        return named_list(estimates.by_group(self.result, "condsd"))
 
     def postVar(self) -> dict[str, Any]:
         """Return the conditional covariance matrices of the random effects.
@@ -332,7 +333,7 @@ class Model:
         dict of str to array (levels, k, k)
             By term.
         """
-        return estimates.conditional_variances(self.result)
+        return named_list(estimates.conditional_variances(self.result))
 
     def se_VarCorr(self) -> pd.DataFrame:
         """Return ``VarCorr()`` with standard errors, from the expected information.
@@ -360,7 +361,7 @@ class Model:
             By term: of numbers the coefficient; of factors the sums of contrasts for each level or
             combination of levels.
         """
-        return accessors.dummy_coefficients(self.frame, self.result.estimates.beta)
+        return named_list(accessors.dummy_coefficients(self.frame, self.result.estimates.beta))
 
     # -- criteria
 
@@ -1151,7 +1152,7 @@ class Model:
         Searle, Speed & Milliken (1980), Am. Stat. 34, 216-221 (population marginal means, on which
         type III rests); Kuznetsova et al. (2017), J. Stat. Softw. 82(13), section 2.
         """
-        return testing.hypotheses(self.fit, type)
+        return named_list(testing.hypotheses(self.fit, type))
 
     def drop1(
         self,
@@ -1928,7 +1929,7 @@ class Model:
         ----------
         Bates, Kliegl, Vasishth & Baayen (2015), arXiv 1506.04967.
         """
-        return explained.principal_components(self.frame, self.result)
+        return named_list(explained.principal_components(self.frame, self.result))
 
     def pooling(self, group: str | None = None) -> pd.DataFrame:
         """Compare complete, no and partial pooling of the groups.
