@@ -1,5 +1,6 @@
 """A baseline that lacks something never lets it pass in silence."""
 
+import gzip
 import json
 import math
 from dataclasses import replace
@@ -324,3 +325,21 @@ class TestShared:
         found.assert_outcomes(failed=2)
         found.stdout.fnmatch_lines(["*baselines are recorded by one process: add -n 0*"])
         assert not (pytester.path / "b.json").exists()
+
+
+def test_it_may_be_compressed(report, path, tmp_path):
+    packed = tmp_path / "base.json.gz"
+    record_baseline([report], packed)
+    plain, unpacked = json.loads(path.read_text()), json.loads(gzip.decompress(packed.read_bytes()))
+    assert unpacked["fits"] == plain["fits"]
+    assert judged(report, packed).verdict.kind == "agree"
+    assert packed.stat().st_size < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b[:2] + b"zz", lambda b: b[:-4]])
+def test_a_compressed_one_that_is_not_whole_is_refused(report, tmp_path, damage):
+    packed = tmp_path / "base.json.gz"
+    record_baseline([report], packed)
+    packed.write_bytes(damage(packed.read_bytes()))
+    with pytest.raises(DataError, match="cannot be read as a baseline"):
+        load_baseline(packed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import platform
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from lmerbridge.errors import DataError, LmerBridgeError
 __all__ = ["against_baseline", "load_baseline", "not_compared", "record_baseline"]
 
 FORMAT = "lmerbridge-baseline/1"
+GZIP = b"\x1f\x8b"  # what such a file begins with
 BASELINE_NAME = "baseline"
 _NOT_WHOLE = (KeyError, TypeError, ValueError, AttributeError)
 _OF_BASELINE = ("drift", "incomplete baseline", "unavailable")  # what a case may expect of one
@@ -113,8 +116,11 @@ def record_baseline(
             recorded += len(own)
     record = {"format": FORMAT, **stamp, "fits": fits}
     new = path.with_name(path.name + ".new")  # what is there stays until this is whole
+    written = (json.dumps(record, separators=(",", ":")) + "\n").encode()
+    if path.suffix == ".gz":
+        written = gzip.compress(written, mtime=0)  # the same bytes for the same numbers
     try:
-        new.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+        new.write_bytes(written)
         new.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
@@ -140,11 +146,12 @@ def _others(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8")
+        found = path.read_bytes()
+        text = (gzip.decompress(found) if found.startswith(GZIP) else found).decode("utf-8")
     except FileNotFoundError as error:
         raise DataError(f"there is no baseline {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is no text"
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        what = (error.strerror if isinstance(error, OSError) else "") or "it is no text"
         raise DataError(f"{path} cannot be read as a baseline: {what}") from error
     try:
         record: dict[str, Any] = json.loads(text)
