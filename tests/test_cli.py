@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -351,3 +352,30 @@ def test_a_model_that_there_is_not_is_named(run, models):
     status, _, error = run("check", str(models), "--only", "c")
     assert status == 2
     assert "no model is named 'c'" in error
+
+
+def test_a_file_with_semicolons_and_decimal_commas(run, tmp_path):
+    dye = lb.datasets.load("Dyestuff")
+    lines = [
+        f"{b};{str(y / 10).replace('.', ',')}" for b, y in zip(dye.Batch, dye.Yield, strict=True)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["Batch;Yield", *lines]))
+    dye.to_csv(tmp_path / "b.csv", sep="\t", index=False)
+    formula = "Yield ~ 1 + (1 | Batch)"
+    file, tabs = str(tmp_path / "a.csv"), str(tmp_path / "b.csv")
+    asked = ("--engine", "native", "--tidy", "csv")
+    status, out, _ = run("fit", formula, file, "--sep", ";", "--dec", ",", *asked)
+    assert status == 0
+    _, whole, _ = run("fit", formula, tabs, "--sep", "tab", *asked)
+    estimates = [pd.read_csv(io.StringIO(text)).estimate.to_numpy() for text in (out, whole)]
+    assert estimates[0] == pytest.approx(estimates[1] / 10, rel=1e-5)
+    status, _, error = run("fit", formula, file, "--sep", ";;", *asked)
+    assert status == 2
+    assert "sep must be one character" in error
+
+
+def test_sep_of_a_file_that_is_no_text(run, tmp_path):
+    (tmp_path / "a.parquet").touch()
+    status, _, error = run("fit", "y ~ x + (1 | g)", str(tmp_path / "a.parquet"), "--sep", ";")
+    assert status == 2
+    assert "is no text" in error

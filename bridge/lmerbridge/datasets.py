@@ -371,13 +371,17 @@ def read_csv(
     return frame
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, sep: str | None = None, dec: str = ".") -> pd.DataFrame:
     """Read a CSV, TSV, Parquet or Feather file; CSV and TSV as :func:`read_csv` reads them.
 
     Parameters
     ----------
     path : Path
         Its ending says which; ``.csv.gz`` and ``.tsv.gz`` are unpacked.
+    sep : str, optional
+        What parts the fields of a text; default a comma, of TSV a tabulator.
+    dec : str
+        The decimal point of a text.
 
     Returns
     -------
@@ -387,13 +391,13 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Not such a file, or it cannot be read.
+        Not such a file, or it cannot be read; or ``sep`` or ``dec`` of a file that is no text.
     MissingPackageError
         It is Parquet or Feather, and pyarrow is not installed.
     """
     readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": read_csv,
-        ".tsv": lambda p: read_csv(p, sep="\t"),
+        ".csv": lambda p: read_csv(p, sep="," if sep is None else sep, dec=dec),
+        ".tsv": lambda p: read_csv(p, sep="\t" if sep is None else sep, dec=dec),
         ".parquet": pd.read_parquet,
         ".feather": pd.read_feather,
         ".arrow": pd.read_feather,
@@ -406,6 +410,8 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if kind not in (".csv", ".tsv"):
+        if sep is not None or dec != ".":
+            raise DataError(f"{path} is no text: sep and dec say nothing of it")
         needed("pyarrow", "parquet", f"reading {path.name}")
     try:
         frame: pd.DataFrame = reader(path)

@@ -58,6 +58,10 @@ def fit(
     weights: Annotated[str | None, typer.Option(help="Column of prior weights.")] = None,
     offset: Annotated[str | None, typer.Option(help="Column that is an offset.")] = None,
     subset: Annotated[str | None, typer.Option(help="Rows to use: 'x > 0'.")] = None,
+    sep: Annotated[
+        str | None, typer.Option(help="What parts the fields of a CSV file: ';', 'tab'.")
+    ] = None,
+    dec: Annotated[str, typer.Option(help="The decimal point of a CSV file.")] = ".",
     json: Annotated[bool, typer.Option("--json", help="The whole result as JSON.")] = False,
     tidy: Annotated[TidyFormat | None, typer.Option(help="Estimates as csv or json.")] = None,
     ddf: Annotated[
@@ -76,7 +80,8 @@ def fit(
     if not path.exists() and not path.suffix and data in datasets.names():
         table, name = datasets.load(data), data
     else:
-        table, name = datasets.read_table(path), path.stem
+        mark = "\t" if sep == "tab" else sep
+        table, name = datasets.read_table(path, mark, dec), path.stem
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         warnings.simplefilter("always", FitMessage)
