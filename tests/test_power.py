@@ -1,6 +1,7 @@
 """Power by simulation, against the power that theory gives."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -99,3 +100,23 @@ def test_what_is_said(paired):
 def test_what_cannot_be_asked(paired, arguments, error, words):
     with pytest.raises(error, match=words):
         paired.power(**{"term": "treated", "nsim": 2, **arguments})
+
+
+@pytest.mark.parametrize("test", ["LRT", "z"])
+def test_responses_are_refitted_in_parts_with_a_bar(test, monkeypatch):
+    from lmerbridge.model import power as module
+
+    m = lb.lmer("Reaction ~ Days + (1 | Subject)", lb.datasets.load("sleepstudy"), engine="native")
+    whole = m.power("Days", effect=3.0, nsim=30, test=test, seed=4)
+    told = []
+
+    @contextmanager
+    def bar(title, show):
+        yield lambda done, total: told.append((done, total))
+
+    monkeypatch.setattr(module, "AT_ONCE", 12)
+    monkeypatch.setattr(module, "progress_bar", bar)
+    parts = m.power("Days", effect=3.0, nsim=30, test=test, seed=4)
+    assert told == [(0, 30), (12, 30), (24, 30)]
+    np.testing.assert_allclose(parts.p_values, whole.p_values, rtol=1e-6)
+    assert parts.seed == whole.seed == 4

@@ -5,9 +5,9 @@ MacLeod 2016, Methods Ecol. Evol. 7(4), whose R package simr does the same).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ from lmerbridge.shown import shown
 __all__ = ["TESTS", "Power", "power_of"]
 
 TESTS = ("Satterthwaite", "Kenward-Roger", "LRT", "z")
+AT_ONCE = 250  # responses that are refitted together, between two looks at the bar
+PValues: TypeAlias = Callable[[pd.DataFrame], Any]
 
 
 @shown
@@ -137,7 +139,7 @@ def power_of(
         warnings.simplefilter("ignore", FitMessage)
         drawn = model.simulate(nsim, seed, newparams={"beta": beta})
         if test in ("LRT", "z"):
-            p_values = _together(base, term, names, labels, drawn, test)
+            p_values = _together(base, term, names, labels, drawn, test, progress)
         else:
             p_values = _one_by_one(base, term, labels, drawn, test, progress)
     return Power(term, test, beta, alpha, p_values, seed)
@@ -174,30 +176,61 @@ def _drawn_with(beta: pd.Series[float], term: str, effect: Any) -> dict[str, flo
 
 
 def _together(
-    base: Any, term: str, names: list[str], labels: list[str], drawn: pd.DataFrame, test: str
+    base: Any,
+    term: str,
+    names: list[str],
+    labels: list[str],
+    drawn: pd.DataFrame,
+    test: str,
+    progress: bool,
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """P values of all responses at once, by two fits each or by one."""
-    from scipy.special import chdtrc, ndtr
+    """P values of many responses at once, by two fits each or by one."""
+    p_of = (_by_ratio if test == "LRT" else _by_z)(base, term, names, labels)
+    count = drawn.shape[1]
+    p_values = np.empty(count)
+    with progress_bar("power", progress) as tell:
+        for start in range(0, count, AT_ONCE):
+            if tell is not None:
+                tell(start, count)
+            part = slice(start, start + AT_ONCE)
+            p_values[part] = p_of(drawn.iloc[:, part])
+    return p_values
 
-    if test == "LRT":
-        if term not in labels:
-            raise ArgumentError(
-                f"the likelihood ratio test leaves a term out, and {term!r} is one effect of a "
-                f"term; terms: {', '.join(labels)}"
-            )
-        large, small = base.update(REML=False), base.update(f". ~ . - {term}", REML=False)
-        fits = [m.refit_many(drawn) for m in (large, small)]
-        df = len(large.fixef()) - len(small.fixef())
-        if df < 1:
-            raise DataError(f"without {term!r} the model has as many effects: it cannot be tested")
-        statistic = np.maximum(fits[1].criterion - fits[0].criterion, 0.0)
-        return np.asarray(chdtrc(df, statistic))
+
+def _by_ratio(base: Any, term: str, names: list[str], labels: list[str]) -> PValues:
+    """Likelihood ratio tests of a term."""
+    from scipy.special import chdtrc
+
+    if term not in labels:
+        raise ArgumentError(
+            f"the likelihood ratio test leaves a term out, and {term!r} is one effect of a "
+            f"term; terms: {', '.join(labels)}"
+        )
+    large, small = base.update(REML=False), base.update(f". ~ . - {term}", REML=False)
+    df = len(large.fixef()) - len(small.fixef())
+    if df < 1:
+        raise DataError(f"without {term!r} the model has as many effects: it cannot be tested")
+
+    def p_of(responses: pd.DataFrame) -> Any:
+        with_term, without = (m.refit_many(responses) for m in (large, small))
+        return chdtrc(df, np.maximum(without.criterion - with_term.criterion, 0.0))
+
+    return p_of
+
+
+def _by_z(base: Any, term: str, names: list[str], labels: list[str]) -> PValues:
+    """Tests of one effect over its standard error, by the normal distribution."""
+    from scipy.special import ndtr
+
     if term not in names:
         raise ArgumentError(f"{term!r} has several effects; z tests one: {', '.join(names)}")
-    fits_of = base.refit_many(drawn)
     j = names.index(term)
-    errors = standard_errors_of(base.fit, fits_of, j)
-    return np.asarray(2 * ndtr(-np.abs(fits_of.beta[:, j]) / errors))
+
+    def p_of(responses: pd.DataFrame) -> Any:
+        fits = base.refit_many(responses)
+        return 2 * ndtr(-np.abs(fits.beta[:, j]) / standard_errors_of(base.fit, fits, j))
+
+    return p_of
 
 
 def _one_by_one(
