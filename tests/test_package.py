@@ -220,6 +220,21 @@ def test_names_load_nothing_heavy():
     assert [m for m in HEAVY if m in loaded] == []
 
 
+def test_a_native_fit_loads_nothing_of_what_comes_after_it():
+    """A model's methods load the modules that answer them, when they are called."""
+    code = (
+        "import lmerbridge as lb\n"
+        "m = lb.lmer('Yield ~ 1 + (1 | Batch)', lb.datasets.load('Dyestuff'), engine='native')\n"
+        "answers = {m for m in sys.modules if m.startswith('lmerbridge.display')"
+        " or m in ('lmerbridge.model.marginal', 'lmerbridge.model.regression',"
+        " 'lmerbridge.inference.profile', 'lmerbridge.inference.means', 'scipy.special')}\n"
+        "assert not answers, answers\n"
+        "assert 'Batch' in str(m.summary())\n"
+        "assert 'lmerbridge.display.summary' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", "import sys\n" + code], check=True)
+
+
 def test_a_native_fit_loads_nothing_heavy():
     loaded = loaded_by(
         "import lmerbridge as lb\n"
