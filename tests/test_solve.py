@@ -19,7 +19,7 @@ from lmerbridge.solve.many import minimize_many
 from lmerbridge.solve.optimum import minimize
 from lmerbridge.solve.quasi_newton import QuasiNewton
 from lmerbridge.solve.refits import refit_many
-from lmerbridge.solve.settings import HELD, SETTINGS, Settings
+from lmerbridge.solve.settings import HELD, Settings
 
 # standard deviations of intercept and slope, and their correlation: none, one of the two, a line,
 # tiny, huge
@@ -261,51 +261,3 @@ def test_a_lower_triangle_is_mirrored(size, order):
     lower = np.tril(np.random.default_rng(size).normal(size=(size, size))).copy(order)
     expected = lower + lower.T - np.diag(np.diag(lower))
     assert np.array_equal(mirrored(lower), expected)
-
-
-def test_gradients_at_once_are_those_of_one_after_another(monkeypatch):
-    from lmerbridge.likelihood import Search
-    from lmerbridge.solve import objective as module
-
-    rng = np.random.default_rng(8)
-    d = pd.DataFrame({"a": rng.integers(0, 300, 3000), "b": rng.integers(0, 60, 3000)})
-    d["x"] = rng.normal(size=3000)
-    d["y"] = rng.normal(size=300)[d.a] + rng.normal(size=60)[d.b] * d.x + rng.normal(size=3000)
-    frame = build_frame("y ~ x + (1 | a) + (x | b)", d)
-    search = Search(cross_products(frame))
-    monkeypatch.setattr(module, "AT_ONCE_FROM", 0)
-    objective = module.Objective(search, True)
-    points = [np.array([1.0, 0.5, 0.1, 0.9]) + 0.1 * rng.normal(size=4) for _ in range(6)]
-    found = objective.gradients(points)
-    for x, gradient in zip(points, found, strict=True):
-        assert np.array_equal(gradient, objective.gradient(x))
-    # the fit is the same, and its time ends for all of them
-    fits = []
-    for least in (0, 10**9):
-        monkeypatch.setattr(module, "AT_ONCE_FROM", least)
-        fits.append(load_engine("native").fit(frame, FitSpec()).estimates)
-    assert np.array_equal(fits[0].theta, fits[1].theta)
-    assert np.array_equal(fits[0].beta, fits[1].beta)
-    monkeypatch.setattr(module, "AT_ONCE_FROM", 0)
-    late = module.Objective(search, True, end=0.0)
-    with pytest.raises(LmerBridgeError, match="timeout"):
-        late.gradients(points)
-
-
-def test_what_fails_at_once_is_asked_one_after_another():
-    from lmerbridge.solve.optimum import _Objective
-
-    def gradient(x):
-        if x[0] > 1:
-            raise np.linalg.LinAlgError
-        return 2 * x
-
-    objective = _Objective(
-        lambda x: float(x @ x),
-        gradient,
-        SETTINGS,
-        None,
-        lambda points: [gradient(p) for p in points],
-    )
-    found = objective.gradients([np.array([0.5]), np.array([2.0])])
-    assert [g.tolist() for g in found] == [[1.0], [0.0]]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
 import math
-import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmerbridge.blas_threads import WORTH_THREADS
 from lmerbridge.errors import FitFailedError
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import lifted
@@ -25,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Objective", "given_start", "minimum"]
 
 
-# Rows of the largest matrix from which a gradient takes long enough to be worth a thread.
-AT_ONCE_FROM = 400
 NEAR_ZERO = 1e-3  # a relative standard deviation from which the search goes to 0, or away from it
 
 
@@ -42,8 +35,6 @@ class Objective:
         self._key = b""
         self._last: Derivatives | CompactSolution | None = None
         self.hessian = self._hessian if self._compact is not None else None
-        size = search.products.largest
-        self.gradients = self._at_once if AT_ONCE_FROM <= size < WORTH_THREADS else None
 
     @property
     def bounded(self) -> Any:
@@ -94,25 +85,6 @@ class Objective:
         if at is None:
             return np.zeros(len(x))
         return at.gradient if self._search.plain else self._search.slope(x).T @ at.gradient
-
-    def _at_once(self, points: Sequence[Any]) -> list[Any]:
-        """The gradients at several points, each in a thread of its own.
-
-        BLAS has one thread for matrices of this size (:mod:`lmerbridge.blas_threads`), and every
-        number is the same as of one after another.
-        """
-        from lmerbridge.likelihood import derivatives
-
-        def alone(x: Any) -> Any:
-            if time.perf_counter() > self._end:
-                raise FitFailedError("the fit took longer than timeout= allows")
-            at = derivatives(self._search.products, self._search.theta(x), self._REML)
-            return at.gradient if self._search.plain else self._search.slope(x).T @ at.gradient
-
-        with ThreadPoolExecutor(min(len(points), os.cpu_count() or 1)) as pool:
-            # numpy's settings for errors are the context's, and a thread begins with none
-            tasks = [pool.submit(contextvars.copy_context().run, alone, x) for x in points]
-            return [task.result() for task in tasks]
 
     def information(self, x: Any) -> Any:
         at = self._at(x)
@@ -176,7 +148,6 @@ def _searched(objective: Objective, start: Any, further: tuple[Any, ...]) -> Opt
         objective.information,
         further,
         objective.hessian,
-        objective.gradients,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -85,10 +85,8 @@ class _Objective:
         gradient: Callable[[Vector], Vector],
         settings: Settings,
         hessian: Callable[[Vector], Vector] | None = None,
-        gradients: Callable[[Sequence[Vector]], list[Vector]] | None = None,
     ):
         self._value, self._gradient, self._hessian = value, gradient, hessian
-        self._gradients = gradients
         self.settings = settings
         self.evaluations = 0
 
@@ -106,15 +104,6 @@ class _Objective:
         except (np.linalg.LinAlgError, FloatingPointError):
             return np.zeros_like(x)
 
-    def gradients(self, points: Sequence[Vector]) -> list[Vector]:
-        """At several points: at once, where that is quicker."""
-        if self._gradients is not None and len(points) > 1:
-            try:
-                return self._gradients(points)
-            except (np.linalg.LinAlgError, FloatingPointError):
-                pass  # of one of them: which, the others do not say
-        return [self.gradient(x) for x in points]
-
     def is_near(self, x: Vector, gradient: Vector) -> bool:
         """Whether a Hessian that costs little says that Newton's steps are the better ones."""
         if self._hessian is None:
@@ -127,7 +116,7 @@ class _Objective:
         if self._hessian is not None:
             whole = np.asarray(self._hessian(x))
             return whole if free.all() else whole[free][:, free]
-        return difference_hessian(self.gradients, x, np.flatnonzero(free).tolist(), self.settings)
+        return difference_hessian(self.gradient, x, np.flatnonzero(free).tolist(), self.settings)
 
 
 def _to_floor(objective: _Objective, x: Vector, diagonal: Flags) -> Vector:
@@ -408,7 +397,6 @@ def minimize(
     information: Callable[[Vector], Vector] | None = None,
     further: tuple[Vector, ...] = (),
     hessian: Callable[[Vector], Vector] | None = None,
-    gradients: Callable[[Sequence[Vector]], list[Vector]] | None = None,
 ) -> Optimum:
     """The minimum of a criterion over theta.
 
@@ -431,10 +419,8 @@ def minimize(
         Starts that are tried as well, whatever the first ends at.
     hessian : callable, optional
         The Hessian itself, where it is cheaper than differences of the gradient.
-    gradients : callable, optional
-        The gradients at several points, where that is quicker than one after another.
     """
-    objective = _Objective(value, gradient, settings, hessian, gradients)
+    objective = _Objective(value, gradient, settings, hessian)
     best: tuple[float, Vector, float, bool, str, str] | None = None
     tried: list[str] = []
     for count, (name, reached) in enumerate(

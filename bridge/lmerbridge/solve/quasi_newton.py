@@ -44,7 +44,7 @@ class QuasiNewton:
         self.inverse: Array | None = None
 
     def _learned(self, at: Function, x: Array) -> Array:
-        H = difference_hessian(lambda points: [at(y)[1] for y in points], x, range(len(x)), HELD)
+        H = difference_hessian(lambda y: at(y)[1], x, range(len(x)), HELD)
         vectors, sizes, _ = spectrum(H, LEARNED_ROOT)
         return np.asarray((vectors / sizes) @ vectors.T)
 

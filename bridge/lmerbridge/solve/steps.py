@@ -150,40 +150,20 @@ def difference_step(x: Any, s: Settings) -> Any:
 
 
 def difference_hessian(
-    gradients: Callable[[Sequence[Array]], Sequence[Array]],
-    x: Array,
-    which: Sequence[int],
-    s: Settings,
+    gradient: Callable[[Array], Array], x: Array, which: Sequence[int], s: Settings
 ) -> Array:
-    """Compute the Hessian of one criterion over some of its parameters, by differences.
-
-    Parameters
-    ----------
-    gradients : callable
-        The gradients at points, whose order does not matter to it.
-    x : array (m,)
-    which : sequence of int
-        The parameters.
-    s : Settings
-
-    Returns
-    -------
-    array (len(which), len(which))
-    """
-    ahead, behind = [], []
-    for i in which:
-        step = difference_step(x[i], s)
-        one, other = x.copy(), x.copy()
-        one[i] += step
-        if s.central:
-            other[i] -= step
-        ahead.append(one)
-        behind.append(other)
-    base = list(gradients(behind)) if s.central else list(gradients([x])) * len(which)
+    """The Hessian of one criterion over some of its parameters, by differences of the gradient."""
     matrix = np.empty((len(which), len(which)))
-    for column, (i, found) in enumerate(zip(which, gradients(ahead), strict=True)):
-        change = found - base[column]
-        matrix[:, column] = change[which] / (ahead[column][i] - behind[column][i])
+    before = x if s.central else gradient(x)
+    for column, i in enumerate(which):
+        step = difference_step(x[i], s)
+        ahead, behind = x.copy(), x.copy()
+        ahead[i] += step
+        if s.central:
+            behind[i] -= step
+            before = gradient(behind)
+        change = gradient(ahead) - before
+        matrix[:, column] = change[which] / (ahead[i] - behind[i])
     return 0.5 * (matrix + matrix.T)
 
 
