@@ -212,8 +212,9 @@ def test_declared_levels_are_texts(tmp_path):
 def test_what_is_no_table_says_so(tmp_path, content, words):
     file = tmp_path / "bad.csv"
     file.write_bytes(content)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as caught:
         lb.datasets.read_table(file)
+    assert str(caught.value).count(str(file)) == 1
 
 
 def test_texts_after_many_numbers_are_read_at_once():

@@ -345,12 +345,7 @@ def read_csv(
         if column not in levels:
             raise ArgumentError(f"ordered: {column!r} has no levels in levels=")
     absent = [na_strings] if isinstance(na_strings, str) else list(na_strings)
-    try:
-        frame = read_delimited(source, sep, set(levels), absent, dec)
-    except OSError as error:
-        raise DataError(f"{source} cannot be read: {error.strerror or error}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{source} cannot be read: {error}") from None
+    frame = read_delimited(source, sep, set(levels), absent, dec)
     for column, order in levels.items():
         if column not in frame:
             raise DataError(f"there is no column {column!r}, whose levels are given")

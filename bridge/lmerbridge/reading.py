@@ -147,6 +147,10 @@ def read_delimited(
         )
     except UnicodeDecodeError:
         raise DataError("the file is not in UTF-8: save it with that encoding") from None
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror or error}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"it cannot be read as columns: {str(error).strip()}") from None
     columns = {}
     for name in raw.columns:
         column = raw[name].reset_index(drop=True)
