@@ -151,11 +151,9 @@ def _places_and_values(
     the scaled columns; 0 where the level is unknown.
     """
     places, values = [], []
-    for term, new, columns, M in zip(c.terms, rows.random, chosen, c.maps, strict=True):
-        factor = c.factors[term.factor]
+    for index, (new, columns, M) in enumerate(zip(rows.random, chosen, c.maps, strict=True)):
         known = new.codes >= 0
-        first = factor.start + term.offset + factor.width * np.where(known, new.codes, 0)
-        places.append(first[:, None] + np.arange(term.size))
+        places.append(c.layout.places(index)[np.where(known, new.codes, 0)])
         values.append(np.where(known[:, None], _asked(new, columns) @ M, 0.0))
     return np.concatenate(places, axis=1), np.concatenate(values, axis=1)
 

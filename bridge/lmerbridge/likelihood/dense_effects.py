@@ -97,9 +97,5 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
     diagonal = np.arange(len(Sigma))
     inner[:, diagonal, diagonal] += 1.0
     U: Array = inverses(inner)[0] if len(Sigma) <= 2 else np.asarray(np.linalg.inv(inner), float)
-    columns = []
-    for term in c.terms:
-        factor = c.factors[term.factor]
-        first = factor.start + factor.width * np.arange(factor.levels)
-        columns.append(first[:, None] + term.offset + np.arange(term.size))
+    columns = [c.layout.places(index) for index in range(len(c.terms))]
     return Whole(D, Sigma, U, np.asarray(Sigma @ U), ZQ, columns)

@@ -17,9 +17,10 @@ from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design import ModelFrame, RandomBlock, column_map, nested_in
 from lmerbridge.equality import by_value
 
-__all__ = ["Array", "Factor", "Layout", "Term", "by_factor", "layout_of"]
+__all__ = ["Array", "Factor", "IntArray", "Layout", "Term", "by_factor", "layout_of"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+IntArray: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 # Below this many columns the Schur complement is kept dense whatever its pattern.
 SMALL_COLUMNS = 400
@@ -86,6 +87,13 @@ class Layout:
     def inverse_maps(self) -> list[Array]:
         """The inverses (k, k) of ``maps``, by term."""
         return [np.asarray(np.linalg.inv(M), dtype=np.float64) for M in self.maps]
+
+    def places(self, index: int) -> IntArray:
+        """Return where the effects of a term stand among all (levels, k): by level and column."""
+        term = self.terms[index]
+        factor = self.factors[term.factor]
+        first = factor.start + factor.width * np.arange(factor.levels) + term.offset
+        return np.asarray(first[:, None] + np.arange(term.size))
 
     def blocks(self, frame: ModelFrame) -> list[list[RandomBlock]]:
         """Return the frame's terms by factor."""

@@ -5,7 +5,6 @@ relative to sigma^2. H of several factors is not made unless there are many more
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.dense_effects import MAX_DENSE_EFFECTS, whole
 from lmerbridge.likelihood.elimination import Elimination, eliminate
-from lmerbridge.likelihood.layout import Array
+from lmerbridge.likelihood.layout import Array, IntArray
 
 __all__ = ["RowProducts", "row_products"]
-
-IntArray: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 # Rows solved for at once, at most, and numbers of 8 bytes that they may take.
 BATCH_ROWS = 192
