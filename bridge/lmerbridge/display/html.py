@@ -59,10 +59,7 @@ def model_html(result: FitResult) -> str:
                 1,
             )
         )
-    deviations = [d for t in estimates.random for d in t.deviations.tolist()]
-    if estimates.sigma is not None:
-        deviations.append(estimates.sigma)
-    shown = [t.strip() for t in format_numbers(deviations, 4)]
+    shown = [t.strip() for t in format_numbers(estimates.deviations, 4)]
     rows, position = [], 0
     for term in estimates.random:
         for i, name in enumerate(term.names):

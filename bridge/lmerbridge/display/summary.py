@@ -78,9 +78,7 @@ def _criterion_names(result: FitResult) -> tuple[list[str], list[float]]:
 def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[str]:
     """The table of variance components; ``comp`` of ``Variance`` and ``Std.Dev.``."""
     estimates = result.estimates
-    deviations = [d for term in estimates.random for d in term.deviations.tolist()]
-    if estimates.sigma is not None:
-        deviations.append(estimates.sigma)
+    deviations = estimates.deviations
     shown = {
         "Variance": [_or_na(t) for t in format_numbers([d * d for d in deviations], digits)],
         "Std.Dev.": [_or_na(t) for t in format_numbers(deviations, digits)],

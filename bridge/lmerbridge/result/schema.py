@@ -238,6 +238,14 @@ class Estimates:
         """What the random effects' standard deviations are relative to: sigma, or 1 without it."""
         return 1.0 if self.sigma is None else self.sigma
 
+    @property
+    def deviations(self) -> list[float]:
+        """The standard deviations in the order of ``VarCorr()``: of the terms' columns, and sigma
+        where the family has it.
+        """
+        found = [float(d) for term in self.random for d in term.deviations]
+        return found if self.sigma is None else [*found, self.sigma]
+
 
 @by_value
 @dataclass(frozen=True, eq=False)
