@@ -185,7 +185,7 @@ def _together(
     progress: bool,
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """P values of many responses at once, by two fits each or by one."""
-    p_of = (_by_ratio if test == "LRT" else _by_z)(base, term, names, labels)
+    p_of = _by_ratio(base, term, labels) if test == "LRT" else _by_z(base, term, names)
     count = drawn.shape[1]
     p_values = np.empty(count)
     with progress_bar("power", progress) as tell:
@@ -197,7 +197,7 @@ def _together(
     return p_values
 
 
-def _by_ratio(base: Any, term: str, names: list[str], labels: list[str]) -> PValues:
+def _by_ratio(base: Any, term: str, labels: list[str]) -> PValues:
     """Likelihood ratio tests of a term."""
     from scipy.special import chdtrc
 
@@ -218,7 +218,7 @@ def _by_ratio(base: Any, term: str, names: list[str], labels: list[str]) -> PVal
     return p_of
 
 
-def _by_z(base: Any, term: str, names: list[str], labels: list[str]) -> PValues:
+def _by_z(base: Any, term: str, names: list[str]) -> PValues:
     """Tests of one effect over its standard error, by the normal distribution."""
     from scipy.special import ndtr
 
