@@ -31,6 +31,7 @@ ROOMS = {
     "equality": set(),
     "files": {"errors"},
     "optional": {"errors"},
+    "family": {"equality", "errors"},
     # the forms of R's versions; a result only to ask who fitted it
     "dialects": {"equality", "errors", "result", "version_numbers"},
     "formula": {"covariance", "arguments", "errors"},

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         MissingPackageError,
         UnsupportedModelError,
     )
+    from lmerbridge.family import families
     from lmerbridge.formula import (
         Formula,
         expandDoubleVerts,
@@ -83,6 +84,7 @@ _WHERE = {
     "emm_options": "lmerbridge.inference.emm_options",
     "engine_names": "lmerbridge.engines",
     "expandDoubleVerts": "lmerbridge.formula",
+    "families": "lmerbridge.family.families",
     "findbars": "lmerbridge.formula",
     "from_json": "lmerbridge.model",
     "isNested": "lmerbridge.design",
@@ -128,6 +130,7 @@ __all__ = [
     "emm_options",
     "engine_names",
     "expandDoubleVerts",
+    "families",
     "findbars",
     "from_json",
     "isNested",
@@ -168,7 +171,7 @@ def __getattr__(name: str) -> Any:
         near = _ELSEWHERE.get(name) or near_match(name, __all__)
         raise AttributeError(f"module 'lmerbridge' has no attribute {name!r}{near}")
     module = importlib.import_module(_WHERE[name])
-    value = module if name in ("datasets", "plots") else getattr(module, name)
+    value = module if name in ("datasets", "families", "plots") else getattr(module, name)
     globals()[name] = value
     return value
 
