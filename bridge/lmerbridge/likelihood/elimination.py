@@ -28,6 +28,7 @@ from scipy import linalg, sparse
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
 from lmerbridge.likelihood.crossproducts import CrossProducts, diagonal_blocks
+from lmerbridge.likelihood.effect_rows import WeightedProducts
 from lmerbridge.likelihood.layout import Factor, by_factor
 from lmerbridge.likelihood.mirrored import mirrored
 from lmerbridge.likelihood.small_inverses import inverses
@@ -212,11 +213,22 @@ class Elimination:
                 b = np.concatenate([(stage.Sigma @ t).reshape(-1, m), b])
         return whitened, last, explained
 
-    @cached_property
+    @property
     def inverse_blocks(self) -> list[Array | None]:
         """By factor eliminated level by level, the blocks (levels, width, width) of C H C', H the
         conditional covariance of the factors after it; ``None`` where there are none.
         """
+        return self._backwards[0]
+
+    @property
+    def following(self) -> Any:
+        """The conditional covariance (q2, q2) of the effects of all factors after the first, dense
+        or, where needed alone, sparse; ``None`` where there are none.
+        """
+        return self._backwards[1]
+
+    @cached_property
+    def _backwards(self) -> tuple[list[Array | None], Any]:
         found: list[Array | None] = []
         H: Any = None if self.rest is None else self.rest.H
         for number in range(len(self.stages) - 1, -1, -1):
@@ -225,7 +237,7 @@ class Elimination:
             found.insert(0, E)
             if number:
                 H = _extended(stage, E, H)
-        return found
+        return found, H
 
 
 def _extended(stage: Stage, E: Array | None, H: Any) -> sparse.csr_array:
@@ -270,12 +282,12 @@ def _rest(F: Array, factors: tuple[Factor, ...], blocks: list[Array]) -> tuple[R
     return Rest(Lambda, F, L), 2 * float(np.log(np.diag(L)).sum())
 
 
-def eliminate(c: CrossProducts, blocks: list[Array]) -> Elimination | None:
+def eliminate(c: CrossProducts | WeightedProducts, blocks: list[Array]) -> Elimination | None:
     """Eliminate the random effects; ``None`` where the arithmetic has no digits for it.
 
     Parameters
     ----------
-    c : CrossProducts
+    c : CrossProducts or WeightedProducts
         Of the model.
     blocks : list of array (k, k)
         Lambda's block by term, or any other root of Sigma's, for the columns as they are in c.

@@ -27,6 +27,7 @@ from lmerbridge.design import templates, upper_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.elimination import Elimination, eliminate
+from lmerbridge.likelihood.layout import Layout
 
 __all__ = [
     "Derivatives",
@@ -36,10 +37,13 @@ __all__ = [
     "criterion",
     "criterion_without_effects",
     "derivatives",
+    "determinant_parts",
     "evaluate",
     "fixed_derivatives",
     "fixed_effects",
+    "rest_by_factor",
     "sequential_effects",
+    "spreads",
     "unprofiled",
 ]
 
@@ -112,9 +116,9 @@ class _Solution:
     criterion: float
 
 
-def _split(c: CrossProducts, whole: Array) -> list[Array]:
+def rest_by_factor(layout: Layout, whole: Array) -> list[Array]:
     """Rows of the dense rest by factor: (levels, width, m) each."""
-    rest = c.factors[c.stages :]
+    rest = layout.factors[layout.stages :]
     start = rest[0].start if rest else 0
     return [
         whole[f.start - start : f.start - start + f.columns].reshape(f.levels, f.width, -1)
@@ -138,7 +142,7 @@ def _solved(c: CrossProducts, theta: Array, REML: bool) -> _Solution | None:
     if elimination is None:
         return None
     own, last, explained = elimination.whiten(c.Zr1, c.Zr2)
-    whitened = [*own, *_split(c, last)]
+    whitened = [*own, *rest_by_factor(c.layout, last)]
     p = c.p
     gram = c.gram - explained
     inner = 0.5 * (gram[:p, :p] + gram[:p, :p].T)
@@ -204,14 +208,24 @@ def _summed(V: Array) -> Array:
     return np.asarray(flat @ flat.T)
 
 
-def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
-    """By term, the sum over levels of the blocks of Z'V^-1 Z, times Lambda (k, k); Lambda in the
-    user's units, Z scaled.
+def determinant_parts(
+    layout: Layout, elimination: Elimination, blocks: list[Array], inverses: list[Array]
+) -> list[Array]:
+    """By term, the sum over levels of the blocks of Z'V^-1 Z, times Lambda (k, k).
+
+    Parameters
+    ----------
+    layout : Layout
+    elimination : Elimination
+        Of the scaled columns.
+    blocks, inverses : list of array (k, k)
+        By term Lambda's block in the user's units, and the inverse of the map from the scaled
+        columns, of which Z is, to the user's.
     """
     parts: list[Array] = []
-    couplings = s.elimination.inverse_blocks
+    couplings = elimination.inverse_blocks
     sums = []
-    for stage, E in zip(s.elimination.stages, couplings, strict=True):
+    for stage, E in zip(elimination.stages, couplings, strict=True):
         D, U = stage.D, stage.U
         if D.shape[-1] == 1:
             total = float(np.sum(U * D) if E is None else np.sum(U * (D - U * E)))
@@ -221,14 +235,14 @@ def _determinant_part(c: CrossProducts, s: _Solution) -> list[Array]:
             if E is not None:
                 Q = Q - U @ E @ np.swapaxes(U, 1, 2)
             sums.append(Q.sum(axis=0))
-    rest = s.elimination.rest
+    rest = elimination.rest
     through = [] if rest is None else rest.through()
-    for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
+    for term, block, inverse in zip(layout.terms, blocks, inverses, strict=True):
         within = term.within
-        if term.factor < c.stages:
+        if term.factor < layout.stages:
             parts.append(sums[term.factor][within, within] @ inverse @ block)
         else:
-            parts.append(through[term.factor - c.stages][within, within])
+            parts.append(through[term.factor - layout.stages][within, within])
     return parts
 
 
@@ -264,7 +278,7 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
     information = np.zeros((m, m))
     across = np.zeros((p, m))
     along = np.zeros(m)
-    for part, V, W in zip(h, [*own, *_split(c, last)], s.whitened, strict=True):
+    for part, V, W in zip(h, [*own, *rest_by_factor(c.layout, last)], s.whitened, strict=True):
         flat = part.reshape(-1, m)
         information += flat.T @ V.reshape(-1, m)
         both = W.reshape(-1, p + 1).T @ flat
@@ -282,7 +296,11 @@ def _gradient(c: CrossProducts, s: _Solution, REML: bool, precision: float) -> A
     p = c.p
     parts = []
     for term, block, back, part in zip(
-        c.terms, s.blocks, s.inverses, _determinant_part(c, s), strict=True
+        c.terms,
+        s.blocks,
+        s.inverses,
+        determinant_parts(c.layout, s.elimination, s.blocks, s.inverses),
+        strict=True,
     ):
         W = s.whitened[term.factor][:, term.within]
         inner = precision * _summed(W[:, :, p:])
@@ -369,14 +387,14 @@ def fixed_derivatives(c: CrossProducts, theta: Array, REML: bool) -> FixedDeriva
     )
 
 
-def _spread(c: CrossProducts, s: _Solution) -> list[Array]:
+def spreads(layout: Layout, elimination: Elimination) -> list[Array]:
     """By factor, the conditional covariances of b relative to sigma^2: (levels, width, width)."""
     spread = []
-    for stage, E in zip(s.elimination.stages, s.elimination.inverse_blocks, strict=True):
+    for stage, E in zip(elimination.stages, elimination.inverse_blocks, strict=True):
         spread.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
-    if s.elimination.rest is not None:
-        H = s.elimination.rest.H
-        rest = c.factors[c.stages :]
+    if elimination.rest is not None:
+        H = elimination.rest.H
+        rest = layout.factors[layout.stages :]
         for f in rest:
             where = slice(f.start - rest[0].start, f.start - rest[0].start + f.columns)
             corner = H[where, where].reshape(f.levels, f.width, f.levels, f.width)
@@ -394,7 +412,7 @@ def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:
     sigma = math.sqrt(s.rss / s.freedom)
     inverse = np.linalg.inv(c.R) if p else np.empty((0, 0))
     root = sigma * (inverse @ s.half)
-    spread = _spread(c, s)
+    spread = spreads(c.layout, s.elimination)
 
     modes, variances = [], []
     for term, M, block, back in zip(c.terms, c.maps, s.blocks, s.inverses, strict=True):

@@ -23,8 +23,9 @@ from lmerbridge.covariance import Structure, lower_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.compact import Compact, compact
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
+from lmerbridge.likelihood.layout import Layout
 
-__all__ = ["Search"]
+__all__ = ["Coordinates", "Search"]
 
 FEW_ROWS = 2000
 SPARE_ROWS = 100
@@ -79,8 +80,13 @@ def _triangular(A: Array) -> Array:
     return np.asarray((signs[:, None] * R).T)
 
 
-class Search:
-    """The coordinates of a model.
+class Coordinates:
+    """The coordinates of a model's covariance parameters.
+
+    Parameters
+    ----------
+    layout : Layout
+        In the user's units.
 
     Attributes
     ----------
@@ -88,25 +94,15 @@ class Search:
         Whether every term is unstructured: then the coordinates are theta of the scaled columns.
     """
 
-    def __init__(self, c: CrossProducts):
-        self._c = c
-        self.plain = all(term.structure.plain for term in c.terms)
-
-    @cached_property
-    def products(self) -> CrossProducts:
-        """The cross-products, for theta as :meth:`theta` gives it."""
-        return self._c.in_own_units()
+    def __init__(self, layout: Layout):
+        self._c = layout
+        self.plain = all(term.structure.plain for term in layout.terms)
 
     @cached_property
     def maps(self) -> list[Array]:
         """By term, the effects in the user's units are these times the ones of :attr:`products`."""
         pairs = zip(self._c.terms, self._c.maps, strict=True)
         return [M if t.structure.plain else np.eye(t.size) for t, M in pairs]
-
-    @cached_property
-    def compact(self) -> Compact | None:
-        """The cross-products in the form that is fastest for one small factor, if that suits."""
-        return compact(self.products) if self.plain else None
 
     @cached_property
     def _parts(self) -> list[_Part]:
@@ -133,17 +129,6 @@ class Search:
     def bounded(self) -> Flags:
         """Which coordinates are bounded, by 0."""
         return np.concatenate([_bounded(term.structure, term.size) for term in self._c.terms])
-
-    def alone(self, index: int) -> tuple[Search, np.ndarray[Any, np.dtype[np.intp]]]:
-        """The search of the model with the terms on one factor only, and which of these
-        coordinates are its.
-        """
-        indices = [
-            np.arange(part.coordinates.start, part.coordinates.stop)
-            for part, term in zip(self._parts, self._c.terms, strict=True)
-            if term.factor == index
-        ]
-        return Search(self._c.alone(index)), np.concatenate(indices)
 
     def theta(self, x: Array) -> Array:
         """Return theta at ``x``; of unstructured terms, that of the scaled columns."""
@@ -236,21 +221,6 @@ class Search:
                 coordinates.append(p.structure.coordinates(par[p.coordinates], p.k) * p.sizes)
         return np.concatenate(coordinates)
 
-    def wide_starts(self) -> Iterator[Array]:
-        """Points to start a search from where a criterion may have several optima and costs little:
-        few rows beyond the fixed effects, or few levels.
-
-        Of 265 random designs of 3 to 6 groups, with up to 18 fixed effects, the search from one
-        start missed 6 (of which 3 fall without end); of 279 others of up to 25 groups, one of 16
-        rows. benchmarks/optima.py looks for what is missed now.
-        """
-        c = self._c
-        levels = min(factor.levels for factor in c.factors)
-        if c.n > FEW_ROWS or (c.n - c.p > SPARE_ROWS and levels > FEW_LEVELS):
-            return
-        for height in HEIGHTS:
-            yield np.where(self.bounded, height, 0.0)
-
     def starts(self) -> Iterator[Array]:
         """Points to start a search from beside the usual ones: other correlations."""
         for which in range(2):
@@ -262,3 +232,47 @@ class Search:
                     x[p.coordinates.stop - 1], angles = other[which], True
             if angles:
                 yield x
+
+
+class Search(Coordinates):
+    """The coordinates of a linear mixed model, with its cross-products."""
+
+    def __init__(self, c: CrossProducts):
+        super().__init__(c.layout)
+        self._products = c
+
+    @cached_property
+    def products(self) -> CrossProducts:
+        """The cross-products, for theta as :meth:`theta` gives it."""
+        return self._products.in_own_units()
+
+    @cached_property
+    def compact(self) -> Compact | None:
+        """The cross-products in the form that is fastest for one small factor, if that suits."""
+        return compact(self.products) if self.plain else None
+
+    def alone(self, index: int) -> tuple[Search, np.ndarray[Any, np.dtype[np.intp]]]:
+        """The search of the model with the terms on one factor only, and which of these
+        coordinates are its.
+        """
+        indices = [
+            np.arange(part.coordinates.start, part.coordinates.stop)
+            for part, term in zip(self._parts, self._c.terms, strict=True)
+            if term.factor == index
+        ]
+        return Search(self._products.alone(index)), np.concatenate(indices)
+
+    def wide_starts(self) -> Iterator[Array]:
+        """Points to start a search from where a criterion may have several optima and costs little:
+        few rows beyond the fixed effects, or few levels.
+
+        Of 265 random designs of 3 to 6 groups, with up to 18 fixed effects, the search from one
+        start missed 6 (of which 3 fall without end); of 279 others of up to 25 groups, one of 16
+        rows. benchmarks/optima.py looks for what is missed now.
+        """
+        c = self._products
+        levels = min(factor.levels for factor in c.factors)
+        if c.n > FEW_ROWS or (c.n - c.p > SPARE_ROWS and levels > FEW_LEVELS):
+            return
+        for height in HEIGHTS:
+            yield np.where(self.bounded, height, 0.0)

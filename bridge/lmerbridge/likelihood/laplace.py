@@ -1,0 +1,525 @@
+"""The Laplace approximation of a generalized linear mixed model's likelihood, with its gradient.
+
+With eta = X beta + offset + Z b, b = Lambda u, u standard normal, the conditional modes u maximize
+the penalized log-likelihood sum l(eta) - |u|^2 / 2, and the criterion is
+
+    f = -2 sum l(eta) + |u|^2 + log|Lambda'Z'W Z Lambda + I|
+
+at the modes, W the expected information of the rows (the observed one on request, as the
+second-order expansion has it; they are the same for canonical links). Bates et al. (2015), section
+"Generalized linear mixed models" of lme4's theory vignette; Skaug & Fournier (2006), Comput. Stat.
+Data Anal. 51, 699-709, for the derivative through the modes:
+
+- with q the variances of eta's rows given the modes, diag Z Lambda M^-1 Lambda' Z', the determinant
+  depends on eta by a = W' q;
+- the modes solve Lambda'Z's = u, s the score: for a change of the parameters they move by
+  M_h^-1 (dLambda' Z's - Lambda'Z'h d eta), h the observed information; with
+  v = M_h^-1 Lambda'Z'a and c = a - h Z Lambda v, all of this is c'd eta + v'dLambda'Z's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import linalg
+
+from lmerbridge.design import ModelFrame, templates, upper_triangle
+from lmerbridge.equality import by_value
+from lmerbridge.likelihood.effect_rows import EffectRows
+from lmerbridge.likelihood.elimination import Elimination, eliminate
+from lmerbridge.likelihood.evaluate import determinant_parts, rest_by_factor
+from lmerbridge.likelihood.layout import Array, Layout, by_factor
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family, Rows
+
+__all__ = ["LaplacePoint", "Problem"]
+
+MOST_STEPS = 60
+MOST_HALVINGS = 40
+# The inner iteration ends where a step would raise the penalized log-likelihood by less than this:
+# the determinant changes with the square root of it.
+MODES_TOLERANCE = 1e-18
+ROUNDING = 4e-15  # what part of the penalized log-likelihood its rounding is
+BAND_NUMBERS = 4_000_000
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What the criterion is of: rows, family, and the scaled columns of the effects.
+
+    Attributes
+    ----------
+    family : Family
+    y, weights : array (n,)
+        ``weights`` are the sizes of a binomial; ``None`` where all are 1.
+    Q : array (n, p)
+        Orthonormal columns, X = Q R.
+    R : array (p, p)
+    offset : array (n,) or None
+    effects : EffectRows
+    observed : bool
+        Whether the determinant has the observed information in place of the expected one.
+    constant : float
+        The part of -2 log-likelihood that is free of eta.
+    """
+
+    family: Family
+    y: Array
+    weights: Array | None
+    Q: Array
+    R: Array
+    offset: Array | None
+    effects: EffectRows
+    observed: bool
+    constant: float
+
+    @classmethod
+    def of(cls, frame: ModelFrame, family: Family, observed: bool = False) -> Problem:
+        """Take a model frame, whose response is as :mod:`lmerbridge.design.family_response` has it.
+
+        Parameters
+        ----------
+        frame : ModelFrame
+        family : Family
+            With a known dispersion.
+        observed : bool
+            Which information the determinant has.
+        """
+        X = frame.X
+        p = X.shape[1]
+        Q, R = np.linalg.qr(X) if p else (X, np.empty((0, 0)))
+        weights = frame.weights
+        ones = np.ones(len(frame.y)) if weights is None else weights
+        return cls(
+            family,
+            frame.y,
+            weights,
+            np.asfortranarray(Q),
+            R,
+            frame.offset,
+            EffectRows.of(frame),
+            observed,
+            -2 * float(family.normalizer(frame.y, ones).sum()),
+        )
+
+    @property
+    def p(self) -> int:
+        """Fixed effects."""
+        return self.Q.shape[1]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the effects lie, theta in the units of the scaled columns."""
+        return self.effects.layout.in_own_units()
+
+    def linear(self, beta: Array) -> Array:
+        """The fixed part of the linear predictor (n,), offset and all."""
+        fixed = self.Q @ beta
+        return fixed if self.offset is None else fixed + self.offset
+
+    def value(self, eta: Array) -> float:
+        """The sum of the log densities without the constant; minus infinity where eta is out of
+        the link's range.
+        """
+        weights = np.ones(len(eta)) if self.weights is None else self.weights
+        total = float(self.family.value(self.y, eta, weights).sum())
+        return total if math.isfinite(total) else -math.inf
+
+    def start(self) -> Array:
+        """The fixed effects (p,) of a first iteration without random ones."""
+        weights = np.ones(len(self.y)) if self.weights is None else self.weights
+        eta = self.family.link.link(self.family.initial_mu(self.y, weights))
+        rows = self.family.derivatives(self.y, eta, self.weights, 1)
+        target = eta + rows.score / np.where(rows.expected > 0, rows.expected, 1.0)
+        if self.offset is not None:
+            target = target - self.offset
+        root = np.sqrt(rows.expected)
+        found = np.linalg.lstsq(self.Q * root[:, None], target * root, rcond=None)[0]
+        return np.asarray(found, dtype=np.float64)
+
+    def at(
+        self, theta: Array, beta: Array, u: Sequence[Array] | None = None, joint: bool = False
+    ) -> LaplacePoint | None:
+        """Find the conditional modes at these parameters.
+
+        Parameters
+        ----------
+        theta : array
+            Of the scaled columns.
+        beta : array (p,)
+            In the units of Q; where ``joint``, only where to start from.
+        u : list of array (levels, width), optional
+            Where to start from; 0 by default.
+        joint : bool
+            Whether the fixed effects are found with the modes, by maximizing the penalized
+            log-likelihood over both: lme4's ``nAGQ = 0``.
+
+        Returns
+        -------
+        LaplacePoint or None
+            ``None`` where there are no modes to be found: the arithmetic has no digits for it.
+        """
+        if not (np.isfinite(theta).all() and np.isfinite(beta).all()):
+            return None
+        found = _modes(self, _Lambda.of(self.layout, theta), beta, u, joint)
+        if found is None and u is not None:
+            found = _modes(self, _Lambda.of(self.layout, theta), beta, None, joint)
+        return found
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class _Lambda:
+    """Lambda's block by term (in the layout's units and in those of the scaled columns), and by
+    factor.
+    """
+
+    layout: Layout
+    blocks: list[Array]
+    scaled: list[Array]
+    factors: list[Array]
+
+    @classmethod
+    def of(cls, layout: Layout, theta: Array) -> _Lambda:
+        blocks = templates(theta, [term.size for term in layout.terms])
+        scaled = [M @ block for M, block in zip(layout.inverse_maps, blocks, strict=True)]
+        return cls(layout, blocks, scaled, by_factor(layout.factors, layout.terms, scaled))
+
+    def effects(self, u: Sequence[Array]) -> list[Array]:
+        """b = Lambda u by factor (levels, width)."""
+        return [own @ L.T for own, L in zip(u, self.factors, strict=True)]
+
+    def back(self, t: Sequence[Array]) -> list[Array]:
+        """Lambda't by factor (levels, width)."""
+        return [own @ L for own, L in zip(t, self.factors, strict=True)]
+
+    def eliminate(self, problem: Problem, weights: Array) -> Elimination | None:
+        """The effects eliminated for these weights of the rows."""
+        with np.errstate(all="ignore"):
+            return eliminate(problem.effects.products(weights), self.scaled)
+
+
+def _size(u: Sequence[Array]) -> float:
+    return float(sum(np.vdot(own, own) for own in u))
+
+
+def _whiten(problem: Problem, elimination: Elimination, values: Array) -> tuple[list[Array], Array]:
+    """Z'V^-1 of what Z'values are given for, by factor (levels, width, m), and what it explains.
+
+    Parameters
+    ----------
+    values : array (n, m)
+    """
+    layout = problem.layout
+    by_column = [problem.effects.sums(column) for column in values.T]
+    parts = [
+        np.stack([column[i] for column in by_column], axis=-1) for i in range(len(layout.factors))
+    ]
+    others = np.concatenate(
+        [np.empty((0, values.shape[1])), *(part.reshape(-1, values.shape[1]) for part in parts[1:])]
+    )
+    own, last, explained = elimination.whiten(parts[0], others)
+    return [*own, *rest_by_factor(layout, last)], explained
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class LaplacePoint:
+    """The conditional modes at a theta and beta, and what belongs to them.
+
+    Attributes
+    ----------
+    beta : array (p,)
+        In the units of Q.
+    u : list of array (levels, width)
+        Spherical modes by factor.
+    eta : array (n,)
+    rows : Rows
+        Derivatives of the log densities, of order 3.
+    elimination : Elimination
+        For the weights of the criterion.
+    criterion : float
+        -2 log-likelihood by Laplace's approximation.
+    steps : int
+        Inner steps taken.
+    """
+
+    problem: Problem
+    Lambda: _Lambda
+    joint: bool
+    beta: Array
+    u: list[Array]
+    eta: Array
+    rows: Rows
+    elimination: Elimination
+    criterion: float
+    steps: int
+
+    @cached_property
+    def scores(self) -> list[Array]:
+        """Z's by factor (levels, width)."""
+        return self.problem.effects.sums(self.rows.score)
+
+    @cached_property
+    def _implicit(self) -> Elimination:
+        """The effects eliminated for the observed information, by which the modes move."""
+        rows = self.rows
+        if rows.observed is None or rows.observed is rows.expected or self.problem.observed:
+            return self.elimination
+        found = self.Lambda.eliminate(self.problem, rows.observed)
+        return self.elimination if found is None else found
+
+    @cached_property
+    def row_variances(self) -> Array:
+        """The variance of each row's Z b given the modes (n,), for a dispersion of 1."""
+        first = self.elimination.stages[0]
+        E = self.elimination.inverse_blocks[0]
+        own = first.G if E is None else first.G + first.G @ E @ first.G
+        following = self.elimination.following
+        across = np.empty(0)
+        if first.C is not None:
+            across = _across(first.G, first.C.matrix, following)
+        return self.problem.effects.quadratic(own, across, following)
+
+    def _precision(self, elimination: Elimination, weights: Array) -> Array:
+        """Q'V^-1 Q (p, p)."""
+        weighted = self.problem.Q * weights[:, None]
+        _, explained = _whiten(self.problem, elimination, weighted)
+        found: Array = self.problem.Q.T @ weighted - explained
+        return 0.5 * (found + found.T)
+
+    @cached_property
+    def precision(self) -> Array:
+        """Q'V^-1 Q (p, p), V of the working response: the information on beta given theta."""
+        return self._precision(self.elimination, self.rows.expected)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """Derivatives of the criterion over theta and beta (m + p,); of theta alone (m,) where
+        beta is found with the modes.
+        """
+        problem, rows, Lambda = self.problem, self.rows, self.Lambda
+        slope = rows.observed_slope if problem.observed else rows.expected_slope
+        h = rows.expected if rows.observed is None else rows.observed
+        assert slope is not None
+        a = slope * self.row_variances
+        c, v = self._moved(a, h)
+        if self.joint and problem.p:
+            # beta moves with theta: where it does, all rows' predictors do
+            along = np.linalg.solve(self._precision(self._implicit, h), problem.Q.T @ c)
+            a = a - h * (problem.Q @ along)
+            c, v = self._moved(a, h)
+        sums = problem.effects.sums(c)
+        parts = determinant_parts(problem.layout, self.elimination, Lambda.blocks, self._inverses)
+        found = []
+        for term, back, part in zip(problem.layout.terms, self._inverses, parts, strict=True):
+            f, within = term.factor, term.within
+            t, u = self.scores[f][:, within], self.u[f][:, within]
+            left = sums[f][:, within] - 2 * t
+            whole = 2 * part + left.T @ u + t.T @ v[f][:, within]
+            found.append((back.T @ whole).T[upper_triangle(term.size)])
+        if not self.joint:
+            found.append(problem.Q.T @ (c - 2 * rows.score))
+        return np.concatenate(found)
+
+    @property
+    def _inverses(self) -> list[Array]:
+        return self.problem.layout.inverse_maps
+
+    def _moved(self, a: Array, h: Array) -> tuple[Array, list[Array]]:
+        """c (n,) and v by factor of the module's text."""
+        problem = self.problem
+        whitened, _ = _whiten(problem, self._implicit, a[:, None])
+        v = self.Lambda.back([part[:, :, 0] for part in whitened])
+        return a - h * problem.effects.predictor(self.Lambda.effects(v)), v
+
+    @cached_property
+    def information(self) -> Array:
+        """An approximation of the Hessian that is not negative: of the working linear model the
+        average information of theta, and the information of beta.
+        """
+        problem, Lambda = self.problem, self.Lambda
+        layout, m = problem.layout, sum(t.size * (t.size + 1) // 2 for t in problem.layout.terms)
+        moves = [np.zeros((f.levels, f.width, m)) for f in layout.factors]
+        column = 0
+        for term, block, back in zip(layout.terms, Lambda.blocks, self._inverses, strict=True):
+            t = self.scores[term.factor][:, term.within]
+            u, inner = self.u[term.factor][:, term.within], t @ back
+            for b in range(term.size):
+                along = back @ block[:, b]
+                for a in range(b, term.size):
+                    own = moves[term.factor][:, term.within]
+                    own[:, :, column] += u[:, b, None] * back[:, a] + inner[:, a, None] * along
+                    column += 1
+        eta = np.column_stack(
+            [problem.effects.predictor([own[:, :, k] for own in moves]) for k in range(m)]
+        )
+        weighted = eta * self.rows.expected[:, None]
+        _, explained = _whiten(problem, self.elimination, weighted)
+        theta = eta.T @ weighted - explained
+        if self.joint:
+            return np.asarray(0.5 * (theta + theta.T))
+        return np.asarray(linalg.block_diag(0.5 * (theta + theta.T), 2 * self.precision))
+
+
+def _across(G: Array, C: Any, following: Any) -> Array:
+    """The entries of -G C H at the places of C, which has those of all rows of the data."""
+    levels, width, _ = G.shape
+    counts = np.diff(C.indptr)
+    found = np.empty(C.nnz)
+    band = levels if not isinstance(following, np.ndarray) else 1
+    band = max(band, BAND_NUMBERS // max(1, C.shape[1] * width))
+    for start in range(0, levels, band):
+        stop = min(start + band, levels)
+        rows = slice(start * width, stop * width)
+        places = slice(C.indptr[start * width], C.indptr[stop * width])
+        through = C[rows] @ following
+        row = np.repeat(np.arange(rows.stop - rows.start), counts[rows])
+        column = C.indices[places]
+        if isinstance(through, np.ndarray):
+            by_level = through.reshape(stop - start, width, -1)
+            by_level = G[start:stop] * by_level if width == 1 else G[start:stop] @ by_level
+            found[places] = -by_level.reshape(through.shape)[row, column]
+        else:
+            total = np.zeros(len(row))
+            level, within = np.divmod(row, width)
+            for a in range(width):
+                entries = np.asarray(through[level * width + a, column]).ravel()
+                total -= G[start + level, within, a] * entries
+            found[places] = total
+    return found
+
+
+def _modes(
+    problem: Problem, Lambda: _Lambda, beta: Array, u: Sequence[Array] | None, joint: bool
+) -> LaplacePoint | None:
+    """The penalized log-likelihood maximized by Newton's steps, halved where they do not raise it;
+    ``None`` where it cannot be.
+    """
+    state = _State.first(problem, Lambda, beta, u)
+    if state is None:
+        return None
+    for steps in range(MOST_STEPS):
+        rows = problem.family.derivatives(problem.y, state.eta, problem.weights, 3)
+        weights = rows.observed if problem.observed else rows.expected
+        h = rows.expected if rows.observed is None else rows.observed
+        newton = h if np.isfinite(h).all() and h.min() >= 0 else rows.expected
+        if weights is None or not np.isfinite(newton).all():
+            return None
+        elimination = Lambda.eliminate(problem, newton)
+        if elimination is None:
+            return None
+        step = _step(problem, Lambda, state, rows, elimination, newton, joint)
+        if step.gain <= MODES_TOLERANCE:
+            if newton is not weights:
+                elimination = Lambda.eliminate(problem, weights)
+            if elimination is None:
+                return None
+            return LaplacePoint(
+                problem,
+                Lambda,
+                joint,
+                state.beta,
+                state.u,
+                state.eta,
+                rows,
+                elimination,
+                problem.constant - 2 * state.penalized + elimination.log_det,
+                steps,
+            )
+        moved = _moved_state(problem, Lambda, state, step)
+        if moved is None:
+            return None
+        state = moved
+    return None
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where the inner iteration is."""
+
+    beta: Array
+    fixed: Array
+    u: list[Array]
+    eta: Array
+    penalized: float
+
+    @classmethod
+    def at(cls, problem: Problem, Lambda: _Lambda, beta: Array, fixed: Array, u: Any) -> _State:
+        eta = fixed + problem.effects.predictor(Lambda.effects(u))
+        return cls(beta, fixed, u, eta, problem.value(eta) - 0.5 * _size(u))
+
+    @classmethod
+    def first(cls, problem: Problem, Lambda: _Lambda, beta: Array, u: Any) -> _State | None:
+        if u is None:
+            u = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
+        found = cls.at(problem, Lambda, beta, problem.linear(beta), list(u))
+        return found if math.isfinite(found.penalized) else None
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step of beta and u, and by how much of the penalized log-likelihood it goes."""
+
+    beta: Array
+    u: list[Array]
+    gain: float
+
+
+def _step(
+    problem: Problem,
+    Lambda: _Lambda,
+    state: _State,
+    rows: Rows,
+    elimination: Elimination,
+    weights: Array,
+    joint: bool,
+) -> _Step:
+    """Newton's step by the working response: (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u."""
+    u, effects = state.u, problem.effects
+    target = weights * (state.eta - state.fixed) + rows.score  # W times Z b + s / W
+    if not joint or not problem.p:
+        whitened, _ = _whiten(problem, elimination, target[:, None])
+        moved = Lambda.back([part[:, :, 0] for part in whitened])
+        along = np.zeros_like(state.beta)
+    else:
+        weighted = problem.Q * weights[:, None]
+        both = np.column_stack([weighted, target])
+        whitened, explained = _whiten(problem, elimination, both)
+        p = problem.p
+        inner = problem.Q.T @ weighted - explained[:p, :p]
+        along = np.linalg.solve(inner, problem.Q.T @ target - explained[:p, p])
+        mixing = np.append(-along, 1.0)
+        moved = Lambda.back([part @ mixing for part in whitened])
+    du = [new - old for new, old in zip(moved, u, strict=True)]
+    uphill = Lambda.back(effects.sums(rows.score))
+    gain = sum(float(np.vdot(d, g - o)) for d, g, o in zip(du, uphill, u, strict=True))
+    gain += float(along @ (problem.Q.T @ rows.score)) if joint else 0.0
+    return _Step(along, du, 0.5 * gain)
+
+
+def _moved_state(problem: Problem, Lambda: _Lambda, state: _State, step: _Step) -> _State | None:
+    """The state after the step, or after half of it, and so on, that raises the likelihood."""
+    fraction = 1.0
+    du = problem.effects.predictor(Lambda.effects(step.u))
+    along = problem.Q @ step.beta
+    for _ in range(MOST_HALVINGS):
+        u = [old + fraction * d for old, d in zip(state.u, step.u, strict=True)]
+        fixed = state.fixed + fraction * along
+        eta = state.eta + fraction * (along + du)
+        with np.errstate(all="ignore"):
+            penalized = problem.value(eta) - 0.5 * _size(u)
+        slack = ROUNDING * abs(state.penalized)
+        if penalized >= state.penalized + 1e-4 * fraction * step.gain - slack:
+            return _State(state.beta + fraction * step.beta, fixed, u, eta, penalized)
+        fraction *= 0.5
+    return None
