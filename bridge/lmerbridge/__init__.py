@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmerbridge import datasets
     from lmerbridge.crosscheck.check import Comparison, check
     from lmerbridge.datasets import read_csv
-    from lmerbridge.design import Control, isNested, lmerControl
+    from lmerbridge.design import Control, glmerControl, isNested, lmerControl
     from lmerbridge.dialects import options
     from lmerbridge.display import plots
     from lmerbridge.display.model_table import ModelTable, table
@@ -91,6 +91,7 @@ _WHERE = {
     "lm": "lmerbridge.model",
     "lmList": "lmerbridge.model",
     "lmer": "lmerbridge.model",
+    "glmerControl": "lmerbridge.design",
     "lmerControl": "lmerbridge.design",
     "nobars": "lmerbridge.formula",
     "options": "lmerbridge.dialects",
@@ -137,6 +138,7 @@ __all__ = [
     "lm",
     "lmList",
     "lmer",
+    "glmerControl",
     "lmerControl",
     "nobars",
     "options",

@@ -3,7 +3,7 @@
 from lmerbridge.design.asked import Asked
 from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.build import build_frame
-from lmerbridge.design.control import Control, lmerControl
+from lmerbridge.design.control import Control, glmerControl, lmerControl
 from lmerbridge.design.design import Design, TermDesign
 from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.nested import isNested
@@ -39,6 +39,7 @@ __all__ = [
     "column_map",
     "gram_triangle",
     "isNested",
+    "glmerControl",
     "lmerControl",
     "nested_in",
     "parameters_of",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmerbridge.design.control import Control
 from lmerbridge.design.notes import Note
 from lmerbridge.equality import by_value
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
 
 __all__ = ["Asked"]
 
@@ -26,6 +30,8 @@ class Asked:
     control : Control
     notes : tuple of Note
         What lme4's checks say about this model.
+    family : Family, optional
+        Of a generalized model; ``None`` for a linear one.
     """
 
     data_name: str
@@ -35,3 +41,4 @@ class Asked:
     na_action: str
     control: Control
     notes: tuple[Note, ...]
+    family: Family | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from lmerbridge.design.contrasts import Contrast, read_contrasts
 from lmerbridge.design.control import Control
 from lmerbridge.design.design import Design, TermDesign
 from lmerbridge.design.evaluate import Evaluator
+from lmerbridge.design.family_response import check_prior_weights, family_response
 from lmerbridge.design.frame import ModelFrame
 from lmerbridge.design.identifiable import check_identifiable
 from lmerbridge.design.matrix import ModelMatrix, contrasts_of, model_matrix
@@ -42,6 +43,9 @@ from lmerbridge.design.table import Table, read_table
 from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula, Terms, parse_formula
 from lmerbridge.formula.syntax import Node, deparse
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
 
 __all__ = ["build_frame"]
 
@@ -131,13 +135,19 @@ def _check_kind_of_response(column: Column, label: str) -> None:
 
 
 def _evaluated(
-    formula: Formula, table: Table, weights: Any, offset: Any, subset: Any
+    formula: Formula,
+    table: Table,
+    weights: Any,
+    offset: Any,
+    subset: Any,
+    family: Family | None,
 ) -> _Evaluated:
     """Everything that is read of the data, before a row is left out."""
     evaluator = Evaluator(table.column, table.rows, table)
     terms = formula.terms(table.columns) if formula.has_dot else formula.terms_without_dot
     variables = _variables(formula, terms, table, evaluator)
-    _check_kind_of_response(variables[formula.response_label], formula.response_label)
+    if family is None:
+        _check_kind_of_response(variables[formula.response_label], formula.response_label)
     for node in terms.offsets:
         check_offset(variables[deparse(node)], deparse(node))
     factors = {
@@ -229,7 +239,11 @@ def _numbers(column: Column) -> Array:
 
 
 def _coded(
-    whole: _Evaluated, kept: _Kept, contrasts: Mapping[str, Any] | None, control: Control
+    whole: _Evaluated,
+    kept: _Kept,
+    contrasts: Mapping[str, Any] | None,
+    control: Control,
+    family: Family | None,
 ) -> _Coded:
     """Code the rows used, and make lme4's checks in its order."""
     label = whole.formula.response_label
@@ -239,22 +253,29 @@ def _coded(
         for name, column in _used(whole.factors, kept.used).items()
         if isinstance(column, Factor)
     }
-    y = _numbers(used[label])
-    check_response(y, label)
     weights = None if whole.weights is None else whole.weights[kept.used]
-    if weights is not None:
-        check_weights(weights, whole.weights_name)
+    notes: list[Note] = []
+    if family is None:
+        y = _numbers(used[label])
+        check_response(y, label)
+        if weights is not None:
+            check_weights(weights, whole.weights_name)
+    else:
+        if weights is not None:
+            check_prior_weights(weights, whole.weights_name)
+        y, weights, notes = family_response(used[label], label, weights, family)
+        check_response(y, label)
 
     fixed = {name: used[name] for name in whole.terms.variable_labels}
     asked = read_contrasts(contrasts)
-    notes = check_contrasts(asked, {label: used[label], **fixed})
+    notes += check_contrasts(asked, {label: used[label], **fixed})
     coding = contrasts_of(fixed, asked)
     full = model_matrix(whole.terms, fixed, len(y), coding)
     blocks = random_blocks(whole.formula, used, factors, whole.terms, full)
 
     random = tuple(block.term for block in blocks)
-    notes += check_random(random, len(y), control)
-    notes += check_identifiable(blocks)
+    notes += check_random(random, len(y), control, residual=family is None)
+    notes += check_identifiable(blocks, residual=family is None)
     columns, rank_notes = check_rank(full.values, control)
     X = full.values if len(columns) == len(full.names) else full.values[:, columns]
     notes += [*rank_notes, *check_scale(X, control)]
@@ -333,12 +354,14 @@ def build_frame(
     control: Control | None = None,
     data_name: str = "data",
     mixed: bool = True,
+    family: Family | None = None,
 ) -> ModelFrame:
     """Evaluate ``formula`` on ``data``, check it, and code it.
 
     Variables are evaluated on all rows, then the subset is taken, then rows with a missing
     value in any variable used are dropped, then unused levels. With ``mixed=False`` it is the
-    frame of an ordinary regression, without random terms.
+    frame of an ordinary regression, without random terms. With a ``family`` it is that of a
+    generalized model, whose response :mod:`lmerbridge.design.family_response` reads.
 
     Raises
     ------
@@ -360,9 +383,9 @@ def build_frame(
     if table.rows == 0:
         raise DataError("the data has no rows: 0 (non-NA) cases")
 
-    whole = _evaluated(parsed, table, weights, offset, subset)
+    whole = _evaluated(parsed, table, weights, offset, subset, family)
     kept = _kept(whole, na_action)
-    coded = _coded(whole, kept, contrasts, control)
+    coded = _coded(whole, kept, contrasts, control, family)
     design = _design(whole, coded)
     return ModelFrame(
         design,
@@ -376,5 +399,6 @@ def build_frame(
             na_action=na_action,
             control=control,
             notes=coded.notes,
+            family=family,
         ),
     )

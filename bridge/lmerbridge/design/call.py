@@ -22,7 +22,9 @@ __all__ = ["Call"]
 @by_value
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What a model was asked to be. Attributes are as the arguments of :func:`lmerbridge.lmer`."""
+    """What a model was asked to be. Attributes are as the arguments of :func:`lmerbridge.lmer` and
+    :func:`lmerbridge.glmer`; ``family`` is ``None`` for a linear model.
+    """
 
     formula: str | Formula
     data: Any
@@ -36,6 +38,8 @@ class Call:
     start: Any = None
     control: Control | None = None
     timeout: float | None = None
+    family: Any = None
+    nAGQ: int = 1
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments by name, as they were given."""
@@ -85,4 +89,5 @@ class Call:
             control=self.control,
             data_name=data_name,
             mixed=mixed,
+            family=self.family,
         )

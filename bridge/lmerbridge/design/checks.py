@@ -27,8 +27,19 @@ def _act(action: str, text: str, notes: list[Note]) -> None:
         notes.append(Note(action, text))
 
 
-def check_random(terms: Sequence[TermDesign], rows: int, control: Control) -> list[Note]:
+def check_random(
+    terms: Sequence[TermDesign], rows: int, control: Control, residual: bool = True
+) -> list[Note]:
     """Too few levels, too many levels, too many random effects.
+
+    Parameters
+    ----------
+    terms : sequence of TermDesign
+    rows : int
+    control : Control
+    residual : bool
+        Whether the model has a residual for each row; without one there may be as many effects as
+        rows.
 
     Raises
     ------
@@ -36,6 +47,7 @@ def check_random(terms: Sequence[TermDesign], rows: int, control: Control) -> li
         With lme4's message, where the control says ``"stop"``.
     """
     notes: list[Note] = []
+    less, more = ("<", "<=") if residual else ("<=", "<")
     levels = {term.group: len(term.levels) for term in terms}
     if any(count < 2 for count in levels.values()):
         _act(control.check_nlev_gtr_1, "grouping factors must have > 1 sampled level", notes)
@@ -46,21 +58,22 @@ def check_random(terms: Sequence[TermDesign], rows: int, control: Control) -> li
             f"grouping factors with < 5 sampled levels may give unreliable estimates: {few}",
             notes,
         )
-    crowded = [group for group, count in levels.items() if count >= rows]
+    fewest = rows if residual else rows + 1  # effects that are too many
+    crowded = [group for group, count in levels.items() if count >= fewest]
     if crowded:
         _act(
             control.check_nobs_vs_nlev,
-            "number of levels of each grouping factor must be < number of observations "
+            f"number of levels of each grouping factor must be {less} number of observations "
             f"(problems: {', '.join(crowded)})",
             notes,
         )
     for term in terms:
         effects = len(term.levels) * len(term.names)
         # fewer parameters than effects may be determined all the same: check_identifiable() says
-        if term.structure.plain and rows <= effects:
+        if term.structure.plain and effects >= fewest:
             _act(
                 control.check_nobs_vs_nRE,
-                f"number of observations (={rows}) <= number of random effects (={effects}) "
+                f"number of observations (={rows}) {more} number of random effects (={effects}) "
                 f"for term ({term.text}); the random-effects parameters and the residual "
                 "variance (or scale parameter) are probably unidentifiable",
                 notes,

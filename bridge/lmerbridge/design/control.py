@@ -45,6 +45,12 @@ class Control:
         ``"warning"``, ``"stop"`` or ``"ignore"``.
     given : tuple of (str, value)
         What the user gave, in that order; shown by ``summary()``.
+    tolPwrss : float, optional
+        Of ``glmer``: the tolerance of lme4's inner iteration.
+    nAGQ0initStep : bool, optional
+        Of ``glmer``: whether lme4 begins with ``nAGQ = 0``.
+    maker : str
+        The function that made it: ``lmerControl`` or ``glmerControl``.
     """
 
     optimizer: str | None = None
@@ -53,6 +59,8 @@ class Control:
     boundary_tol: float | None = None
     calc_derivs: bool | None = None
     use_last_params: bool | None = None
+    tolPwrss: float | None = None
+    nAGQ0initStep: bool | None = None
     check_nobs_vs_nlev: str = "stop"
     check_nobs_vs_nRE: str = "stop"
     check_nlev_gtr_1: str = "stop"
@@ -60,10 +68,11 @@ class Control:
     check_rankX: str = "message+drop.cols"
     check_scaleX: str = "warning"
     given: tuple[tuple[str, Any], ...] = ()
+    maker: str = "lmerControl"
 
     def __str__(self) -> str:
         """The call as R would deparse it."""
-        return f"lmerControl({', '.join(f'{r_name(k)} = {_r_value(v)}' for k, v in self.given)})"
+        return f"{self.maker}({', '.join(f'{r_name(k)} = {_r_value(v)}' for k, v in self.given)})"
 
     @property
     def engine_settings(self) -> dict[str, Any]:
@@ -75,6 +84,8 @@ class Control:
             "boundary_tol",
             "calc_derivs",
             "use_last_params",
+            "tolPwrss",
+            "nAGQ0initStep",
         )
         return {name: value for name, value in self.given if name in names}
 
@@ -124,7 +135,7 @@ def _checked(name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise ArgumentError(f"optimizer must be the name of one, not {value!r}")
         return value
-    if name == "boundary_tol":
+    if name in ("boundary_tol", "tolPwrss"):
         return as_number(value, name)
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentError(f"{name} must be True or False, not {value!r}")
@@ -143,7 +154,8 @@ def _setting(value: Any, what: str) -> Any:
 
 def r_name(name: str) -> str:
     """What lme4 calls a setting; some of its names have underscores themselves."""
-    return name if name in ("optimizer", "optCtrl", "restart_edge") else name.replace("_", ".")
+    unchanged = ("optimizer", "optCtrl", "restart_edge", "tolPwrss", "nAGQ0initStep")
+    return name if name in unchanged else name.replace("_", ".")
 
 
 def _r_value(value: Any) -> str:
@@ -165,6 +177,7 @@ def _recording(declared: Callable[P, Control]) -> Callable[P, Control]:
     record which were given, in which order: ``summary()`` shows them, defaults not.
     """
     known = inspect.signature(declared).parameters
+    maker = declared.__name__
 
     @functools.wraps(declared)
     def recorded(*args: P.args, **kwargs: P.kwargs) -> Control:
@@ -172,11 +185,11 @@ def _recording(declared: Callable[P, Control]) -> Callable[P, Control]:
         for name in settings:
             if name in _SETTINGS_OF_LME4:
                 raise ArgumentError(
-                    f"lmerControl(): lme4's setting {name!r} is not here: {_SETTINGS_OF_LME4[name]}"
+                    f"{maker}(): lme4's setting {name!r} is not here: {_SETTINGS_OF_LME4[name]}"
                 )
             if name not in known:
                 raise ArgumentError(
-                    f"lmerControl() has no setting {name!r}{near_match(name, known)}; "
+                    f"{maker}() has no setting {name!r}{near_match(name, known)}; "
                     f"it has {', '.join(sorted(known))}"
                 )
         given = {
@@ -186,7 +199,7 @@ def _recording(declared: Callable[P, Control]) -> Callable[P, Control]:
         }
         kwargs.clear()
         kwargs.update(given)
-        return replace(declared(*args, **kwargs), given=tuple(given.items()))
+        return replace(declared(*args, **kwargs), given=tuple(given.items()), maker=maker)
 
     return recorded
 
@@ -261,6 +274,82 @@ def lmerControl(
         boundary_tol=boundary_tol,
         calc_derivs=calc_derivs,
         use_last_params=use_last_params,
+        check_nobs_vs_nlev=check_nobs_vs_nlev,
+        check_nobs_vs_nRE=check_nobs_vs_nRE,
+        check_nlev_gtr_1=check_nlev_gtr_1,
+        check_nlev_gtreq_5=check_nlev_gtreq_5,
+        check_rankX=check_rankX,
+        check_scaleX=check_scaleX,
+    )
+
+
+@_recording
+def glmerControl(
+    *,
+    optimizer: str | None = None,
+    optCtrl: Mapping[str, Any] | None = None,
+    restart_edge: bool | None = None,
+    boundary_tol: float | None = None,
+    calc_derivs: bool | None = None,
+    use_last_params: bool | None = None,
+    tolPwrss: float | None = None,
+    nAGQ0initStep: bool | None = None,
+    check_nobs_vs_nlev: str = "stop",
+    check_nobs_vs_nRE: str = "stop",
+    check_nlev_gtr_1: str = "stop",
+    check_nlev_gtreq_5: str = "ignore",
+    check_rankX: str = "message+drop.cols",
+    check_scaleX: str = "warning",
+) -> Control:
+    """Make the settings for ``glmer(..., control=)``, named as in lme4 with ``_`` for ``.``.
+
+    Parameters
+    ----------
+    optimizer : str, optional
+        The optimizer, by lme4's name for it.
+    optCtrl : mapping, optional
+        Settings of the optimizer, passed on as they are: ``{"maxfun": 20000}``.
+    restart_edge, calc_derivs, use_last_params : bool, optional
+        As of :func:`lmerbridge.lmerControl`.
+    boundary_tol : float, optional
+        How near to a boundary, in units of theta, the boundary itself is tried as well.
+    tolPwrss : float, optional
+        The tolerance of lme4's inner iteration; its default before 2.1, 1e-7, leaves errors of up
+        to 1e-3 in the deviance, and 1e-13 removes them.
+    nAGQ0initStep : bool, optional
+        Whether lme4 begins with ``nAGQ = 0``.
+    check_nobs_vs_nlev, check_nobs_vs_nRE, check_nlev_gtr_1, check_nlev_gtreq_5 : str
+        What to do where a grouping factor has more levels than there are rows, a random term more
+        effects than rows, a grouping factor one level, or fewer than five: ``"stop"``,
+        ``"warning"``, ``"message"`` or ``"ignore"``.
+    check_rankX, check_scaleX : str
+        As of :func:`lmerbridge.lmerControl`.
+
+    Returns
+    -------
+    Control
+        A setting of ``None`` leaves the engine's default.
+
+    Raises
+    ------
+    ArgumentError
+        A setting is unknown, or a value is of another kind or none of the words.
+
+    Examples
+    --------
+    >>> import lmerbridge as lb
+    >>> print(lb.glmerControl(optimizer="bobyqa", tolPwrss=1e-13))
+    glmerControl(optimizer = "bobyqa", tolPwrss = 1e-13)
+    """
+    return Control(
+        optimizer=optimizer,
+        optCtrl=dict(optCtrl or {}),
+        restart_edge=restart_edge,
+        boundary_tol=boundary_tol,
+        calc_derivs=calc_derivs,
+        use_last_params=use_last_params,
+        tolPwrss=tolPwrss,
+        nAGQ0initStep=nAGQ0initStep,
         check_nobs_vs_nlev=check_nobs_vs_nlev,
         check_nobs_vs_nRE=check_nobs_vs_nRE,
         check_nlev_gtr_1=check_nlev_gtr_1,

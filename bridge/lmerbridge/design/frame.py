@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from lmerbridge.design.rows import Rows
 from lmerbridge.design.source import Source
 from lmerbridge.equality import by_value
 from lmerbridge.formula import Formula
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
 
 __all__ = ["REFIT_RESPONSE", "ModelFrame"]
 
@@ -88,6 +91,11 @@ class ModelFrame:
     def offset(self) -> Array | None:
         """The sum of all offsets (n,), if any."""
         return self.rows.offset
+
+    @property
+    def family(self) -> Family | None:
+        """The family of a generalized model; ``None`` for a linear one."""
+        return self.asked.family
 
     @property
     def nobs(self) -> int:

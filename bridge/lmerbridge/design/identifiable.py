@@ -108,16 +108,20 @@ def _products(one: tuple[Array, Array], two: tuple[Array, Array]) -> Array:
     return np.asarray(2 * (straight + crossed))
 
 
-def _inner_products(blocks: Sequence[RandomBlock], rows: slice) -> tuple[Array, Array]:
-    """Inner products of the matrices of all parameters, the residual's last; and their terms."""
+def _inner_products(
+    blocks: Sequence[RandomBlock], rows: slice, residual: bool
+) -> tuple[Array, Array]:
+    """Inner products of the matrices of all parameters, the residual's last if there is one; and
+    their terms.
+    """
     terms = [(block.codes[rows], _columns(block, rows)) for block in blocks]
     slopes = [_slopes(block) for block in blocks]
     owner = [t for t, own in enumerate(slopes) for _ in range(own.shape[1])]
-    owner.append(len(blocks))
-    slopes.append(np.ones((1, 1)))
-    n = len(terms[0][0])
-    every = np.arange(n)
-    terms.append((every, np.full((n, 1), np.sqrt(0.5))))
+    if residual:
+        owner.append(len(blocks))
+        slopes.append(np.ones((1, 1)))
+        n = len(terms[0][0])
+        terms.append((np.arange(n), np.full((n, 1), np.sqrt(0.5))))
     ends = np.cumsum([0, *(own.shape[1] for own in slopes)])
     gram = np.empty((ends[-1], ends[-1]))
     for s, t in itertools.combinations_with_replacement(range(len(terms)), 2):
@@ -141,12 +145,14 @@ def _entangled(gram: Array, owner: Array) -> list[list[int]]:
     return [sorted(s) for s in sets]
 
 
-def check_identifiable(blocks: Sequence[RandomBlock]) -> list[Note]:
+def check_identifiable(blocks: Sequence[RandomBlock], residual: bool = True) -> list[Note]:
     """Say which covariance parameters the model cannot tell apart.
 
     Parameters
     ----------
     blocks : sequence of RandomBlock
+    residual : bool
+        Whether the model has a residual variance, which a term may be mixed up with.
 
     Returns
     -------
@@ -170,9 +176,9 @@ def check_identifiable(blocks: Sequence[RandomBlock]) -> list[Note]:
             clean.append(block)
     if len(clean) < 2 and all(block.structure.plain for block in clean):
         return notes
-    gram, owner = _inner_products(clean, slice(SAMPLE_ROWS))
+    gram, owner = _inner_products(clean, slice(SAMPLE_ROWS), residual)
     if _dependent(gram) and len(clean[0].codes) > SAMPLE_ROWS:
-        gram, owner = _inner_products(clean, slice(None))
+        gram, owner = _inner_products(clean, slice(None), residual)
     if not _dependent(gram):
         return notes
     names = [*(block.structure.around(block.text) for block in clean), "the residual"]

@@ -72,7 +72,11 @@ def timeout_seconds(timeout: Any) -> float | None:
 
 
 def fit_spec(
-    frame: ModelFrame, REML: bool = True, start: Any = None, timeout: float | None = None
+    frame: ModelFrame,
+    REML: bool = True,
+    start: Any = None,
+    timeout: float | None = None,
+    nAGQ: int = 1,
 ) -> FitSpec:
     """How to fit this frame.
 
@@ -85,6 +89,16 @@ def fit_spec(
     if theta is not None and len(theta) != frame.covariance_parameters:
         raise DataError(
             f"start has {len(theta)} values; theta has {frame.covariance_parameters} in this model"
+        )
+    family = frame.family
+    if family is not None:
+        return FitSpec(
+            REML=False,
+            start=theta,
+            family=family.name,
+            link=family.link.name,
+            timeout=timeout_seconds(timeout),
+            nAGQ=nAGQ,
         )
     return FitSpec(
         # without fixed effects there is nothing to restrict: lme4 fits by ML

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,7 +14,15 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import EXACT_MAX, Column, Factor, Logical, Numeric, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.design.control import r_name
-from lmerbridge.engines.protocol import LINEAR_MIXED, Engine, FitSpec, Status, call_info, data_info
+from lmerbridge.engines.protocol import (
+    LINEAR_MIXED,
+    Engine,
+    Feature,
+    FitSpec,
+    Status,
+    call_info,
+    data_info,
+)
 from lmerbridge.engines.r_names import aliases, with_names
 from lmerbridge.engines.r_status import named, package_status, with_deaths
 from lmerbridge.errors import DataError, EngineUnavailableError, FitFailedError
@@ -134,8 +142,8 @@ class Lme4Engine(Engine):
         By which the engine was asked for.
     """
 
-    summary = "lme4 in R: the reference; every linear mixed model of the formula language"
-    supports = LINEAR_MIXED
+    summary = "lme4 in R: the reference; every mixed model of the formula language, glmer's too"
+    supports = LINEAR_MIXED | {Feature.FAMILY, Feature.DISPERSION, Feature.QUADRATURE}
 
     def __init__(self, r: RCommand | None = None, name: str = "lme4"):
         self.r, self.name = r, name
@@ -274,6 +282,19 @@ def call_arguments(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
         "contrasts": _contrasts_to_r(frame, other),
         "start": None if spec.start is None else np.array(spec.start),
         "control": _control_to_r(frame),
+        **_family_to_r(frame, spec),
+    }
+
+
+def _family_to_r(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
+    """What makes it ``glmer``; nothing for a linear model."""
+    family = frame.family
+    if family is None:
+        return {}
+    name = "negative.binomial" if family.theta is not None else family.name
+    return {
+        "family": {"name": name, "link": family.link.name, "theta": family.theta},
+        "nAGQ": spec.nAGQ,
     }
 
 
@@ -334,6 +355,13 @@ def _same_model(frame: ModelFrame, value: Mapping[str, Any]) -> None:
         )
 
 
+def _sent_variances(said: Any, levels: int, k: int) -> Array:
+    """Conditional variances (levels, k, k); R's arrays are k by k by levels, the first index
+    fastest.
+    """
+    return np.array(said, dtype=np.float64).reshape(levels, k, k)
+
+
 def _result(
     frame: ModelFrame,
     spec: FitSpec,
@@ -350,7 +378,10 @@ def _result(
         raise FitFailedError(
             f"lme4 could not fit {frame.formula}: its sigma is not a number{_hint(frame)}"
         )
-    conditional = conditional_variances(theta if par is None else par, sigma)
+    generalized = frame.family is not None
+    conditional = (
+        None if generalized else conditional_variances(theta if par is None else par, sigma)
+    )
     random = []
     for i, (block, term) in enumerate(zip(frame.random, value["terms"], strict=True)):
         k, levels = len(_strings(term["names"])), len(_strings(term["levels"]))
@@ -363,7 +394,9 @@ def _result(
                 deviations=_vector(term["deviations"]),
                 correlation=_matrix(term["correlation"], k),
                 modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
-                variances=conditional.later(i),
+                variances=_sent_variances(term["variances"], levels, k)
+                if conditional is None
+                else conditional.later(i),
                 structure=block.structure.kind,
                 hom=block.structure.hom,
             )
@@ -375,15 +408,15 @@ def _result(
     failed = [m for m in messages if not m.startswith("boundary (singular)")]
     packages = {k: str(v) for k, v in versions["packages"].items()}
     return FitResult(
-        call=call_info(frame, FitSpec(bool(value["REML"]), spec.start)),
+        call=call_info(frame, replace(spec, REML=bool(value["REML"]), cold=False, timeout=None)),
         data=data_info(frame),
         estimates=Estimates(
             names=names,
             beta=_vector(value["beta"]) if p else np.empty(0),
             vcov=_matrix(value["vcov"], p) if p else np.empty((0, 0)),
-            vcov_definition="conditional",
+            vcov_definition="joint" if generalized and value["hessian"] is not None else "conditional",
             theta=theta,
-            sigma=sigma,
+            sigma=None if generalized and frame.family.dispersion is not None else sigma,
             random=tuple(random),
             fitted=_vector(value["fitted"]),
             residuals=_vector(value["residuals"]),
@@ -420,5 +453,7 @@ def _result(
             blas=str(versions["BLAS"] or ""),
             seconds=float(value["seconds"]),
         ),
-        missing=LateReasons({}, {"conditional variances": conditional.why_missing}),
+        missing={}
+        if conditional is None
+        else LateReasons({}, {"conditional variances": conditional.why_missing}),
     )

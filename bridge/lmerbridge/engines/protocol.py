@@ -50,6 +50,8 @@ class Feature(Enum):
     SETTINGS = "an optimizer's settings in control="
     TIMEOUT = "timeout="
     FAMILY = "another family than gaussian, or another link than the identity"
+    DISPERSION = "a family whose dispersion is estimated (Gamma, inverse.gaussian, gaussian)"
+    QUADRATURE = "nAGQ > 1"
 
 
 # What linear mixed models ask of an engine. A feature that is added later is in no engine's
@@ -79,7 +81,8 @@ class FitSpec:
     """How to fit: everything of the call that is not in the model frame.
 
     ``cold``: no engine may start from what another one found. ``timeout``: seconds after which
-    the fit is given up.
+    the fit is given up. ``nAGQ``: of a generalized model the nodes of the quadrature, 1 for
+    Laplace's approximation, 0 for the rougher one with beta among the modes.
     """
 
     REML: bool = True
@@ -88,6 +91,7 @@ class FitSpec:
     link: str = "identity"
     cold: bool = False
     timeout: float | None = None
+    nAGQ: int = 1
 
 
 @by_value
@@ -182,6 +186,10 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.STRUCTURED)
     if (spec.family, spec.link) != ("gaussian", "identity"):
         found.add(Feature.FAMILY)
+        if frame.family is not None and frame.family.dispersion is None:
+            found.add(Feature.DISPERSION)
+        if spec.nAGQ > 1:
+            found.add(Feature.QUADRATURE)
     outermost = frame.random[-1]
     if len(frame.groups) > 1:
         found.add(Feature.SEVERAL_FACTORS)
@@ -214,6 +222,7 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
         control=str(frame.asked.control) if frame.asked.control.given else None,
         family=spec.family,
         link=spec.link,
+        nAGQ=spec.nAGQ,
     )
 
 

@@ -41,7 +41,7 @@ __all__ = [
 
 def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
     """Fit a model frame as ``call`` says, and warn of what lme4 would warn of."""
-    spec = fit_spec(frame, call.REML, call.start, call.timeout)
+    spec = fit_spec(frame, call.REML, call.start, call.timeout, call.nAGQ)
     for note in frame.asked.notes:
         warnings.warn(note.text, FitWarning, stacklevel=from_outside())
     result = fit_engine(frame, spec, call.engine)

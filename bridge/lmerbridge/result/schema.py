@@ -51,6 +51,9 @@ class CallInfo:
         The ``lmerControl(...)`` given, as R would deparse it.
     family, link : str
         ``gaussian`` and ``identity`` for linear mixed models.
+    nAGQ : int
+        Of a generalized model the nodes of the quadrature: 1 for Laplace's approximation, 0 with
+        the fixed effects among the modes.
     """
 
     formula: str
@@ -67,6 +70,7 @@ class CallInfo:
     control: str | None = None
     family: str = "gaussian"
     link: str = "identity"
+    nAGQ: int = 1
 
 
 @by_value

@@ -108,15 +108,24 @@ fit <- function(...) {
     seconds_in_all = proc.time()[["elapsed"]] - began)
 }
 
+# R's family of its name, its link, and a negative binomial's theta.
+as_family <- function(family) {
+  if (!is.null(family$theta)) {
+    return(do.call(MASS::negative.binomial, list(theta = family$theta, link = family$link)))
+  }
+  do.call(get(family$name, envir = asNamespace("stats")), list(link = family$link))
+}
+
 # The fit itself, as R's object.
 fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = NULL,
                          subset = NULL, na_action = "omit", contrasts = NULL, start = NULL,
-                         control = NULL) {
+                         control = NULL, family = NULL, nAGQ = 1) {
   environment <- formula_environment()
   environment$.data <- as_frame(columns, rows)
-  call <- list(quote(lme4::lmer), formula = stats::as.formula(str2lang(formula),
-                                                              env = environment),
-               data = quote(.data), REML = REML, na.action = as.name(paste0("na.", na_action)))
+  call <- list(if (is.null(family)) quote(lme4::lmer) else quote(lme4::glmer),
+               formula = stats::as.formula(str2lang(formula), env = environment),
+               data = quote(.data), na.action = as.name(paste0("na.", na_action)))
+  if (is.null(family)) call$REML <- REML else call$nAGQ <- as.integer(nAGQ)
   give <- function(name, value) {
     if (!is.null(value)) {
       symbol <- paste0(".", name)
@@ -129,7 +138,9 @@ fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = 
   give("subset", subset)
   give("contrasts", contrasts)
   give("start", start)
-  give("control", do.call(lme4::lmerControl, as.list(control)))
+  give("family", if (!is.null(family)) as_family(family))
+  give("control", do.call(if (is.null(family)) lme4::lmerControl else lme4::glmerControl,
+                          as.list(control)))
   eval(as.call(call), environment)
 }
 
@@ -141,14 +152,19 @@ fitted_object <- function(...) suppressMessages(suppressWarnings(fitted_model(..
 conditional_variances <- function(theta, control, ...) {
   control$optimizer <- control$optCtrl <- NULL
   m <- fitted_object(..., start = theta, control = c(control, list(optimizer = NULL)))
+  list(sigma = stats::sigma(m), terms = conditional_variances_of(m))
+}
+
+# Those of a fitted model, term by term.
+conditional_variances_of <- function(m) {
   variances <- lapply(lme4::ranef(m, condVar = TRUE), attr, "postVar")
   flist <- lme4::getME(m, "flist")
   of_term <- attr(flist, "assign")
-  list(sigma = stats::sigma(m), terms = lapply(seq_along(of_term), function(i) {
+  lapply(seq_along(of_term), function(i) {
     of_factor <- variances[[names(flist)[of_term[i]]]]
     if (is.list(of_factor)) of_factor <- of_factor[[sum(of_term[seq_len(i)] == of_term[i])]]
     as.vector(of_factor)
-  }))
+  })
 }
 
 # Whether lme4, which knows them from 2.0 on, fitted another covariance matrix than unstructured ones.
@@ -167,6 +183,8 @@ describe <- function(m) {
   vc <- lme4::VarCorr(m)
   table <- as.data.frame(vc)
   terms <- vector("list", length(cnms))
+  generalized <- lme4::isGLMM(m)
+  variances <- if (generalized) conditional_variances_of(m)
   for (i in seq_along(cnms)) {
     factor <- names(flist)[of_term[i]]
     size <- length(cnms[[i]])
@@ -179,7 +197,8 @@ describe <- function(m) {
       modes = unname(t(matrix(b[(Gp[i] + 1L):Gp[i + 1L]], nrow = size))),
       covariance = unname(matrix(as.vector(covariance), size)),
       deviations = unname(attr(covariance, "stddev")),
-      correlation = unname(matrix(as.vector(attr(covariance, "correlation")), size))
+      correlation = unname(matrix(as.vector(attr(covariance, "correlation")), size)),
+      variances = variances[[i]]
     )
   }
   info <- m@optinfo
@@ -214,7 +233,11 @@ describe <- function(m) {
       response <- stats::residuals(m, type = "response")
       unname(response[!is.na(response)])
     },
-    criterion = unname(if (REML) components[["REML"]] else components[["dev"]]),
+    criterion = unname(if (REML) components[["REML"]] else if (generalized) {
+      -2 * as.numeric(log_likelihood)
+    } else {
+      components[["dev"]]
+    }),
     components = as.list(components[c("ldL2", "ldRX2", "wrss", "ussq", "pwrss")]),
     logLik = as.numeric(log_likelihood),
     parameters = attr(log_likelihood, "df"),

@@ -37,13 +37,15 @@ class NativeEngine(Engine):
     """Penalized least squares with the profiled criterion (Bates et al. 2015)."""
 
     name = "native"
-    summary = "our own, on numpy and scipy: every linear mixed model of the formula language"
+    summary = "our own, on numpy and scipy: every linear mixed model, and generalized ones"
     why_not: Mapping[Feature, str] = MappingProxyType(
         {
             Feature.SETTINGS: "this engine chooses its own optimizers",
+            Feature.DISPERSION: "it fits binomial, Poisson and negative binomial models",
+            Feature.QUADRATURE: "it has Laplace's approximation, nAGQ = 1, and nAGQ = 0",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not)
+    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY}
 
     def status(self) -> Status:
         """Always available: it is part of this package."""
@@ -60,9 +62,13 @@ class NativeEngine(Engine):
         FitFailedError
             The criterion cannot be computed anywhere.
         """
+        began = time.perf_counter()
+        if frame.family is not None:
+            from lmerbridge.engines.native.generalized import fit_family
+
+            return fit_family(frame, spec, frame.family, began)
         from lmerbridge.likelihood import products_of
 
-        began = time.perf_counter()
         products = products_of(frame)
         with one_thread_below(products.largest):
             return self._fit(frame, spec, products, began)

@@ -1,0 +1,156 @@
+"""Generalized linear mixed models by the native engine: Laplace's approximation at its exact
+optimum, with standard errors from the joint Hessian of all parameters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import linalg
+
+from lmerbridge.design import ModelFrame, parameters_of, templates
+from lmerbridge.engines.assemble import assembled
+from lmerbridge.engines.protocol import FitSpec
+from lmerbridge.errors import FitFailedError
+from lmerbridge.result import Estimates, FitResult, RandomEffects
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
+    from lmerbridge.likelihood.laplace import LaplacePoint
+    from lmerbridge.likelihood.layout import Array
+    from lmerbridge.solve.generalized import GeneralizedFit
+
+__all__ = ["fit_family"]
+
+NO_HESSIAN = (
+    "the Hessian is not that of a minimum: standard errors are those given the variance parameters"
+)
+
+
+def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -> FitResult:
+    """Fit a generalized linear mixed model with a known dispersion.
+
+    Parameters
+    ----------
+    frame : ModelFrame
+        Its response is as :mod:`lmerbridge.design.family_response` reads it.
+    spec : FitSpec
+        With ``nAGQ`` of 0 or 1.
+    family : Family
+    began : float
+        When the fit began, on the clock of ``time.perf_counter``.
+
+    Raises
+    ------
+    FitFailedError
+        The conditional modes cannot be found anywhere, or the time is over.
+    """
+    from lmerbridge.likelihood.laplace import Problem
+    from lmerbridge.likelihood.search import Coordinates
+    from lmerbridge.solve.generalized import fit_generalized
+
+    problem = Problem.of(frame, family)
+    start = None if spec.start is None else np.array(spec.start)
+    end = math.inf if spec.timeout is None else began + spec.timeout
+    try:
+        found = fit_generalized(problem, spec.nAGQ == 0, start, end)
+    except FitFailedError as error:
+        raise FitFailedError(f"{frame.formula} could not be fitted: {error}") from error
+    theta = Coordinates(problem.effects.layout).users(found.x)
+    estimates = _estimates(frame, found, theta)
+    result = assembled(
+        frame,
+        spec,
+        estimates,
+        found.point.criterion,
+        found.optimum,
+        free=~np.append(found.zero, np.zeros(len(found.optimum.x) - len(found.zero), dtype=bool)),
+        engine="native",
+        packages=("lmerbridge", "scipy", "numpy"),
+        seconds=time.perf_counter() - began,
+        components={"ldL2": found.point.elimination.log_det, "ussq": _sum_of_squares(found.point)},
+    )
+    return result
+
+
+def _sum_of_squares(point: LaplacePoint) -> float:
+    return float(sum(np.vdot(own, own) for own in point.u))
+
+
+def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estimates:
+    point = found.point
+    conditional = _in_units(point, np.linalg.inv(point.precision)) if point.problem.p else None
+    joint = None if found.hessian is None else _joint(point, found.hessian)
+    vcov = conditional if joint is None else joint
+    mu = point.problem.family.link.inverse(point.eta)
+    sizes = [len(term.names) for term in frame.design.random]
+    return Estimates(
+        names=frame.x_names,
+        beta=linalg.solve_triangular(point.problem.R, point.beta)
+        if point.problem.p
+        else np.empty(0),
+        vcov=np.empty((0, 0)) if vcov is None else vcov,
+        vcov_definition="conditional" if joint is None else "joint",
+        theta=theta,
+        sigma=None,
+        random=_random(frame, point, templates(theta, sizes)),
+        fitted=mu,
+        residuals=frame.y - mu,
+        weights=None if frame.weights is None else frame.weights.copy(),
+        other_vcov={}
+        if conditional is None or joint is None
+        else {"conditional": conditional},
+        par=None if frame.plain else parameters_of(frame, theta),
+    )
+
+
+def _in_units(point: LaplacePoint, vcov: Array) -> Array:
+    """The covariance matrix (p, p) of beta, from that of the coefficients of Q."""
+    half = linalg.solve_triangular(point.problem.R, vcov)
+    found: Array = linalg.solve_triangular(point.problem.R, half.T)
+    return 0.5 * (found + found.T)
+
+
+def _joint(point: LaplacePoint, hessian: Array) -> Array | None:
+    """Beta's block of the inverse Hessian; ``None`` where that is not positive."""
+    p = point.problem.p
+    if not p or not np.isfinite(hessian).all():
+        return None
+    L, failed = linalg.lapack.dpotrf(0.5 * hessian, lower=1)
+    if failed:
+        return None
+    inverse = linalg.cho_solve((L, True), np.eye(len(hessian)))
+    return _in_units(point, inverse[-p:, -p:])
+
+
+def _random(
+    frame: ModelFrame, point: LaplacePoint, factors: Sequence[Any]
+) -> tuple[RandomEffects, ...]:
+    from lmerbridge.likelihood.evaluate import spreads
+
+    layout = point.problem.effects.layout
+    effects = point.Lambda.effects(point.u)
+    spread = spreads(layout, point.elimination)
+    found = []
+    for term, block, own, M in zip(
+        frame.design.random, layout.terms, factors, layout.maps, strict=True
+    ):
+        within = block.within
+        found.append(
+            RandomEffects.of_factor(
+                term.label,
+                term.group,
+                term.names,
+                own,
+                1.0,
+                effects[block.factor][:, within] @ M.T,
+                M @ spread[block.factor][:, within, within] @ M.T,
+                term.structure.kind,
+                term.structure.hom,
+            )
+        )
+    return tuple(found)
