@@ -53,7 +53,8 @@ class Call:
         ArgumentError
             A name is none of an argument.
         """
-        known = [field.name for field in dataclasses.fields(self)]
+        others = ("family", "nAGQ") if self.family is None else ("REML",)
+        known = [field.name for field in dataclasses.fields(self) if field.name not in others]
         unknown = set(changes) - set(known)
         if unknown:
             first = min(unknown)

@@ -92,9 +92,7 @@ def family_response(
     return y, weights, [Note("warning", text) for text in said]
 
 
-def _proportions(
-    counts: Array, label: str, weights: Array | None
-) -> tuple[Array, Array]:
+def _proportions(counts: Array, label: str, weights: Array | None) -> tuple[Array, Array]:
     """The proportions of successes and the numbers of trials, times the prior weights."""
     if (counts < 0).any():
         row = int(np.flatnonzero((counts < 0).any(axis=1))[0]) + 1

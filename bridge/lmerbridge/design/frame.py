@@ -16,7 +16,8 @@ from lmerbridge.design.blocks import RandomBlock
 from lmerbridge.design.checks import check_response
 from lmerbridge.design.columns import Array, Numeric
 from lmerbridge.design.design import Design
-from lmerbridge.design.responses import row_vector
+from lmerbridge.design.family_response import family_response
+from lmerbridge.design.responses import row_matrix, row_vector
 from lmerbridge.design.rows import Rows
 from lmerbridge.design.source import Source
 from lmerbridge.equality import by_value
@@ -146,13 +147,24 @@ class ModelFrame:
         DataError
             Another number of values, missing or infinite ones, or a constant.
         """
-        y = row_vector(self.source, values)
+        weights = self.weights
+        if self.family is None:
+            column = y = row_vector(self.source, values)
+        else:
+            column = row_matrix(self.source, values)
+            column = column[:, 0] if column.shape[1] == 1 else column
+            given = self.source.raw_weights
+            if column.ndim == 2:  # new numbers of trials, times the prior weights
+                weights = None if given is None else given[self.source.kept]
+            y, weights, _ = family_response(
+                Numeric(column), "the new response", weights, self.family
+            )
         check_response(y, "the new response")
-        variables = {**self.rows.variables, self.formula.response_label: Numeric(y)}
-        raw = {**self.source.raw, REFIT_RESPONSE: Numeric(self.source.everywhere(y))}
+        variables = {**self.rows.variables, self.formula.response_label: Numeric(column)}
+        raw = {**self.source.raw, REFIT_RESPONSE: Numeric(self.source.everywhere(column))}
         return replace(
             self,
-            rows=replace(self.rows, y=y, variables=variables),
+            rows=replace(self.rows, y=y, weights=weights, variables=variables),
             source=replace(self.source, raw=raw),
         )
 

@@ -55,7 +55,7 @@ class Source:
         return len(self.kept)
 
     def everywhere(self, values: Array) -> Array:
-        """Put values (n,) of the rows used at their places in the data; NaN elsewhere."""
-        found = np.full(self.total_rows, np.nan)
+        """Put values (n,) or (n, k) of the rows used at their places in the data; NaN elsewhere."""
+        found = np.full((self.total_rows, *values.shape[1:]), np.nan)
         found[self.kept] = values
         return found

@@ -30,17 +30,36 @@ from lmerbridge.result.tables import structure_of
 from lmerbridge.rmath import round_r
 from lmerbridge.shown import shown
 
-__all__ = ["Summary", "Tests", "model_text", "summary_text", "variance_text"]
+__all__ = ["Summary", "Tests", "model_text", "summary_text", "variance_text", "z_tests"]
 
 MOST_CORRELATED = 12  # lme4 shows no correlations of more fixed effects than this
 _DIGITS = 4
 _SCALES = "Some predictor variables are on very different scales"
 
 
-def _title(result: FitResult) -> str:
+def _title(result: FitResult) -> list[str]:
+    if result.call.generalized:
+        method = (
+            "Laplace Approximation"
+            if result.call.nAGQ == 1
+            else f"Adaptive Gauss-Hermite Quadrature, nAGQ = {result.call.nAGQ}"
+        )
+        title = f"Generalized linear mixed model fit by maximum likelihood ({method})"
+        return [
+            *_classed(title, "glmerMod"),
+            f" Family: {result.call.family}  ( {result.call.link} )",
+        ]
     if result.call.REML:
-        return "Linear mixed model fit by REML ['lmerMod']"
-    return "Linear mixed model fit by maximum likelihood  ['lmerMod']"
+        return ["Linear mixed model fit by REML ['lmerMod']"]
+    return ["Linear mixed model fit by maximum likelihood  ['lmerMod']"]
+
+
+def _classed(title: str, name: str) -> list[str]:
+    """The title and the class, broken as R's ``cat(fill = TRUE)`` breaks them."""
+    lines = wrap(title, 2)
+    if len(lines[-1]) + len(f" [{name}]") > LINE_WIDTH:
+        return [*lines[:-1], f"{lines[-1]} [", f"{name}]"]
+    return [*lines[:-1], f"{lines[-1]} [{name}]"]
 
 
 def _call_lines(
@@ -205,7 +224,7 @@ def _correlation_lines(names: Sequence[str], vcov: Any, dialect: Dialect) -> lis
 
 def model_text(result: FitResult) -> str:
     """What R prints for a fitted model itself."""
-    lines = [_title(result), *_call_lines(result, control=False)]
+    lines = [*_title(result), *_call_lines(result, control=False)]
     if result.call.REML:
         value = format_each([float(round_r(result.criterion.value, 4))])[0]
         lines.append(f"REML criterion at convergence: {value}")
@@ -247,10 +266,8 @@ def print_named_gap(names: Sequence[str], cells: Sequence[str]) -> list[str]:
 def _tested_title(result: FitResult, method: str) -> list[str]:
     """Write the title of lmerTest, broken as R's ``cat(fill = TRUE)`` breaks it."""
     kind = "REML" if result.call.REML else "maximum likelihood "
-    lines = wrap(f"Linear mixed model fit by {kind}. t-tests use {method}'s method", 2)
-    if len(lines[-1]) + len(" [lmerModLmerTest]") > LINE_WIDTH:
-        return [*lines[:-1], f"{lines[-1]} [", "lmerModLmerTest]"]
-    return [*lines[:-1], f"{lines[-1]} [lmerModLmerTest]"]
+    title = f"Linear mixed model fit by {kind}. t-tests use {method}'s method"
+    return _classed(title, "lmerModLmerTest")
 
 
 def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> list[str]:
@@ -268,10 +285,48 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
             na="NaN",
         )
     errors = np.sqrt(np.diag(estimates.vcov))
+    if result.call.generalized:
+        table = z_tests(result)
+        return coefmat_lines(
+            estimates.names,
+            list(table.columns),
+            table.to_numpy(),
+            digits=digits,
+            estimates=(0, 1),
+            tests=(2,),
+            has_p=True,
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         statistics = (estimates.beta / errors).tolist()
     cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)
     return print_matrix(estimates.names, ["Estimate", "Std. Error", "t value"], cells)
+
+
+def z_tests(result: FitResult) -> pd.DataFrame:
+    """Test each fixed effect of a generalized model by the normal distribution.
+
+    Returns
+    -------
+    DataFrame
+        ``Estimate, Std. Error, z value, Pr(>|z|)``, as lme4's ``coef(summary(m))``; where the
+        dispersion is estimated the third is called ``t value``, though it is tested as z, as in R.
+    """
+    from scipy import special
+
+    estimates = result.estimates
+    errors = np.sqrt(np.diag(estimates.vcov))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistics = estimates.beta / errors
+    name = "z value" if estimates.sigma is None else "t value"
+    return pd.DataFrame(
+        {
+            "Estimate": estimates.beta,
+            "Std. Error": errors,
+            name: statistics,
+            "Pr(>|z|)": 2 * special.ndtr(-np.abs(statistics)),
+        },
+        index=list(estimates.names),
+    )
 
 
 @by_value
@@ -301,7 +356,7 @@ def summary_text(
     ``correlation=None`` shows the correlations of fixed effects if there are at most 12.
     """
     estimates = result.estimates
-    title = [_title(result)] if tests is None else _tested_title(result, tests.method)
+    title = _title(result) if tests is None else _tested_title(result, tests.method)
     lines = [*title, *_call_lines(result, True, tests.formula if tests else None), ""]
     if result.call.REML:
         value = format_each([float(round_r(result.criterion.value, 1))])[0]
@@ -357,6 +412,8 @@ class Summary:
         names = list(self.result.estimates.names)
         if self.tests is not None:
             return self.tests.table.set_axis(names)
+        if self.result.call.generalized:
+            return z_tests(self.result)
         beta = self.result.estimates.beta
         errors = np.sqrt(np.diag(self.result.estimates.vcov))
         return pd.DataFrame(

@@ -191,12 +191,16 @@ def result_of(
     messages = ["boundary (singular) fit: see help('isSingular')"] if singular else []
     if not converged:
         messages.append("Model failed to converge" + (f": {doubt}" if doubt else ""))
+    # lme4 counts the size of a negative binomial, even one that was given
+    shape = frame.family is not None and frame.family.theta is not None
     sigma = None if estimates.sigma is None else float(estimates.sigma)  # no number of numpy's
     return FitResult(
         call=call_info(frame, spec),
         data=data_info(frame),
         estimates=replace(estimates, sigma=sigma),
-        criterion=counted(frame, spec.REML, criterion, components, dispersion=sigma is not None),
+        criterion=counted(
+            frame, spec.REML, criterion, components, dispersion=sigma is not None or shape
+        ),
         evidence=Evidence(
             converged=bool(converged),
             singular=singular,

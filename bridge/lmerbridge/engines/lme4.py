@@ -414,7 +414,9 @@ def _result(
             names=names,
             beta=_vector(value["beta"]) if p else np.empty(0),
             vcov=_matrix(value["vcov"], p) if p else np.empty((0, 0)),
-            vcov_definition="joint" if generalized and value["hessian"] is not None else "conditional",
+            vcov_definition="joint"
+            if generalized and value["hessian"] is not None
+            else "conditional",
             theta=theta,
             sigma=None if generalized and frame.family.dispersion is not None else sigma,
             random=tuple(random),

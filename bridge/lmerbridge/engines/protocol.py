@@ -222,6 +222,7 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
         control=str(frame.asked.control) if frame.asked.control.given else None,
         family=spec.family,
         link=spec.link,
+        shape=None if frame.family is None else frame.family.theta,
         nAGQ=spec.nAGQ,
     )
 

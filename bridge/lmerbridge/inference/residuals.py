@@ -1,4 +1,4 @@
-"""Residuals of a linear mixed model, from its result alone."""
+"""Residuals of a mixed model, from its result alone."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ def residuals(
     root of the prior weights. ``scaled``: ``pearson`` over sigma, as ``summary()`` shows them; with
     ``scaled=True`` any type is divided by sigma, as R's argument of that name says.
 
+    Those of a generalized model are :func:`lmerbridge.inference.family_residuals.family_residuals`.
+
     Raises
     ------
     DataError
         Unknown type, or the beginning of several.
     """
     kind = matched(type, RESIDUAL_TYPES, "type")
+    if result.call.generalized:
+        from lmerbridge.inference.family_residuals import family_residuals
+
+        return family_residuals(result, kind, scaled)
     found = result.estimates.residuals.copy()
     weights = result.estimates.weights
     if weights is not None and kind not in ("response", "working"):

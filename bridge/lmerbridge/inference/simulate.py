@@ -42,6 +42,7 @@ def draw(
     levels: Sequence[int],
     fixed: Sequence[Any],
     nsim: int,
+    noise: bool = True,
 ) -> Array:
     """Responses (n, nsim): ``mean``, new random effects, and noise by the prior weights.
 
@@ -63,6 +64,8 @@ def draw(
         Per term the columns whose effects are in ``mean`` already.
     nsim : int
         Responses.
+    noise : bool
+        Whether with noise; without it they are linear predictors.
     """
     n = len(rows)
     found = np.repeat(mean[:, None], nsim, axis=1)
@@ -79,10 +82,12 @@ def draw(
         codes = np.where(new.missing, 0, codes)
         for j in np.flatnonzero(~np.asarray(given)):
             found += columns[:, j, None] * b[:, codes, j].T
-    noise = rng.standard_normal((n, nsim)) * sigma
+    if not noise:
+        return np.asarray(found)
+    drawn = rng.standard_normal((n, nsim)) * sigma
     if rows.weights is not None:
-        noise /= np.sqrt(rows.weights)[:, None]
-    return np.asarray(found + noise)
+        drawn /= np.sqrt(rows.weights)[:, None]
+    return np.asarray(found + drawn)
 
 
 def as_parameters(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmerbridge.model.design_simulation import simulate_design
+    from lmerbridge.model.generalized import GeneralizedModel
+    from lmerbridge.model.generalized_mixed import glmer
     from lmerbridge.model.linear_mixed import from_json, lmer
     from lmerbridge.model.lm_list import LmList, lmList
     from lmerbridge.model.marginal import MarginalMeans
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
 
 # a fit needs two of them
 _WHERE = {
+    "GeneralizedModel": "generalized",
     "LinearModel": "regression",
     "LmList": "lm_list",
     "MarginalMeans": "marginal",
     "Model": "model",
     "from_json": "linear_mixed",
+    "glmer": "generalized_mixed",
     "lm": "regression",
     "lmList": "lm_list",
     "lmer": "linear_mixed",
@@ -27,11 +31,13 @@ _WHERE = {
 }
 
 __all__ = [
+    "GeneralizedModel",
     "LinearModel",
     "LmList",
     "MarginalMeans",
     "Model",
     "from_json",
+    "glmer",
     "lm",
     "lmList",
     "lmer",

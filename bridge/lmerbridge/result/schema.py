@@ -51,6 +51,8 @@ class CallInfo:
         The ``lmerControl(...)`` given, as R would deparse it.
     family, link : str
         ``gaussian`` and ``identity`` for linear mixed models.
+    shape : float, optional
+        Theta of a negative binomial, with all its digits.
     nAGQ : int
         Of a generalized model the nodes of the quadrature: 1 for Laplace's approximation, 0 with
         the fixed effects among the modes.
@@ -70,7 +72,13 @@ class CallInfo:
     control: str | None = None
     family: str = "gaussian"
     link: str = "identity"
+    shape: float | None = None
     nAGQ: int = 1
+
+    @property
+    def generalized(self) -> bool:
+        """Whether it is a generalized model."""
+        return (self.family, self.link) != ("gaussian", "identity")
 
 
 @by_value

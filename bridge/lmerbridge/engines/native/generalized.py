@@ -101,9 +101,7 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
         fitted=mu,
         residuals=frame.y - mu,
         weights=None if frame.weights is None else frame.weights.copy(),
-        other_vcov={}
-        if conditional is None or joint is None
-        else {"conditional": conditional},
+        other_vcov={} if conditional is None or joint is None else {"conditional": conditional},
         par=None if frame.plain else parameters_of(frame, theta),
     )
 

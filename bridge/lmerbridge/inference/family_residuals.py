@@ -1,0 +1,54 @@
+"""Residuals of a generalized model, from its result alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lmerbridge.family import Family, family_of
+from lmerbridge.family.families import negative_binomial
+from lmerbridge.result import FitResult
+
+__all__ = ["family_residuals", "fitted_family"]
+
+
+def fitted_family(result: FitResult) -> Family:
+    """Return the family that a generalized model was fitted with."""
+    call = result.call
+    if call.shape is not None:
+        return negative_binomial(call.shape, call.link)
+    return family_of(f"{call.family}({call.link!r})")
+
+
+def family_residuals(
+    result: FitResult, kind: str, scaled: bool = False
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Compute residuals given the random effects (n,), as R's ``residuals.glm`` has them.
+
+    ``response``: y - mu. ``working``: over dmu/deta. ``pearson``: times sqrt(w / V(mu)).
+    ``deviance``: the root of the row's part of the deviance, with the sign of y - mu. ``scaled``:
+    ``pearson`` over sigma (McCullagh & Nelder 1989, *Generalized Linear Models*, section 2.4).
+
+    Parameters
+    ----------
+    result : FitResult
+        Of a generalized model.
+    kind : str
+        One of the types above.
+    scaled : bool
+        Whether to divide by sigma, where the family has one.
+    """
+    family, estimates = fitted_family(result), result.estimates
+    mu, response = estimates.fitted, estimates.residuals
+    weights = np.ones(len(mu)) if estimates.weights is None else estimates.weights
+    if kind == "response":
+        found = response.copy()
+    elif kind == "working":
+        found = response / family.link.slope(family.link.link(mu))
+    elif kind == "deviance":
+        parts = family.deviance_residuals_squared(mu + response, mu, weights)
+        found = np.sign(response) * np.sqrt(np.maximum(parts, 0.0))
+    else:
+        found = response * np.sqrt(weights / family.variance(mu))
+    return found / estimates.scale if scaled or kind == "scaled" else found

@@ -1,0 +1,480 @@
+"""``GeneralizedModel``: what users hold after ``glmer``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lmerbridge.arguments import checked
+from lmerbridge.design import ModelFrame
+from lmerbridge.design.call import Call
+from lmerbridge.equality import by_value
+from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.levels import DEFAULT_LEVEL
+from lmerbridge.inference.re_form import NA
+from lmerbridge.inference.residuals import residuals
+from lmerbridge.model import fitting, generalized_answers
+from lmerbridge.model.answers import accessors, comparing, criteria, display, estimates
+from lmerbridge.model.row_values import Vector, by_row
+from lmerbridge.result import FitResult, tables, to_json
+from lmerbridge.shown import named_list, shown
+
+if TYPE_CHECKING:
+    from lmerbridge.display.summary import Summary
+    from lmerbridge.display.table import RTable
+    from lmerbridge.family import Family
+    from lmerbridge.model.comparing import Compared
+
+__all__ = ["GeneralizedModel", "generalized_of"]
+
+
+@checked
+@shown
+@by_value
+@dataclass(frozen=True, eq=False, repr=False)
+class GeneralizedModel:
+    """A fitted generalized linear mixed model, as :func:`lmerbridge.glmer` makes it.
+
+    ``print(m)`` and ``print(m.summary())`` show what R shows. Methods have R's names, with ``_``
+    for ``.``; effects are on the scale of the linear predictor.
+
+    Attributes
+    ----------
+    result : FitResult
+        All numbers, frozen.
+
+    Examples
+    --------
+    The examples of the methods have this ``m``.
+
+    >>> import lmerbridge as lb
+    >>> d = lb.datasets.load("sleepstudy")
+    >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
+    """
+
+    result: FitResult
+    _frame: ModelFrame | None = None
+    _call: Call | None = None
+
+    @cached_property
+    def fit(self) -> Fit:
+        """The result, the model frame and the call."""
+        return Fit(self.result, self._frame, self._call)
+
+    @property
+    def frame(self) -> ModelFrame:
+        """The model frame; its response is as the likelihood has it, of a binomial a proportion.
+
+        Raises
+        ------
+        DataError
+            The model was read from JSON without data.
+        """
+        return self.fit.frame
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that fitted."""
+        return self.result.provenance.engine
+
+    @property
+    def formula(self) -> str:
+        """The formula, ``||`` expanded as lme4 has it."""
+        return self.result.call.formula
+
+    @property
+    def family(self) -> Family:
+        """The family with its link."""
+        return generalized_answers.family(self.result)
+
+    def __str__(self) -> str:
+        return display.model_text(self.result)
+
+    def summary(self, correlation: bool | None = None, digits: int = 4) -> Summary:
+        """Summarize the fit as R's ``summary``, with z tests of the fixed effects.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+            Whether the correlations of the fixed effects are shown; default: of at most 12.
+        digits : int
+            Significant digits.
+
+        Examples
+        --------
+        >>> print(m.summary().coefficients.round(3).to_string())
+                     Estimate  Std. Error  z value  Pr(>|z|)
+        (Intercept)    -3.437       0.692   -4.967       0.0
+        Days            0.625       0.101    6.201       0.0
+        """
+        return display.Summary(self.result, correlation, digits)
+
+    def fixef(self) -> Vector:
+        """Return the fixed effects (p,) by R's names, on the scale of the linear predictor."""
+        return tables.fixed_table(self.result)
+
+    def ranef(
+        self,
+        condVar: bool = True,
+        whichel: str | Sequence[str] | None = None,
+        drop: bool = False,
+    ) -> Any:
+        """Return the conditional modes of the random effects.
+
+        Parameters
+        ----------
+        condVar, whichel, drop
+            As of :meth:`lmerbridge.Model.ranef`; ``condsd`` is by the curvature at the modes.
+
+        Returns
+        -------
+        DataFrame
+            ``grpvar, term, grp, condval, condsd``; with ``drop`` a dict.
+
+        Raises
+        ------
+        DataError
+            ``whichel`` names no grouping factor of the model.
+        """
+        return estimates.random_effects(self.result, condVar, whichel, drop)
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Return each level's coefficients, fixed effects plus conditional modes."""
+        return named_list(tables.coefficients(self.result))
+
+    def VarCorr(
+        self, comp: str | Sequence[str] = "Std.Dev.", order: str = "cov.last", digits: int = 5
+    ) -> RTable:
+        """Return the variance components, in a table that prints as R prints ``VarCorr(m)``.
+
+        Parameters
+        ----------
+        comp, order, digits
+            As of :meth:`lmerbridge.Model.VarCorr`.
+
+        Returns
+        -------
+        RTable
+            ``grp, var1, var2, vcov, sdcor``; without a residual row where the family has no
+            dispersion.
+        """
+        return estimates.variance_components(self.result, None, comp, order, digits)
+
+    def vcov(self, definition: str | None = None, correlation: bool = False) -> pd.DataFrame:
+        """Return the covariance matrix (p, p) of the fixed effects.
+
+        Parameters
+        ----------
+        definition : str, optional
+            ``"joint"``: of the joint Hessian of theta and the fixed effects, lme4's default;
+            ``"conditional"``: given theta, where the engine has it. Default is the engine's.
+        correlation : bool
+            As correlations.
+
+        Raises
+        ------
+        DataError
+            The engine has no covariance matrix of that definition.
+        """
+        return estimates.covariance(self.fit, definition, False, correlation)
+
+    def sigma(self) -> float:
+        """Return the residual scale: 1 where the family has no dispersion, as R says."""
+        return self.result.estimates.scale
+
+    def logLik(self) -> float:
+        """Return the log-likelihood, by the approximation of the fit (``nAGQ``)."""
+        return self.result.criterion.logLik
+
+    def deviance(self) -> float:
+        """Return the sum of the squared deviance residuals, given the conditional modes: lme4's
+        ``deviance`` of a generalized model, which is not minus twice :meth:`logLik`.
+        """
+        return generalized_answers.deviance(self.result)
+
+    def AIC(self, k: float = 2.0) -> float:
+        """Return -2 logLik + ``k`` times the number of parameters.
+
+        Parameters
+        ----------
+        k : float
+            The penalty for a parameter.
+        """
+        return criteria.akaike(self.result.criterion, k)
+
+    def BIC(self) -> float:
+        """Return -2 logLik + log(n) times the number of parameters, n rows."""
+        return self.result.criterion.BIC
+
+    def nobs(self) -> int:
+        """Return the number of rows used: rows, not trials."""
+        return self.result.data.nobs
+
+    def ngrps(self) -> dict[str, int]:
+        """Return the number of levels by grouping factor."""
+        return {name: len(levels) for name, levels in self.result.data.groups.items()}
+
+    def df_residual(self) -> int:
+        """Return the number of rows less that of the parameters."""
+        return self.result.criterion.df_residual
+
+    def isSingular(self, tol: float = 1e-4) -> bool:
+        """Return whether a diagonal element of Lambda is below ``tol``.
+
+        Parameters
+        ----------
+        tol : float
+            In units of theta.
+        """
+        return criteria.is_singular(self.result, tol)
+
+    def getME(self, name: str) -> Any:
+        """Return a part of the model by lme4's name.
+
+        Parameters
+        ----------
+        name : str
+            ``"theta"``, ``"beta"``, ``"X"``, ``"y"``, ``"mu"``, ``"glmer.nb.theta"``.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such name here.
+        """
+        return generalized_answers.part(self.fit, name)
+
+    def fitted(self) -> Vector:
+        """Return the fitted means (n,), given the conditional modes: of a binomial probabilities."""
+        return by_row(self.fit, self.result.estimates.fitted.copy(), "fitted")
+
+    def residuals(self, type: str = "deviance", scaled: bool = False) -> Vector:
+        """Return residuals (n,) given the conditional modes.
+
+        Parameters
+        ----------
+        type : {"deviance", "pearson", "working", "response"}
+            R's default is ``deviance``.
+        scaled : bool
+            Whether to divide by sigma.
+
+        Raises
+        ------
+        DataError
+            Another type.
+        """
+        return by_row(self.fit, residuals(self.result, type, scaled), "residuals")
+
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: Any = None,
+        type: str = "link",
+        allow_new_levels: bool = False,
+        na_action: str = "pass",
+    ) -> Vector:
+        """Predict the rows of the fit or new ones.
+
+        Parameters
+        ----------
+        newdata, re_form, allow_new_levels, na_action
+            As of :meth:`lmerbridge.Model.predict`.
+        type : {"link", "response"}
+            The linear predictor, or the mean.
+
+        Raises
+        ------
+        DataError
+            A column is missing, or a level is new and not allowed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> new = pd.DataFrame({"Days": [0, 9]})
+        >>> m.predict(new, re_form="NA", type="response").round(3).tolist()
+        [0.031, 0.899]
+        """
+        return generalized_answers.predict(
+            self.fit, newdata, re_form, type, allow_new_levels, na_action
+        )
+
+    def simulate(
+        self, nsim: int = 1, seed: Any = None, re_form: Any = NA, use_u: bool = False
+    ) -> pd.DataFrame:
+        """Simulate new responses for the rows of the fit.
+
+        Parameters
+        ----------
+        nsim : int
+            How many.
+        seed : int or numpy.random.Generator, optional
+            What to draw with.
+        re_form : None, NA or str
+            Random effects that are conditioned on; by default none: all are drawn anew.
+        use_u : bool
+            Whether to condition on all random effects.
+
+        Returns
+        -------
+        DataFrame
+            A column per response, of a binomial proportions, which :meth:`refit` takes.
+
+        Raises
+        ------
+        DataError
+            Both ``use_u`` and ``re_form`` are given.
+        """
+        return generalized_answers.simulate(self.fit, nsim, seed, re_form, use_u)
+
+    def refit(self, newresp: Any) -> GeneralizedModel:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        newresp : array, Series or table
+            A value for each row used (or two columns, successes and failures), in the shapes of
+            :meth:`lmerbridge.Model.refit`.
+
+        Raises
+        ------
+        DataError
+            Another number of rows, or values that the family has not.
+        """
+        return generalized_of(fitting.refitted(self.fit, newresp))
+
+    def update(self, formula: str | None = None, **changes: Any) -> GeneralizedModel:
+        """Fit again with something changed, as R's ``update``.
+
+        Parameters
+        ----------
+        formula : str, optional
+            In it ``.`` is what was there: ``". ~ . - Days"``.
+        **changes
+            Arguments of :func:`lmerbridge.glmer`.
+
+        Raises
+        ------
+        ArgumentError
+            ``changes`` name what is no argument of ``glmer``.
+        """
+        if "family" in changes:
+            changes["family"] = generalized_answers.read_family(changes["family"])
+        return generalized_of(fitting.updated(self.fit, formula, **changes))
+
+    def anova(self, *others: Any, model_names: Sequence[str] | None = None) -> RTable:
+        """Compare this model with others by likelihood-ratio tests.
+
+        Parameters
+        ----------
+        *others : models
+            Fitted to the same response, with the same ``nAGQ``.
+        model_names : sequence of str, optional
+            Names of the rows; default: of the caller's variables.
+
+        Raises
+        ------
+        DataError
+            Models of different data.
+        UnsupportedModelError
+            No other model is given: R's table of sums of squares has no test.
+        """
+        models = generalized_answers.to_compare(self, others)
+        names = comparing.model_names(models) if model_names is None else list(model_names)
+        return comparing.comparison(models, names, False)
+
+    def compared(self, name: str, refit: bool) -> Compared:
+        """Return it as a comparison of models sees it.
+
+        Parameters
+        ----------
+        name : str
+            The name of its row.
+        refit : bool
+            Of no effect: it is by maximum likelihood.
+        """
+        return comparing.compared_fit(self.fit, name, refit)
+
+    def confint(self, level: float = DEFAULT_LEVEL, method: str = "profile") -> pd.DataFrame:
+        """Compute confidence intervals of the fixed effects.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : str
+            ``"Wald"``: the estimate and so many standard errors. R's default, ``"profile"``, is not
+            here yet, and is refused.
+
+        Returns
+        -------
+        DataFrame
+            A row per fixed effect, columns as ``2.5 %``, ``97.5 %``.
+
+        Raises
+        ------
+        UnsupportedModelError
+            Another method than ``"Wald"``.
+
+        Examples
+        --------
+        >>> print(m.confint(method="Wald").round(2).to_string())
+                     2.5 %  97.5 %
+        (Intercept)  -4.79   -2.08
+        Days          0.43    0.82
+        """
+        return generalized_answers.intervals(self.result, level, method)
+
+    def tidy(
+        self,
+        conf_int: bool = False,
+        conf_level: float = DEFAULT_LEVEL,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:
+        """Put the fixed effects into a table, as broom.mixed's ``tidy(effects = "fixed")``.
+
+        Parameters
+        ----------
+        conf_int : bool
+            Whether with Wald intervals.
+        conf_level : float
+            Their level.
+        exponentiate : bool
+            Whether as ratios: odds ratios of the logit link, rate ratios of the log link. Standard
+            errors are times the ratio, intervals are exponentiated.
+
+        Returns
+        -------
+        DataFrame
+            ``effect, term, estimate, std_error, statistic, p_value`` and, with ``conf_int``,
+            ``conf_low, conf_high``.
+        """
+        return generalized_answers.tidy(self.result, conf_int, conf_level, exponentiate)
+
+    def model_matrix(self) -> pd.DataFrame:
+        """Return the fixed part's matrix (n, p)."""
+        return accessors.matrix_of(self.fit, "fixed")
+
+    def weights(self) -> Vector:
+        """Return the prior weights by row, of a binomial the numbers of trials; 1 where none."""
+        return accessors.weights_of(self.fit)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Write the result as JSON, which :func:`lmerbridge.from_json` reads.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            A file to write it to as well.
+        """
+        return to_json(self.result, path)
+
+
+def generalized_of(fit: Fit) -> GeneralizedModel:
+    """Return the model of a fit, with what has been computed of it."""
+    found = GeneralizedModel(fit.result, fit.frame_given, fit.call_given)
+    found.__dict__["fit"] = fit
+    return found

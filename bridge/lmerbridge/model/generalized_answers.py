@@ -1,0 +1,189 @@
+"""What a generalized model is asked: predictions, simulated responses, intervals, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmerbridge.arguments import check_level
+from lmerbridge.display.summary import z_tests
+from lmerbridge.errors import (
+    ArgumentError,
+    DataError,
+    UnsupportedModelError,
+    matched,
+    near_match,
+)
+from lmerbridge.family import Family, family_of
+from lmerbridge.inference.family_residuals import family_residuals, fitted_family
+from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.predict import as_rows
+from lmerbridge.inference.re_form import chosen_effects, is_na
+from lmerbridge.inference.simulate import draw, generator
+from lmerbridge.model import prediction
+from lmerbridge.model.row_values import Vector, row_table
+from lmerbridge.result import FitResult
+
+__all__ = [
+    "deviance",
+    "family",
+    "intervals",
+    "part",
+    "predict",
+    "read_family",
+    "simulate",
+    "tidy",
+    "to_compare",
+]
+
+SCALES = ("link", "response")
+METHODS = ("profile", "Wald", "boot")
+
+
+def family(result: FitResult) -> Family:
+    """Return the family that the model was fitted with."""
+    return fitted_family(result)
+
+
+def read_family(value: Any) -> Family:
+    """Read a family, as :func:`lmerbridge.glmer` does."""
+    return family_of(value)
+
+
+def deviance(result: FitResult) -> float:
+    """Return the sum of the squared deviance residuals."""
+    return float(np.sum(family_residuals(result, "deviance") ** 2))
+
+
+def part(fit: Fit, name: str) -> Any:
+    """Return a part of the model; names as of :meth:`lmerbridge.GeneralizedModel.getME`."""
+    estimates = fit.result.estimates
+    known = {
+        "theta": lambda: estimates.theta.copy(),
+        "beta": lambda: estimates.beta.copy(),
+        "X": lambda: fit.frame.X.copy(),
+        "y": lambda: fit.frame.y.copy(),
+        "mu": lambda: estimates.fitted.copy(),
+        "glmer.nb.theta": lambda: fit.result.call.shape,
+    }
+    if name not in known:
+        raise ArgumentError(
+            f"getME() of a generalized model has no {name!r}{near_match(name, known)}; "
+            f"it has {', '.join(known)}"
+        )
+    return known[name]()
+
+
+def predict(
+    fit: Fit, newdata: Any, re_form: Any, type: str, allow_new_levels: bool, na_action: str
+) -> Vector:
+    """Predict; arguments as of :meth:`lmerbridge.GeneralizedModel.predict`."""
+    scale = matched(type, SCALES, "type")
+    found = prediction.predict(
+        fit, newdata, re_form, allow_new_levels, False, None, 0.95, False, None, na_action
+    )
+    assert isinstance(found, pd.Series)
+    if scale == "link":
+        return found
+    mu = family(fit.result).link.inverse(found.to_numpy(dtype=np.float64))
+    return pd.Series(mu, index=found.index, name=found.name)
+
+
+def simulate(fit: Fit, nsim: int, seed: Any, re_form: Any, use_u: bool) -> pd.DataFrame:
+    """Draw new responses; arguments as of :meth:`lmerbridge.GeneralizedModel.simulate`."""
+    if isinstance(nsim, bool) or nsim < 1:
+        raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
+    if use_u and not is_na(re_form):
+        raise DataError("should specify only one of 'use_u' and 're_form'")
+    frame, result, own = fit.frame, fit.result, family(fit.result)
+    if own.dispersion is None:
+        raise UnsupportedModelError(
+            f"simulate() of the {own.name} family, whose dispersion is estimated, is not here yet"
+        )
+    rng, rows = generator(seed), as_rows(frame)
+    chosen = chosen_effects(frame, None if use_u else re_form)
+    from lmerbridge.inference.predict import predictions
+
+    levels = [len(b.levels) for b in frame.random]
+    theta, mean = result.estimates.theta, predictions(result, rows, chosen)
+    eta = draw(rng, rows, mean, theta, 1.0, levels, chosen, nsim, noise=False)
+    weights = np.ones(len(eta)) if frame.weights is None else frame.weights
+    made = np.column_stack(
+        [own.simulate(own.link.inverse(column), weights, 1.0, rng) for column in eta.T]
+    )
+    return row_table(fit, made, [f"sim_{i + 1}" for i in range(nsim)])
+
+
+def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
+    """Return the models of a comparison.
+
+    Raises
+    ------
+    UnsupportedModelError
+        There is no other.
+    DataError
+        The approximations of the likelihood are different ones.
+    """
+    if not others:
+        raise UnsupportedModelError(
+            "anova() of one generalized model has no test in lme4: give another model to compare "
+            "with, as in m0.anova(m1)"
+        )
+    models = [model, *others]
+    nodes = {m.result.call.nAGQ for m in models if hasattr(m, "result")}
+    if len(nodes) > 1:
+        raise DataError(
+            "models with different nAGQ cannot be compared: their likelihoods are approximated "
+            f"differently (nAGQ = {', '.join(map(str, sorted(nodes)))})"
+        )
+    return models
+
+
+def intervals(result: FitResult, level: float, method: str) -> pd.DataFrame:
+    """Compute intervals; arguments as of :meth:`lmerbridge.GeneralizedModel.confint`."""
+    check_level(level)
+    kind = matched(method, METHODS, "method")
+    if kind != "Wald":
+        raise UnsupportedModelError(
+            f"confint(method={kind!r}) of a generalized model is not here yet: give method='Wald'"
+        )
+    low, high = _bounds(result, level)
+    tail = 50 * (1 - level)
+    names = [f"{tail:.3g} %", f"{100 - tail:.4g} %"]
+    return pd.DataFrame(
+        dict(zip(names, (low, high), strict=True)), index=list(result.estimates.names)
+    )
+
+
+def _bounds(result: FitResult, level: float) -> tuple[Any, Any]:
+    from scipy.special import ndtri
+
+    estimates = result.estimates
+    half = float(ndtri(0.5 + level / 2)) * np.sqrt(np.diag(estimates.vcov))
+    return estimates.beta - half, estimates.beta + half
+
+
+def tidy(result: FitResult, conf_int: bool, conf_level: float, exponentiate: bool) -> pd.DataFrame:
+    """Put the fixed effects into a table; arguments as of
+    :meth:`lmerbridge.GeneralizedModel.tidy`.
+    """
+    check_level(conf_level)
+    tests = z_tests(result).to_numpy()
+    ratio = np.exp(tests[:, 0]) if exponentiate else np.ones(len(tests))
+    table = pd.DataFrame(
+        {
+            "effect": "fixed",
+            "term": list(result.estimates.names),
+            "estimate": ratio if exponentiate else tests[:, 0],
+            "std_error": tests[:, 1] * ratio,
+            "statistic": tests[:, 2],
+            "p_value": tests[:, 3],
+        }
+    )
+    if conf_int:
+        bounds = _bounds(result, conf_level)
+        table["conf_low"], table["conf_high"] = np.exp(bounds) if exponentiate else bounds
+    return table
