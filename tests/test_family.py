@@ -773,6 +773,14 @@ def test_draws(family):
     assert np.array_equal(drawn, family.simulate(mu, w, phi, np.random.default_rng(20)))
 
 
+@pytest.mark.parametrize("family", ONE_EACH, ids=repr)
+def test_a_draw_of_no_observation_is_no_number(family):
+    rng = np.random.default_rng(1)
+    drawn = family.simulate(np.array([0.4, 0.4]), np.array([0.0, 2.0]), 0.5, rng)
+    assert np.isnan(drawn[0]) == (family.name == "binomial" or family.dispersion is None)
+    assert np.isfinite(drawn[1])
+
+
 # --- values and words
 
 
