@@ -94,7 +94,7 @@ def with_methods(where, obj):
 
 
 def public():
-    """Everything of ``lb.__all__``, ``lb.plots`` and ``lb.datasets``, and what holds means."""
+    """Everything of ``lb.__all__`` and of the modules that it names, and what holds means."""
     found = {}
     for name in lb.__all__:
         value = getattr(lb, name)

@@ -21,7 +21,7 @@ __all__ = ["Binomial", "log_probabilities"]
 
 # below minus this, the hazard of a normal distribution is taken from its continued fraction
 NORMAL_TAIL = 4.0
-FRACTIONS = 60
+FRACTIONS = 24
 # B_2k / (2k)!, the factor of t^2k in t / (exp(t) - 1)
 BERNOULLI = (
     1 / 12,
@@ -55,14 +55,16 @@ def log_probabilities(link: Link, eta: Array, order: int) -> Parts:
     if special_case is not None:
         return special_case(eta, order)
     if link.name == "probit":
-        return _normal(eta, order), _mirrored(_normal(-eta, order))
+        return _probit(eta, order)
     if link.name == "cauchit":
         return (
             _log_of(link.of_order(eta, order)),
             _mirrored(_log_of(link.of_order(-eta, order))),
         )
     means = link.of_order(eta, order)
-    return _log_of(means), _log_of((1 - means[0], *(-m for m in means[1:])))
+    second = _log_of((1 - means[0], *(-m for m in means[1:])))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _log_of(means), (np.log1p(-means[0]), *second[1:])
 
 
 def _mirrored(parts: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -73,17 +75,20 @@ def _mirrored(parts: tuple[Array, ...]) -> tuple[Array, ...]:
 def _log_of(f: tuple[Array, ...]) -> tuple[Array, ...]:
     """The derivatives of log f from those of f."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = [np.log(f[0])]
-        if len(f) > 1:
-            a, *more = (part / f[0] for part in f[1:])
-            found.append(a)
-        if len(f) > 2:
-            found.append(more[0] - a * a)
-        if len(f) > 3:
-            found.append(more[1] - 3 * a * more[0] + 2 * a**3)
-        if len(f) > 4:
-            b, c, d = more
-            found.append(d - 4 * a * c - 3 * b * b + 12 * a * a * b - 6 * a**4)
+        # moments to cumulants: Stuart & Ord 1994, section 3.14
+        log = np.log(f[0])
+        ratios = [part / f[0] for part in f[1:]]
+        if not ratios:
+            return (log,)
+        a = ratios[0]
+        found = [log, a]
+        if len(ratios) > 1:
+            found.append(ratios[1] - a * a)
+        if len(ratios) > 2:
+            found.append(ratios[2] - 3 * a * ratios[1] + 2 * a**3)
+        if len(ratios) > 3:
+            b = ratios[1]
+            found.append(ratios[3] - 4 * a * ratios[2] - 3 * b * b + 12 * a * a * b - 6 * a**4)
     return tuple(found)
 
 
@@ -124,29 +129,46 @@ def _cloglog(eta: Array, order: int) -> Parts:
         first = [np.where(t < 0.7, np.log(-np.expm1(-t)), np.log1p(-np.exp(-t)))]
     if (low := eta < -LARGEST_EXPONENT).any():
         first[0] = np.where(low, eta, first[0])  # t is 0 there, or nearly
-    if order >= 1:
-        with np.errstate(invalid="ignore"):
-            f = np.where(t > 0, t * np.exp(-t) / -np.expm1(-t), 1.0)
-        first.append(f)
-    if order >= 2:
-        small = np.minimum(t, 1.0)
-        square = small * small
-        series = np.full_like(t, BERNOULLI[-1])
-        for factor in BERNOULLI[-2::-1]:
-            series = series * square + factor
-        u = np.where(t < 1, -0.5 * small - square * series, 1 - t - f)
-        f1 = f * u
-        first.append(f1)
+    if order == 0:
+        return tuple(first), second
+    with np.errstate(invalid="ignore"):
+        f = np.where(t > 0, t * np.exp(-t) / -np.expm1(-t), 1.0)
+    first.append(f)
+    if order == 1:
+        return tuple(first), second
+    small = np.minimum(t, 1.0)
+    square = small * small
+    series = np.full_like(t, BERNOULLI[-1])
+    for factor in BERNOULLI[-2::-1]:
+        series = series * square + factor
+    u = np.where(t < 1, -0.5 * small - square * series, 1 - t - f)
+    f1 = f * u
+    first.append(f1)
     if order >= 3:
         u1 = -t - f1
         f2 = f1 * u + f * u1
-        first.append(f2)
-    if order >= 4:
-        first.append(f2 * u + 2 * f1 * u1 - f * (t + f2))
+        first += [f2, f2 * u + 2 * f1 * u1 - f * (t + f2)][: order - 2]
     return tuple(first), second
 
 
-def _normal(eta: Array, order: int) -> tuple[Array, ...]:
+def _probit(eta: Array, order: int) -> Parts:
+    # both tails by one function: with x = |eta|, 1 - Phi(x) = erfcx(x / sqrt(2)) exp(-x^2 / 2) / 2
+    scaled = special.erfcx(np.abs(eta) / np.sqrt(2))
+    with np.errstate(over="ignore"):
+        exponent = -0.5 * eta * eta
+    density = np.exp(exponent)
+    tail = 0.5 * scaled * density
+    with np.errstate(divide="ignore"):
+        small, large = np.log(0.5 * scaled) + exponent, np.log1p(-tail)
+        inside = np.sqrt(2 / np.pi) / scaled
+    outside = density / (np.sqrt(2 * np.pi) * (1 - tail))
+    below = eta < 0
+    first = np.where(below, small, large), np.where(below, inside, outside)
+    second = np.where(below, large, small), np.where(below, outside, inside)
+    return _normal(eta, *first, order), _mirrored(_normal(-eta, *second, order))
+
+
+def _normal(eta: Array, log_p: Array, hazard: Array, order: int) -> tuple[Array, ...]:
     """The log of the normal distribution function and its derivatives.
 
     With the hazard H(x) = phi(x) / (1 - Phi(x)) at x = -eta: A' = H, A'' = -H (H - x), ... In the
@@ -154,12 +176,8 @@ def _normal(eta: Array, order: int) -> tuple[Array, ...]:
     H = x + D, D = 1 / (x + 2 K), K = 1 / (x + 3 L), L = 1 / (x + 4 P), ..., and so do the
     derivatives: D' = -D (2K - D), K' = -K (3L - 2K), L' = -L (4P - 3L).
     """
-    found = [special.log_ndtr(eta)]
-    if order == 0:
-        return tuple(found)
-    hazard = np.sqrt(2 / np.pi) / special.erfcx(-eta / np.sqrt(2))
-    found.append(hazard)
-    if order == 1:
+    found = [log_p, hazard][: order + 1]
+    if order <= 1:
         return tuple(found)
     excess = hazard + eta
     with np.errstate(over="ignore", invalid="ignore"):
@@ -191,15 +209,13 @@ def _normal_tail(x: Array, order: int) -> list[Array]:
     k_ = 1 / (x + 3 * l_)
     d = 1 / (x + 2 * k_)
     hazard = x + d
-    found = [-hazard * d]
-    if order >= 3:
-        g = 3 * l_ - 2 * k_
-        found.append(2 * hazard * d * d * k_ * g)
-    if order >= 4:
-        slope = -3 * l_ * (4 * p - 3 * l_) + 2 * k_ * g  # of g, in x
-        inner = d * g - 2 * (2 * k_ - d) * g - g * g + slope
-        found.append(-2 * hazard * d * d * k_ * inner)
-    return found
+    if order == 2:
+        return [-hazard * d]
+    g = 3 * l_ - 2 * k_
+    third = 2 * hazard * d * d * k_ * g
+    slope = -3 * l_ * (4 * p - 3 * l_) + 2 * k_ * g  # of g, in x
+    inner = d * g - 2 * (2 * k_ - d) * g - g * g + slope
+    return [-hazard * d, third, -third / g * inner][: order - 1]
 
 
 def _logit_rows(y: Array, eta: Array, weights: Array | None, order: int) -> Rows:
@@ -207,7 +223,8 @@ def _logit_rows(y: Array, eta: Array, weights: Array | None, order: int) -> Rows
     small = np.abs(eta)
     np.negative(small, out=small)
     np.exp(small, out=small)
-    score = y - (eta > 0)  # so that the tails cancel exactly where y is 0 or 1
+    # so that the tails cancel exactly where y is 0 or 1; by the sign that copysign() sees in a 0
+    score = y - ~np.signbit(eta)
     value = score * eta
     value -= np.log1p(small)
     larger = 1 + small

@@ -82,8 +82,9 @@ class Gaussian:
         return None
 
     def simulate(self, mu: Array, weights: Array, phi: float, rng: np.random.Generator) -> Array:
-        with np.errstate(divide="ignore"):
-            return rng.normal(mu, np.sqrt(phi / weights))
+        known = weights > 0
+        drawn = rng.normal(mu, np.sqrt(phi / np.where(known, weights, 1.0)))
+        return np.where(known, drawn, np.nan)
 
     def cdf(self, y: Array, mu: Array, weights: Array, phi: float) -> Array:
         return np.asarray(special.ndtr((y - mu) * np.sqrt(weights / phi)))

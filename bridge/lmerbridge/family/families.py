@@ -221,8 +221,8 @@ def _known(name: str) -> None:
     if name.startswith("quasi"):
         raise ArgumentError(
             f'{name}: "quasi" families cannot be used in glmer: they have no likelihood to'
-            " integrate over the random effects. For more variation than the family has, give each row a"
-            " random effect of its own, or take negative.binomial for counts"
+            " integrate over the random effects. For more variation than the family has, give each"
+            " row a random effect of its own, or take negative.binomial for counts"
         )
     raise ArgumentError(
         f"there is no family {name!r}{near_match(name, _KNOWN)}; known are {', '.join(_KNOWN)}"

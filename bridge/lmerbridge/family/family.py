@@ -60,11 +60,29 @@ class Family:
         return self.distribution.theta
 
     def variance(self, mu: Array, order: int = 0) -> Array:
-        """Return the variance function V(mu), or its derivative in mu of an order up to 3."""
+        """Return the variance function V(mu), or its derivative in mu of an order up to 3.
+
+        Parameters
+        ----------
+        mu : array, (n,)
+            Means.
+        order : int
+            Of the derivative in mu: 0, the function itself, to 3.
+        """
         return self.distribution.variance(mu, order)
 
     def deviance_residuals_squared(self, y: Array, mu: Array, weights: Array) -> Array:
-        """Return the parts of the deviance, w d(y, mu), (n,); R's ``dev.resids``."""
+        """Return the parts of the deviance, w d(y, mu), (n,); R's ``dev.resids``.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        mu : array, (n,)
+            Means.
+        weights : array, (n,)
+            Prior weights.
+        """
         return weights * self.distribution.unit_deviance(y, mu)
 
     def aic(
@@ -91,6 +109,15 @@ class Family:
         """Return the log density for a dispersion of 1 without what is free of eta, (n,).
 
         What :attr:`Rows.value` is, alone: for a line search.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        eta : array, (n,)
+            Linear predictors.
+        weights : array, (n,)
+            Prior weights.
         """
         return weights * self.distribution.value(y, eta, self.link)
 
@@ -99,6 +126,15 @@ class Family:
 
         ``log_density = value / phi + normalizer``. That of a negative binomial depends on theta,
         those of the normal, the gamma and the inverse Gaussian on phi.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
         """
         return self.distribution.normalizer(y, weights, phi)
 
@@ -109,6 +145,17 @@ class Family:
         dispersion phi / w; the weights of a binomial are its numbers of trials (numbers that are
         not whole are taken by the gamma function), those of the others with a dispersion of 1
         multiply the log density. A row of weight 0 has 0.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        eta : array, (n,)
+            Linear predictors.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
         """
         return self.value(y, eta, weights) / phi + self.normalizer(y, weights, phi)
 
@@ -152,6 +199,19 @@ class Family:
     def theta_derivatives(self, y: Array, eta: Array, weights: Array | None) -> ThetaDerivatives:
         """Compute derivatives in the size theta of a negative binomial, at a given eta.
 
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        eta : array, (n,)
+            Linear predictors.
+        weights : array (n,), optional
+            Prior weights; all 1 if ``None``.
+
+        Returns
+        -------
+        ThetaDerivatives
+
         Raises
         ------
         ArgumentError
@@ -167,20 +227,52 @@ class Family:
         """Compute the first and the second derivative of the log density in phi, (n,) each.
 
         They are 0 where the dispersion is known.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        eta : array, (n,)
+            Linear predictors.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
         """
         mu = self.link.inverse(eta)
         return self.distribution.dispersion_derivatives(y, mu, weights, phi)
 
     def initial_mu(self, y: Array, weights: Array) -> Array:
-        """Return the means that an iteration begins at; R's ``mustart``."""
+        """Return the means that an iteration begins at; R's ``mustart``.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        weights : array, (n,)
+            Prior weights.
+        """
         return self.distribution.initial_mu(y, weights)
 
     def valid_mu(self, mu: Array) -> bool:
-        """Return whether the distribution has these means; R's ``validmu``."""
+        """Return whether the distribution has these means; R's ``validmu``.
+
+        Parameters
+        ----------
+        mu : array, (n,)
+            Means.
+        """
         return self.distribution.valid_mu(mu)
 
     def check_response(self, y: Array, weights: Array) -> tuple[str, ...]:
         """Say what is odd about a response.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        weights : array, (n,)
+            Prior weights.
 
         Returns
         -------
@@ -213,6 +305,16 @@ class Family:
         A binomial gives proportions of as many trials as the weights say, rounded; not a number
         where there are none, or where the weight of a normal, gamma or inverse Gaussian row is 0.
         Weights are of no effect for the Poisson and the negative binomial.
+
+        Parameters
+        ----------
+        mu : array, (n,)
+            Means.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
+        rng : numpy.random.Generator
         """
         return self.distribution.simulate(mu, weights, phi, rng)
 
@@ -220,6 +322,17 @@ class Family:
         """Return the probability of a response of at most y, (n,).
 
         Weights are those of :meth:`simulate`.
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        mu : array, (n,)
+            Means.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
         """
         return self.distribution.cdf(y, mu, weights, phi)
 
@@ -228,5 +341,16 @@ class Family:
         no jumps.
 
         A randomized quantile residual is drawn between the two (Dunn & Smyth 1996).
+
+        Parameters
+        ----------
+        y : array, (n,)
+            The response.
+        mu : array, (n,)
+            Means.
+        weights : array, (n,)
+            Prior weights.
+        phi : float
+            The dispersion; of no effect where it is known.
         """
         return self.distribution.cdf_below(y, mu, weights, phi)

@@ -8,7 +8,7 @@ Nothing is clipped: the values are those of mathematics as far as a float has th
 ``linkinv`` of the logit becomes 2.2e-16 or 1 less that where |eta| > 30, that of the probit where
 |eta| > 8.13, that of the cloglog below -36.04 and above 3.58, that of the log below -36.04, that
 of the cauchit where |eta| > 1.4e15; ``mu.eta`` is never below 2.2e-16 for the probit
-(|eta| > 8.37), the cloglog, the logit (|eta| > 30) and the log. Only beyond these values do
+(|eta| > 8.38), the cloglog, the logit (|eta| > 30) and the log. Only beyond these values do
 results differ from R's.
 
 Exponents above 700 are taken as 700, so that what is computed stays a number: exp(700) is 1e304.
@@ -140,18 +140,17 @@ def logistic(eta: Array, order: int) -> tuple[Array, ...]:
     smaller = small * larger
     positive = eta > 0
     p = np.where(positive, larger, smaller)
-    found = [p]
-    if order >= 1:
-        product = smaller * larger
-        found.append(product)
-    if order >= 2:
-        difference = -np.copysign((1 - small) * larger, eta)  # q - p
-        found.append(product * difference)
-    if order >= 3:
-        found.append(product * (1 - 6 * product))
-    if order >= 4:
-        found.append(product * difference * (1 - 12 * product))
-    return tuple(found)
+    if order == 0:
+        return (p,)
+    product = smaller * larger
+    if order == 1:
+        return p, product
+    difference = -np.copysign((1 - small) * larger, eta)  # q - p
+    found = (p, product, product * difference)
+    if order == 2:
+        return found
+    more = product * (1 - 6 * product), product * difference * (1 - 12 * product)
+    return (*found, *more)[: order + 1]
 
 
 def _probit(eta: Array, order: int) -> tuple[Array, ...]:

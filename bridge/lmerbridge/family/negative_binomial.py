@@ -79,10 +79,9 @@ class NegativeBinomial:
     def value(self, y: Array, eta: Array, link: Link) -> Array:
         theta = self.size
         if link.name == "log":
-            log_mu = eta
             shifted = eta - np.log(theta)
             excess = np.maximum(shifted, 0) + np.log1p(np.exp(-np.abs(shifted)))
-            return y * log_mu - (y + theta) * excess
+            return np.asarray(y * eta - (y + theta) * excess)
         mu = link.inverse(eta)
         return special.xlogy(y, mu) - (y + theta) * np.log1p(mu / theta)
 
@@ -118,11 +117,11 @@ class NegativeBinomial:
         expected, observed = [theta * p], []
         score = y * q
         score -= expected[0]
+        product = small * larger
+        difference = q - p
         if order >= 2:
-            product = small * larger
             observed.append(more * product)
         if order >= 3:
-            difference = q - p
             expected.append(theta * product)
             observed.append(observed[0] * difference)
         if order >= 4:
@@ -159,8 +158,7 @@ class NegativeBinomial:
         more = y + theta
         ratio = (more - 0.5) * np.log1p(y / theta) - y
         rest = remainder(more) - remainder(np.full_like(y, theta))
-        found: Array = weights * (ratio + rest - special.gammaln(y + 1))
-        return found
+        return np.asarray(weights * (ratio + rest - special.gammaln(y + 1)))
 
     def dispersion_derivatives(
         self, y: Array, mu: Array, weights: Array, phi: float
@@ -173,7 +171,7 @@ class NegativeBinomial:
         return float(-2 * np.sum(weights * kernel + self.normalizer(y, weights, 1.0)))
 
     def initial_mu(self, y: Array, weights: Array) -> Array:
-        return y + (y == 0) / 6
+        return np.where(y == 0, 1 / 6, y)
 
     def valid_mu(self, mu: Array) -> bool:
         return bool(np.all(mu > 0))
