@@ -241,8 +241,8 @@ def test_attributes_that_there_are_not_have_the_nearest_name(models):
     m = models["weights"]
     with pytest.raises(AttributeError, match="'anovaa' \\(did you mean 'anova'"):
         m.anovaa()
-    with pytest.raises(AttributeError, match="generalized linear mixed models are not here yet"):
-        lb.glmer("y ~ x + (1 | g)", m.getData())
+    with pytest.raises(AttributeError, match="nonlinear mixed models are not here"):
+        lb.nlmer("y ~ x + (1 | g)", m.getData())
     again = copy.deepcopy(pickle.loads(pickle.dumps(m)))
     assert again.fixef().equals(m.fixef())
     assert not hasattr(m, "__array__")

@@ -32,6 +32,7 @@ FACE = {
     "with_random",
     "with_columns",
     "fingerprint",
+    "family",
 }
 
 

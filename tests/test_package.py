@@ -36,6 +36,7 @@ ROOMS = {
     "dialects": {"equality", "errors", "result", "version_numbers"},
     "formula": {"covariance", "arguments", "errors"},
     "design": {
+        "family",
         "equality",
         "covariance",
         "arguments",
@@ -47,9 +48,10 @@ ROOMS = {
     },
     "result": {"equality", "covariance", "errors"},
     "rlang": {"equality", "errors", "version_numbers"},
-    "likelihood": {"equality", "blas_threads", "covariance", "design", "errors"},
+    "likelihood": {"family", "equality", "blas_threads", "covariance", "design", "errors"},
     "solve": {"equality", "shown", "blas_threads", "covariance", "design", "likelihood", "errors"},
     "engines": {
+        "family",
         "_version",
         "equality",
         "blas_threads",
@@ -66,6 +68,7 @@ ROOMS = {
     },
     # profiles, bootstrap and deletion minimize again, and need no engine for it
     "inference": {
+        "family",
         "shown",
         "equality",
         "blas_threads",
@@ -97,6 +100,7 @@ ROOMS = {
         "rmath",
     },
     "model": {
+        "family",
         "shown",
         "equality",
         "covariance",
@@ -261,14 +265,14 @@ def test_public_names():
         assert getattr(lb, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'lmerr'"):
         _ = lb.lmerr
-    with pytest.raises(AttributeError, match="generalized linear mixed models are not here yet"):
-        _ = lb.glmer
+    with pytest.raises(AttributeError, match="nonlinear mixed models are not here"):
+        _ = lb.nlmer
 
 
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("family", "generalized linear mixed models are not here yet"),
+        ("family", "glmer\\(\\) fits generalized linear mixed models"),
         ("groups", r"stands in the formula: \(1 | group\)"),
         ("correlation", r"ar1\(\) and cs\(\) around a random term"),
         ("reml", "did you mean 'REML'"),

@@ -190,7 +190,7 @@ class TestOnDemand:
 def test_what_a_newer_version_wrote_is_kept(model):
     document = json.loads(model.to_json())
     document["draws"] = {"chain": [1, 2]}
-    document["call"]["nAGQ"] = 7
+    document["call"]["knots"] = 7
     document["estimates"]["random"][0]["prior"] = "flat"
     found = from_json(json.dumps(document))
     assert json.loads(to_json(found)) == document

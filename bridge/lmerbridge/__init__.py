@@ -161,7 +161,6 @@ __all__ = [
 
 # What users of R and of other packages look for, and where it is.
 _ELSEWHERE = {
-    "glmer": ": generalized linear mixed models are not here yet (in R: lme4's glmer)",
     "nlmer": ": nonlinear mixed models are not here (in R: lme4's nlmer)",
     "lme": ": lmer() has the formula language of lme4; engine='nlme' fits by nlme in R",
     "mixedlm": ": lmer() with engine='statsmodels' fits by MixedLM",

@@ -315,7 +315,7 @@ def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # What users of other packages write, and where it is here.
 ELSEWHERE = {
-    "family": "generalized linear mixed models are not here yet (in R: lme4's glmer)",
+    "family": "glmer() fits generalized linear mixed models",
     "groups": "the grouping factor stands in the formula: (1 | group)",
     "re_formula": "random effects stand in the formula: (1 + x | group)",
     "vc_formula": "random effects stand in the formula: (1 | a) + (1 | b)",

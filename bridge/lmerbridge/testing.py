@@ -45,6 +45,7 @@ from lmerbridge.engines import (
 from lmerbridge.engines.protocol import call_info, data_info
 from lmerbridge.equality import by_value, same
 from lmerbridge.errors import FitFailedError, LmerBridgeError, UnsupportedModelError
+from lmerbridge.family import family_of
 from lmerbridge.result import SCHEMA, FitResult, from_json, to_json
 
 __all__ = ["EXAMPLES", "STORED", "EngineContract", "Example", "example_data"]
@@ -327,19 +328,20 @@ class EngineContract:
         data = example_data()
         y = data["y"]
         data["y"] = {
-            "binomial": (y > y.median()).astype(float),
+            "binomial": (y > y.quantile(0.3)).astype(float),
             "poisson": (y - y.min()).round(),
             "gaussian": y - y.min() + 1,
         }[family]
-        frame = EXAMPLES[Feature.ML].frame(data)
-        spec = FitSpec(REML=False, family=family, link=link)
+        frame = build_frame("y ~ x + (1 | g)", data, family=family_of(f"{family}({link})"))
+        spec = FitSpec(REML=False)
         if refusal(usable, frame, spec) is not None:
             with pytest.raises(UnsupportedModelError, match=self.engine):
                 self._fit(frame, spec)
             return
         result = self._fit(frame, spec)
         assert (result.call.family, result.call.link) == (family, link)
-        plain = self._fit(frame, FitSpec(REML=False)).criterion.value
+        linear = EXAMPLES[Feature.ML].frame(data)
+        plain = self._fit(linear, FitSpec(REML=False)).criterion.value
         assert abs(result.criterion.value - plain) > 1e-3, "this is the gaussian fit"
 
     def test_it_takes_an_example_at_all(self, usable: Engine) -> None:

@@ -74,7 +74,9 @@ def family_response(
                 "numeric"
             )
         if len(column.levels) < 2:
-            raise DataError(f"{label} has one level alone, {column.levels[0]!r}: nothing varies")
+            raise DataError(
+                f"{label} has one level alone, {', '.join(column.levels)}: nothing varies"
+            )
         y = (column.codes > 0).astype(np.float64)
     elif isinstance(column, Numeric) and column.values.ndim == 2:
         if not binomial or column.values.shape[1] != 2:

@@ -90,13 +90,10 @@ def fit_spec(
         raise DataError(
             f"start has {len(theta)} values; theta has {frame.covariance_parameters} in this model"
         )
-    family = frame.family
-    if family is not None:
+    if frame.family is not None:
         return FitSpec(
             REML=False,
             start=theta,
-            family=family.name,
-            link=family.link.name,
             timeout=timeout_seconds(timeout),
             nAGQ=nAGQ,
         )

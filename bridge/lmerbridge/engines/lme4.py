@@ -378,7 +378,8 @@ def _result(
         raise FitFailedError(
             f"lme4 could not fit {frame.formula}: its sigma is not a number{_hint(frame)}"
         )
-    generalized = frame.family is not None
+    family = frame.family
+    generalized = family is not None
     conditional = (
         None if generalized else conditional_variances(theta if par is None else par, sigma)
     )
@@ -418,7 +419,7 @@ def _result(
             if generalized and value["hessian"] is not None
             else "conditional",
             theta=theta,
-            sigma=None if generalized and frame.family.dispersion is not None else sigma,
+            sigma=None if family is not None and family.dispersion is not None else sigma,
             random=tuple(random),
             fitted=_vector(value["fitted"]),
             residuals=_vector(value["residuals"]),

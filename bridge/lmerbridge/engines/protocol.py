@@ -87,8 +87,6 @@ class FitSpec:
 
     REML: bool = True
     start: tuple[float, ...] | None = None
-    family: str = "gaussian"
-    link: str = "identity"
     cold: bool = False
     timeout: float | None = None
     nAGQ: int = 1
@@ -184,9 +182,9 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
         found.add(Feature.TIMEOUT)
     if not frame.plain:
         found.add(Feature.STRUCTURED)
-    if (spec.family, spec.link) != ("gaussian", "identity"):
+    if frame.family is not None:
         found.add(Feature.FAMILY)
-        if frame.family is not None and frame.family.dispersion is None:
+        if frame.family.dispersion is None:
             found.add(Feature.DISPERSION)
         if spec.nAGQ > 1:
             found.add(Feature.QUADRATURE)
@@ -207,6 +205,7 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
 
 def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
     """The call, for the result; the same whichever engine fits."""
+    family = frame.family
     return CallInfo(
         formula=str(frame.formula),
         formula_lines=tuple(frame.formula.lines),
@@ -220,9 +219,9 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
         contrasts={label: c.name for label, c in frame.design.contrasts.items()},
         start=spec.start,
         control=str(frame.asked.control) if frame.asked.control.given else None,
-        family=spec.family,
-        link=spec.link,
-        shape=None if frame.family is None else frame.family.theta,
+        family="gaussian" if family is None else family.name,
+        link="identity" if family is None else family.link.name,
+        shape=None if family is None else family.theta,
         nAGQ=spec.nAGQ,
     )
 

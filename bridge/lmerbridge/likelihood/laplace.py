@@ -112,7 +112,7 @@ class Problem:
     @property
     def p(self) -> int:
         """Fixed effects."""
-        return self.Q.shape[1]
+        return int(self.Q.shape[1])
 
     @cached_property
     def layout(self) -> Layout:
@@ -290,6 +290,8 @@ class LaplacePoint:
 
     def _precision(self, elimination: Elimination, weights: Array) -> Array:
         """Q'V^-1 Q (p, p)."""
+        if not self.problem.p:
+            return np.empty((0, 0))
         weighted = self.problem.Q * weights[:, None]
         _, explained = _whiten(self.problem, elimination, weighted)
         found: Array = self.problem.Q.T @ weighted - explained
@@ -364,7 +366,7 @@ class LaplacePoint:
         weighted = eta * self.rows.expected[:, None]
         _, explained = _whiten(problem, self.elimination, weighted)
         theta = eta.T @ weighted - explained
-        if self.joint:
+        if self.joint or not problem.p:
             return np.asarray(0.5 * (theta + theta.T))
         return np.asarray(linalg.block_diag(0.5 * (theta + theta.T), 2 * self.precision))
 
@@ -497,7 +499,8 @@ def _step(
         whitened, explained = _whiten(problem, elimination, both)
         p = problem.p
         inner = problem.Q.T @ weighted - explained[:p, :p]
-        along = np.linalg.solve(inner, problem.Q.T @ target - explained[:p, p])
+        right = problem.Q.T @ target - explained[:p, p]
+        along = np.asarray(np.linalg.solve(inner, right), dtype=np.float64)
         mixing = np.append(-along, 1.0)
         moved = Lambda.back([part @ mixing for part in whitened])
     du = [new - old for new, old in zip(moved, u, strict=True)]

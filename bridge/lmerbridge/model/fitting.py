@@ -175,7 +175,7 @@ def in_r(fit: Fit) -> Any:
 def _stored_weights(result: FitResult, rows: int) -> pd.Series[float] | None:
     """The prior weights of the rows used, at their places in the data."""
     stored = result.estimates.weights
-    if stored is None:
+    if stored is None or result.call.weights is None:  # numbers of trials are no weights given
         return None
     kept = result.data.kept
     values = np.full(max(rows, len(stored)), np.nan)
@@ -194,6 +194,8 @@ def stored(text: str, data: Any = None) -> Fit:
     result = result_from_json(text)
     if data is None:
         return Fit(result)
+    from lmerbridge.inference.family_residuals import fitted_family
+
     asked = result.call
     table = read_table(data)
     # what was asked for; the coding of C(f, ...) is in the formula
@@ -211,6 +213,8 @@ def stored(text: str, data: Any = None) -> Fit:
         na_action=asked.na_action,
         contrasts=contrasts,
         start=asked.start,
+        family=None if not asked.generalized else fitted_family(result),
+        nAGQ=asked.nAGQ,
     )
     try:
         frame = call.frame(asked.data_name or "data")

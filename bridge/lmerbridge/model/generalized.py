@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -249,7 +248,7 @@ class GeneralizedModel:
         return generalized_answers.part(self.fit, name)
 
     def fitted(self) -> Vector:
-        """Return the fitted means (n,), given the conditional modes: of a binomial probabilities."""
+        """Return the fitted means (n,) given the modes; of a binomial probabilities."""
         return by_row(self.fit, self.result.estimates.fitted.copy(), "fitted")
 
     def residuals(self, type: str = "deviance", scaled: bool = False) -> Vector:
@@ -456,21 +455,22 @@ class GeneralizedModel:
 
     def model_matrix(self) -> pd.DataFrame:
         """Return the fixed part's matrix (n, p)."""
-        return accessors.matrix_of(self.fit, "fixed")
+        found: pd.DataFrame = accessors.matrix_of(self.fit, "fixed")
+        return found
 
     def weights(self) -> Vector:
         """Return the prior weights by row, of a binomial the numbers of trials; 1 where none."""
         return accessors.weights_of(self.fit)
 
-    def to_json(self, path: str | Path | None = None) -> str:
+    def to_json(self, indent: int | None = None) -> str:
         """Write the result as JSON, which :func:`lmerbridge.from_json` reads.
 
         Parameters
         ----------
-        path : str or Path, optional
-            A file to write it to as well.
+        indent : int, optional
+            Of its lines; by default it is one line.
         """
-        return to_json(self.result, path)
+        return to_json(self.result, indent)
 
 
 def generalized_of(fit: Fit) -> GeneralizedModel:

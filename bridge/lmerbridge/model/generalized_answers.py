@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def deviance(result: FitResult) -> float:
 def part(fit: Fit, name: str) -> Any:
     """Return a part of the model; names as of :meth:`lmerbridge.GeneralizedModel.getME`."""
     estimates = fit.result.estimates
-    known = {
+    known: dict[str, Callable[[], Any]] = {
         "theta": lambda: estimates.theta.copy(),
         "beta": lambda: estimates.beta.copy(),
         "X": lambda: fit.frame.X.copy(),
@@ -88,7 +88,7 @@ def predict(
     assert isinstance(found, pd.Series)
     if scale == "link":
         return found
-    mu = family(fit.result).link.inverse(found.to_numpy(dtype=np.float64))
+    mu = family(fit.result).link.inverse(np.asarray(found, dtype=np.float64))
     return pd.Series(mu, index=found.index, name=found.name)
 
 

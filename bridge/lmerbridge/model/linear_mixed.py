@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmerbridge.arguments import checked
 from lmerbridge.design import Control
@@ -13,6 +13,9 @@ from lmerbridge.errors import DataError
 from lmerbridge.formula import Formula
 from lmerbridge.model.fitting import fit_call, stored
 from lmerbridge.model.model import Model, model_of
+
+if TYPE_CHECKING:
+    from lmerbridge.model.generalized import GeneralizedModel
 
 __all__ = ["from_json", "lmer"]
 
@@ -135,7 +138,7 @@ def lmer(
 
 
 @checked
-def from_json(text: str, data: Any = None) -> Model:
+def from_json(text: str, data: Any = None) -> Model | GeneralizedModel:
     """Read a fitted model from the text of :meth:`Model.to_json`.
 
     Parameters
@@ -148,7 +151,7 @@ def from_json(text: str, data: Any = None) -> Model:
 
     Returns
     -------
-    Model
+    Model or GeneralizedModel
         With the result as it was written.
 
     Raises
@@ -156,4 +159,9 @@ def from_json(text: str, data: Any = None) -> Model:
     DataError
         Not such a document, or ``data`` gives another model frame than the one fitted.
     """
-    return model_of(stored(text, data))
+    fit = stored(text, data)
+    if fit.result.call.generalized:
+        from lmerbridge.model.generalized import generalized_of
+
+        return generalized_of(fit)
+    return model_of(fit)

@@ -258,12 +258,16 @@ describe <- function(m) {
 }
 
 # R's own text, for tests and for comparison. `extra` holds further arguments of the call as code.
-fit_text <- function(formula, columns, rows, REML = TRUE, name = "data", extra = NULL) {
+fit_text <- function(formula, columns, rows, REML = TRUE, name = "data", extra = NULL,
+                     generalized = FALSE) {
   environment <- formula_environment()
   assign(name, as_frame(columns, rows), envir = environment)
-  call <- list(quote(lmer), formula = str2lang(formula), data = as.name(name), REML = REML)
+  call <- list(if (generalized) quote(glmer) else quote(lmer), formula = str2lang(formula),
+               data = as.name(name))
+  if (!generalized) call$REML <- REML
   for (argument in names(extra)) call[[argument]] <- str2lang(extra[[argument]])
   environment$lmer <- lme4::lmer
+  environment$glmer <- lme4::glmer
   environment$lmerControl <- lme4::lmerControl
   m <- eval(as.call(call), environment)
   list(summary = utils::capture.output(print(summary(m))),

@@ -62,7 +62,7 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
         raise FitFailedError(f"{frame.formula} could not be fitted: {error}") from error
     theta = Coordinates(problem.effects.layout).users(found.x)
     estimates = _estimates(frame, found, theta)
-    result = assembled(
+    return assembled(
         frame,
         spec,
         estimates,
@@ -74,7 +74,6 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
         seconds=time.perf_counter() - began,
         components={"ldL2": found.point.elimination.log_det, "ussq": _sum_of_squares(found.point)},
     )
-    return result
 
 
 def _sum_of_squares(point: LaplacePoint) -> float:
@@ -83,7 +82,11 @@ def _sum_of_squares(point: LaplacePoint) -> float:
 
 def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estimates:
     point = found.point
-    conditional = _in_units(point, np.linalg.inv(point.precision)) if point.problem.p else None
+    conditional = (
+        _in_units(point, np.asarray(np.linalg.inv(point.precision), dtype=np.float64))
+        if point.problem.p
+        else None
+    )
     joint = None if found.hessian is None else _joint(point, found.hessian)
     vcov = conditional if joint is None else joint
     mu = point.problem.family.link.inverse(point.eta)
