@@ -26,6 +26,7 @@ IntArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Share of nonzeros from which dense arithmetic is faster.
 DENSE_SHARE = 0.15
+ONCE_SHARE = 0.03  # ... than what has to be sorted out first
 # Numbers of 8 bytes that a storage may take: 800 MB, about what the dense rest takes as well.
 MAX_STORED_NUMBERS = 100_000_000
 # Rows of a product of C with a dense matrix at a time.
@@ -160,8 +161,11 @@ class _Dense:
         return np.asarray(self.matrix.toarray()).reshape(self.levels, self.width, -1)
 
     def product(self, G: Array) -> Any:
-        left = (G * self.stack) if self.width == 1 else G @ self.stack
         columns = self.stack.shape[-1]
+        if self.width == 1:  # of a matrix with itself, which BLAS computes half of
+            root = (np.sqrt(G) * self.stack).reshape(-1, columns)
+            return root.T @ root
+        left = G @ self.stack
         return self.stack.reshape(-1, columns).T @ left.reshape(-1, columns)
 
     def sandwich(self, H: Any) -> Array:
@@ -246,7 +250,9 @@ def _pairs(C: sparse.csr_array, levels: int, width: int) -> _Pairs:
     return _Pairs(C, C.T, levels, width, products)
 
 
-def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Coupling:
+def coupling(
+    C: sparse.csr_array, levels: int, width: int, *, dense: bool, once: bool = False
+) -> Coupling:
     """Choose the storage of C.
 
     Parameters
@@ -257,12 +263,18 @@ def coupling(C: sparse.csr_array, levels: int, width: int, *, dense: bool) -> Co
         Of the first factor: its levels, and columns per level.
     dense : bool
         Whether the products are wanted dense.
+    once : bool
+        Whether each product is wanted once or twice, as where the weights of the rows change from
+        one iteration to the next: a list of pairs would then cost more than it saves.
     """
     if not dense:
         return _Sparse(C, C.T, levels, width)
     size = C.shape[0] * C.shape[1]
-    if C.nnz > DENSE_SHARE * size and size <= MAX_STORED_NUMBERS:
+    share = ONCE_SHARE if once else DENSE_SHARE
+    if C.nnz > share * size and size <= MAX_STORED_NUMBERS:
         return _Dense(C, C.T, levels, width)
+    if once:
+        return _Sparse(C, C.T, levels, width)
     counts = np.bincount(np.repeat(np.arange(levels * width) // width, np.diff(C.indptr)))
     pairs = float(np.sum(counts.astype(np.float64) * (counts + 1))) / 2
     if pairs <= MAX_STORED_NUMBERS / 4:

@@ -65,7 +65,7 @@ class WeightedProducts:
         if self.ZZ12 is None:
             return None
         first = self.factors[0]
-        return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1)
+        return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1, once=True)
 
 
 @by_value
@@ -110,24 +110,55 @@ class EffectRows:
         By factor the level of each row.
     columns : tuple of array (n, width)
         By factor the values of its columns, scaled and centred.
+    order : array of int (n,) or None
+        Which rows of the model frame they are, level by level of the first factor; ``None`` where
+        the frame has them so.
     """
 
     layout: Layout
     codes: tuple[IntArray, ...]
     columns: tuple[Array, ...]
+    order: IntArray | None = None
 
     @classmethod
     def of(cls, frame: ModelFrame) -> EffectRows:
-        """Take the rows of a model frame's random terms."""
+        """Take the rows of a model frame's random terms, level by level of the first factor: sums
+        over a level are then of neighbours, which is several times faster.
+        """
         layout = layout_of(frame)
+        first = layout.blocks(frame)[0][0].codes
+        order = None if (np.diff(first) >= 0).all() else np.argsort(first, kind="stable")
         codes, columns = [], []
         for own, M in zip(layout.blocks(frame), layout.scales, strict=True):
             parts = [block.columns for block in own]
             joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-            codes.append(np.asarray(own[0].codes, dtype=np.intp))
+            place = np.asarray(own[0].codes, dtype=np.intp)
+            codes.append(place if order is None else place[order])
             # by columns: they are what every pass takes one by one
-            columns.append(np.asfortranarray(joined @ M))
-        return cls(layout, tuple(codes), tuple(columns))
+            scaled = joined @ M
+            columns.append(np.asfortranarray(scaled if order is None else scaled[order]))
+        return cls(layout, tuple(codes), tuple(columns), order)
+
+    def rows_of(self, values: Array) -> Array:
+        """Values by row of the model frame (n, ...) in the order of these rows."""
+        return values if self.order is None else values[self.order]
+
+    def frame_of(self, values: Array) -> Array:
+        """Values (n,) in the order of these rows, in that of the model frame."""
+        if self.order is None:
+            return values
+        found = np.empty_like(values)
+        found[self.order] = values
+        return found
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """Where each level of the first factor begins."""
+        return np.searchsorted(self.codes[0], np.arange(self.layout.factors[0].levels))
+
+    def _by_level(self, values: Array) -> Array:
+        """Sums (levels,) over the rows of the first factor's levels, each of which has some."""
+        return np.add.reduceat(values, self._starts)
 
     @cached_property
     def _ones(self) -> tuple[tuple[bool, ...], ...]:
@@ -151,12 +182,17 @@ class EffectRows:
     def sums(self, values: Array) -> list[Array]:
         """Z'v by factor (levels, width) for v (n,)."""
         found = []
-        for factor, codes, columns, ones in zip(
-            self.layout.factors, self.codes, self.columns, self._ones, strict=True
+        for number, (factor, codes, columns, ones) in enumerate(
+            zip(self.layout.factors, self.codes, self.columns, self._ones, strict=True)
         ):
             own = np.empty((factor.levels, factor.width))
             for a, (z, plain) in enumerate(zip(columns.T, ones, strict=True)):
-                own[:, a] = np.bincount(codes, values if plain else values * z, factor.levels)
+                product = values if plain else values * z
+                own[:, a] = (
+                    np.bincount(codes, product, factor.levels)
+                    if number
+                    else self._by_level(product)
+                )
             found.append(own)
         return found
 
@@ -199,14 +235,14 @@ class EffectRows:
 
     def products(self, weights: Array) -> WeightedProducts:
         """Z'WZ for the weights W (n,) of the rows."""
-        factor, codes, columns = self.layout.factors[0], self.codes[0], self.columns[0]
+        factor, columns = self.layout.factors[0], self.columns[0]
         ZZ1 = np.empty((factor.levels, factor.width, factor.width))
         ones = self._ones[0]
         for a, z in enumerate(columns.T):
             weighted = weights if ones[a] else weights * z
             for b in range(a + 1):
                 product = weighted if ones[b] else weighted * columns[:, b]
-                ZZ1[:, a, b] = np.bincount(codes, product, factor.levels)
+                ZZ1[:, a, b] = self._by_level(product)
                 ZZ1[:, b, a] = ZZ1[:, a, b]
         if len(self.layout.factors) == 1:
             return WeightedProducts(self.layout, ZZ1, None, np.empty((0, 0)))

@@ -54,6 +54,8 @@ BAND_NUMBERS = 4_000_000
 class Problem:
     """What the criterion is of: rows, family, and the scaled columns of the effects.
 
+    Rows are in the order of ``effects``.
+
     Attributes
     ----------
     family : Family
@@ -92,21 +94,22 @@ class Problem:
         observed : bool
             Which information the determinant has.
         """
-        X = frame.X
+        effects = EffectRows.of(frame)
+        X, y, offset = effects.rows_of(frame.X), effects.rows_of(frame.y), frame.offset
         p = X.shape[1]
         Q, R = np.linalg.qr(X) if p else (X, np.empty((0, 0)))
-        weights = frame.weights
-        ones = np.ones(len(frame.y)) if weights is None else weights
+        weights = None if frame.weights is None else effects.rows_of(frame.weights)
+        ones = np.ones(len(y)) if weights is None else weights
         return cls(
             family,
-            frame.y,
+            y,
             weights,
             np.asfortranarray(Q),
             R,
-            frame.offset,
-            EffectRows.of(frame),
+            None if offset is None else effects.rows_of(offset),
+            effects,
             observed,
-            -2 * float(family.normalizer(frame.y, ones).sum()),
+            -2 * float(family.normalizer(y, ones).sum()),
         )
 
     @property
@@ -123,14 +126,6 @@ class Problem:
         """The fixed part of the linear predictor (n,), offset and all."""
         fixed = self.Q @ beta
         return fixed if self.offset is None else fixed + self.offset
-
-    def value(self, eta: Array) -> float:
-        """The sum of the log densities without the constant; minus infinity where eta is out of
-        the link's range.
-        """
-        weights = np.ones(len(eta)) if self.weights is None else self.weights
-        total = float(self.family.value(self.y, eta, weights).sum())
-        return total if math.isfinite(total) else -math.inf
 
     def start(self) -> Array:
         """The fixed effects (p,) of a first iteration without random ones."""
@@ -242,7 +237,7 @@ class LaplacePoint:
         Spherical modes by factor.
     eta : array (n,)
     rows : Rows
-        Derivatives of the log densities, of order 3.
+        Derivatives of the log densities, of order 2.
     elimination : Elimination
         For the weights of the criterion.
     criterion : float
@@ -307,7 +302,8 @@ class LaplacePoint:
         """Derivatives of the criterion over theta and beta (m + p,); of theta alone (m,) where
         beta is found with the modes.
         """
-        problem, rows, Lambda = self.problem, self.rows, self.Lambda
+        problem, Lambda = self.problem, self.Lambda
+        rows = problem.family.derivatives(problem.y, self.eta, problem.weights, 3)
         slope = rows.observed_slope if problem.observed else rows.expected_slope
         h = rows.expected if rows.observed is None else rows.observed
         assert slope is not None
@@ -409,7 +405,7 @@ def _modes(
     if state is None:
         return None
     for steps in range(MOST_STEPS):
-        rows = problem.family.derivatives(problem.y, state.eta, problem.weights, 3)
+        rows = state.rows
         weights = rows.observed if problem.observed else rows.expected
         h = rows.expected if rows.observed is None else rows.observed
         newton = h if np.isfinite(h).all() and h.min() >= 0 else rows.expected
@@ -418,7 +414,7 @@ def _modes(
         elimination = Lambda.eliminate(problem, newton)
         if elimination is None:
             return None
-        step = _step(problem, Lambda, state, rows, elimination, newton, joint)
+        step = _step(problem, Lambda, state, elimination, newton, joint)
         if step.gain <= MODES_TOLERANCE:
             if newton is not weights:
                 elimination = Lambda.eliminate(problem, weights)
@@ -452,18 +448,24 @@ class _State:
     fixed: Array
     u: list[Array]
     eta: Array
+    rows: Rows
     penalized: float
 
     @classmethod
-    def at(cls, problem: Problem, Lambda: _Lambda, beta: Array, fixed: Array, u: Any) -> _State:
-        eta = fixed + problem.effects.predictor(Lambda.effects(u))
-        return cls(beta, fixed, u, eta, problem.value(eta) - 0.5 * _size(u))
+    def at(cls, problem: Problem, beta: Array, fixed: Array, u: list[Array], eta: Array) -> _State:
+        rows = problem.family.derivatives(problem.y, eta, problem.weights, 2)
+        total = float(rows.value.sum())
+        penalized = total - 0.5 * _size(u) if math.isfinite(total) else -math.inf
+        return cls(beta, fixed, u, eta, rows, penalized)
 
     @classmethod
     def first(cls, problem: Problem, Lambda: _Lambda, beta: Array, u: Any) -> _State | None:
         if u is None:
             u = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
-        found = cls.at(problem, Lambda, beta, problem.linear(beta), list(u))
+        fixed = problem.linear(beta)
+        eta = fixed + problem.effects.predictor(Lambda.effects(u))
+        with np.errstate(all="ignore"):
+            found = cls.at(problem, beta, fixed, list(u), eta)
         return found if math.isfinite(found.penalized) else None
 
 
@@ -481,13 +483,12 @@ def _step(
     problem: Problem,
     Lambda: _Lambda,
     state: _State,
-    rows: Rows,
     elimination: Elimination,
     weights: Array,
     joint: bool,
 ) -> _Step:
     """Newton's step by the working response: (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u."""
-    u, effects = state.u, problem.effects
+    u, effects, rows = state.u, problem.effects, state.rows
     target = weights * (state.eta - state.fixed) + rows.score  # W times Z b + s / W
     if not joint or not problem.p:
         whitened, _ = _whiten(problem, elimination, target[:, None])
@@ -520,9 +521,9 @@ def _moved_state(problem: Problem, Lambda: _Lambda, state: _State, step: _Step) 
         fixed = state.fixed + fraction * along
         eta = state.eta + fraction * (along + du)
         with np.errstate(all="ignore"):
-            penalized = problem.value(eta) - 0.5 * _size(u)
+            found = _State.at(problem, state.beta + fraction * step.beta, fixed, u, eta)
         slack = ROUNDING * abs(state.penalized)
-        if penalized >= state.penalized + 1e-4 * fraction * step.gain - slack:
-            return _State(state.beta + fraction * step.beta, fixed, u, eta, penalized)
+        if found.penalized >= state.penalized + 1e-4 * fraction * step.gain - slack:
+            return found
         fraction *= 0.5
     return None

@@ -89,7 +89,8 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
     )
     joint = None if found.hessian is None else _joint(point, found.hessian)
     vcov = conditional if joint is None else joint
-    mu = point.problem.family.link.inverse(point.eta)
+    eta = point.problem.effects.frame_of(point.eta)
+    mu = point.problem.family.link.inverse(eta)
     sizes = [len(term.names) for term in frame.design.random]
     return Estimates(
         names=frame.x_names,
