@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_family"]
 
-NO_HESSIAN = (
-    "the Hessian is not that of a minimum: standard errors are those given the variance parameters"
-)
+LARGE_ERROR = 3.0  # on the scale of the linear predictor, where 3 is a factor of 20
 
 
 def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -> FitResult:
@@ -62,18 +61,38 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
         raise FitFailedError(f"{frame.formula} could not be fitted: {error}") from error
     theta = Coordinates(problem.effects.layout).users(found.x)
     estimates = _estimates(frame, found, theta)
+    optimum = found.optimum
+    separated = _separated(frame, family, estimates)
+    if separated is not None:
+        optimum = replace(optimum, certified=False, doubt=separated)
     return assembled(
         frame,
         spec,
         estimates,
         found.point.criterion,
-        found.optimum,
+        optimum,
         free=~np.append(found.zero, np.zeros(len(found.optimum.x) - len(found.zero), dtype=bool)),
         engine="native",
         packages=("lmerbridge", "scipy", "numpy"),
         seconds=time.perf_counter() - began,
         components={"ldL2": found.point.elimination.log_det, "ussq": _sum_of_squares(found.point)},
     )
+
+
+def _separated(frame: ModelFrame, family: Family, estimates: Estimates) -> str | None:
+    """Say that some fixed effects have no finite estimate; looked for where a standard error, times
+    the standard deviation of its column, is so large that they may have none.
+    """
+    from lmerbridge.likelihood.separation import separation
+
+    if not len(estimates.names):
+        return None
+    spread = frame.X.std(axis=0)
+    errors = np.sqrt(np.diag(estimates.vcov)) * np.where(spread > 0, spread, 1.0)
+    if np.isfinite(errors).all() and errors.max() < LARGE_ERROR:
+        return None
+    found = separation(frame.X, frame.y, frame.weights, family)
+    return None if found is None else found.describe(frame.x_names)
 
 
 def _sum_of_squares(point: LaplacePoint) -> float:
