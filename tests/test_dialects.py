@@ -394,6 +394,7 @@ def test_whose_dialect_a_result_has(fits, monkeypatch):
         correlations_padded=False,
         deviations_first=False,
         covariances_shown=False,
+        family_residual_shown=True,
         scale_advice="",
         **EMMEANS_1_8_4,
         regression_offset_apart=False,

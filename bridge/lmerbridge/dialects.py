@@ -39,6 +39,9 @@ class Dialect:
     deviations_first : bool
         Whether profiles and intervals have a term's standard deviations before its correlations,
         or both in the order of theta.
+    family_residual_shown : bool
+        Whether the variance components of a generalized model have a residual row, where its
+        dispersion is estimated.
     scale_advice : str
         What lme4 adds below its note on predictors of very different scales.
     unknown_p : str
@@ -88,6 +91,7 @@ class Dialect:
     correlations_padded: bool = True
     covariances_shown: bool = False
     deviations_first: bool = True
+    family_residual_shown: bool = False
     scale_advice: str = (
         "You may also use (g)lmerControl(autoscale = TRUE) to improve numerical stability."
     )
@@ -147,6 +151,8 @@ FORMS = (
     Form("lme4", "2.0-0", "2.0-0", "correlations_padded", False),
     Form("lme4", "2.0-0", "2.0-0", "deviations_first", False),
     Form("lme4", "2.0-0", "2.0-0", "covariances_shown", True),
+    # 1.1-37 prints the one form, 2.1-0 the other
+    Form("lme4", "2.0-0", "2.0-0", "family_residual_shown", True),
     Form("lme4", "1.1-32", "1.1-32", "covariances_shown", False),
     Form("emmeans", "1.8.5", "1.1-32", "joint_chisq", False),
     Form("emmeans", "1.8.6", "1.1-33", "prior_weights_count", False),

@@ -138,7 +138,8 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
                     str(texts[t][i, j]) if j < min(i, across[t]) else "" for j in range(widest)
                 ]
             rows.append(cells)
-    if estimates.sigma is not None:
+    residual = not result.call.generalized or dialect.family_residual_shown
+    if estimates.sigma is not None and residual:
         last = ["Residual", "", *(shown[c][row] for c in comp)]
         rows.append(last + [""] * (len(columns) - len(last)))
     return print_matrix([""] * len(rows), columns, rows, right=False)

@@ -50,5 +50,9 @@ def family_residuals(
         parts = family.deviance_residuals_squared(mu + response, mu, weights)
         found = np.sign(response) * np.sqrt(np.maximum(parts, 0.0))
     else:
-        found = response * np.sqrt(weights / family.variance(mu))
+        variance = family.variance(mu)
+        # a mean at the end of its range has no variance, and fits exactly
+        some = variance > 0
+        found = np.zeros(len(mu))
+        found[some] = response[some] * np.sqrt(weights[some] / variance[some])
     return found / estimates.scale if scaled or kind == "scaled" else found

@@ -163,10 +163,15 @@ class Problem:
         """
         if not (np.isfinite(theta).all() and np.isfinite(beta).all()):
             return None
-        found = _modes(self, _Lambda.of(self.layout, theta), beta, u, joint)
-        if found is None and u is not None:
-            found = _modes(self, _Lambda.of(self.layout, theta), beta, None, joint)
-        return found
+        Lambda = _Lambda.of(self.layout, theta)
+        for begin in (None,) if u is None else (u, None):
+            try:
+                found = _modes(self, Lambda, beta, begin, joint)
+            except np.linalg.LinAlgError:
+                continue
+            if found is not None:
+                return found
+        return None
 
 
 @by_value

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge import display
+from lmerbridge.dialects import dialect_of
 from lmerbridge.display.table import RTable
 from lmerbridge.errors import ArgumentError, DataError, matched, near_match
 from lmerbridge.inference.containment import every_column
@@ -117,9 +118,10 @@ def variance_components(
     if not shown:
         raise DataError("comp must name 'Variance', 'Std.Dev.' or both")
     rows = matched(order, ("cov.last", "lower.tri"), "order")
-    return RTable.of(
-        tables.variance_table(result, rows), display.variance_text(result, shown, digits)
-    )
+    table = tables.variance_table(result, rows)
+    if result.call.generalized and not dialect_of(result).family_residual_shown:
+        table = table[table["grp"] != "Residual"]
+    return RTable.of(table, display.variance_text(result, shown, digits))
 
 
 def covariance(

@@ -50,6 +50,7 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
     """
     from lmerbridge.likelihood.laplace import Problem
     from lmerbridge.likelihood.search import Coordinates
+    from lmerbridge.likelihood.separation import separation
     from lmerbridge.solve.generalized import fit_generalized
 
     problem = Problem.of(frame, family)
@@ -58,7 +59,9 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
     try:
         found = fit_generalized(problem, spec.nAGQ == 0, start, end)
     except FitFailedError as error:
-        raise FitFailedError(f"{frame.formula} could not be fitted: {error}") from error
+        direction = separation(frame.X, frame.y, frame.weights, family)
+        why = str(error) if direction is None else direction.describe(frame.x_names)
+        raise FitFailedError(f"{frame.formula} could not be fitted: {why}") from error
     theta = Coordinates(problem.effects.layout).users(found.x)
     estimates = _estimates(frame, found, theta)
     optimum = found.optimum
@@ -101,11 +104,7 @@ def _sum_of_squares(point: LaplacePoint) -> float:
 
 def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estimates:
     point = found.point
-    conditional = (
-        _in_units(point, np.asarray(np.linalg.inv(point.precision), dtype=np.float64))
-        if point.problem.p
-        else None
-    )
+    conditional = _conditional(point)
     joint = None if found.hessian is None else _joint(point, found.hessian)
     vcov = conditional if joint is None else joint
     eta = point.problem.effects.frame_of(point.eta)
@@ -116,7 +115,7 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
         beta=linalg.solve_triangular(point.problem.R, point.beta)
         if point.problem.p
         else np.empty(0),
-        vcov=np.empty((0, 0)) if vcov is None else vcov,
+        vcov=np.full((point.problem.p, point.problem.p), np.nan) if vcov is None else vcov,
         vcov_definition="conditional" if joint is None else "joint",
         theta=theta,
         sigma=None,
@@ -127,6 +126,15 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
         other_vcov={} if conditional is None or joint is None else {"conditional": conditional},
         par=None if frame.plain else parameters_of(frame, theta),
     )
+
+
+def _conditional(point: LaplacePoint) -> Array | None:
+    """Beta's covariance matrix given theta; ``None`` where the rows say nothing of some of it."""
+    p = point.problem.p
+    if not p:
+        return None
+    L, failed = linalg.lapack.dpotrf(point.precision, lower=1)
+    return None if failed else _in_units(point, linalg.cho_solve((L, True), np.eye(p)))
 
 
 def _in_units(point: LaplacePoint, vcov: Array) -> Array:
