@@ -91,6 +91,12 @@ def data_of(name):
     return d.assign(w=np.resize([1.0, 2.0, 0.5], len(d)))
 
 
+def named(d, name):
+    """The data under another name: what is printed as theirs."""
+    d.attrs["name"] = name
+    return d
+
+
 @functools.cache
 def fitted(name, engine="native"):
     """The model by an engine of ours."""
@@ -99,11 +105,10 @@ def fitted(name, engine="native"):
         warnings.simplefilter("ignore")
         return lb.lmer(
             case["formula"],
-            data_of(name),
+            named(data_of(name), case["data"].split("-")[-1]),
             REML=case.get("REML", True),
             weights=case.get("weights"),
             engine=engine,
-            _data_name=case["data"].split("-")[-1],
         )
 
 

@@ -95,14 +95,15 @@ def ask(cases, folder):
 
 def fit(asked):
     """Our model of a case, by the native engine."""
+    d = asked["data"].assign()
+    d.attrs["name"] = "d"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lb.lmer(
             asked["formula"],
-            asked["data"],
+            d,
             contrasts=asked["contrasts"] or None,
             engine="native",
-            _data_name="d",
             **asked["arguments"],
         )
 

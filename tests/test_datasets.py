@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import http.server
 import threading
@@ -183,9 +184,45 @@ def test_what_cannot_be_fetched_says_what_to_do(elsewhere, small_bounce):
         datasets.load("bounce")
 
 
+@pytest.fixture
+def outside_a_checkout(monkeypatch, tmp_path_factory):
+    """As from a wheel, which has no InstEval; its file as R's package has it, with row numbers."""
+    shipped = datasets.data_folder("datasets")
+    content = gzip.decompress((shipped / "InstEval.csv.gz").read_bytes())
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "InstEval.toml").write_bytes((shipped / "InstEval.toml").read_bytes())
+    monkeypatch.setattr(datasets, "data_folder", lambda name: folder)
+    first, *rows = content.decode().splitlines()
+    lines = [f"rownames,{first}", *(f"{i},{row}" for i, row in enumerate(rows, 1))]
+    return "\n".join(lines).encode()
+
+
+def test_a_mirror_is_fetched_from(
+    elsewhere, outside_a_checkout, served, monkeypatch, capsys, tmp_path
+):
+    """LMERBRIDGE_DATA_URL: the same file at another address, fetched once."""
+    address, pages = served
+    monkeypatch.setenv("LMERBRIDGE_DATA_URL", f"{address}/mine/")
+    with pytest.raises(DataError, match=r"/mine/InstEval.csv .*LMERBRIDGE_DATA, .*_DATA_URL"):
+        datasets.load("InstEval")  # nothing is there
+    pages["/mine/InstEval.csv"] = outside_a_checkout.replace(b"1,1,1002,", b"1,1,1003,", 1)
+    with pytest.raises(DataError, match=r"SHA-256 .* put InstEval.csv into a folder"):
+        datasets.load("InstEval")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    assert not datasets.is_local("InstEval")
+    pages["/mine/InstEval.csv"] = outside_a_checkout
+    assert datasets.load("InstEval").shape == (73421, 7)
+    assert datasets.is_local("InstEval")
+    pages.clear()
+    assert datasets.load("InstEval")["y"].iloc[:3].tolist() == [5, 2, 5]
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["InstEval.csv"]
+    # what pooch says of hashes is nothing to who loads data
+    assert "hash" not in "".join(capsys.readouterr())
+
+
 def test_a_missing_column_is_named(elsewhere, small_bounce, served):
     address, pages = served
     small_bounce(f"{address}/bounce.csv")
     pages["/bounce.csv"] = b"a,b\n1,2\n"
-    with pytest.raises(DataError, match="no longer has the column 'bounce_time'"):
+    with pytest.raises(DataError, match="does not have the column 'bounce_time'"):
         datasets.load("bounce")

@@ -36,7 +36,8 @@ def data():
 
 
 def fit(formula, **arguments):
-    return lb.lmer(formula, data(), engine="native", _data_name="d", **arguments)
+    d = data()
+    return lb.lmer(formula, d, engine="native", **arguments)
 
 
 DELETIONS = {

@@ -253,3 +253,16 @@ def test_a_docstring_s_parameters_are_read():
 
     assert documented(function, "Parameters") == ["a", "b", "others", "c", "options"]
     assert documented(function, "Parameters") == parameters(function)
+
+
+def test_no_signature_holds_a_private_name():
+    """What a user cannot give is not shown: in help(), in an editor, on the API's page."""
+    found = public()
+    assert {"lmer", "lm", "Model", "Model.update", "plots.means"} <= set(found)
+    private = {
+        where: names
+        for where, obj in found.items()
+        if not (inspect.isclass(obj) and issubclass(obj, (Exception, Warning)))
+        and (names := [name for name in inspect.signature(obj).parameters if name[0] == "_"])
+    }
+    assert private == {}

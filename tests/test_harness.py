@@ -2,7 +2,10 @@
 
 import json
 import multiprocessing
+import os
 import platform
+import signal
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -12,13 +15,14 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 import lmerbridge as lb
-from lmerbridge.crosscheck import Case, load_cases, run_cases, suite_text
+from lmerbridge.crosscheck import Case, load_cases, parallel, run_cases, sharing, suite_text
 from lmerbridge.crosscheck.baseline import against_baseline, load_baseline, record_baseline
 from lmerbridge.crosscheck.formats import json_text, junit_text, markdown_text
 from lmerbridge.crosscheck.html import html_text
 from lmerbridge.crosscheck.parallel import _end_workers
 from lmerbridge.crosscheck.record import from_plain, to_plain
 from lmerbridge.crosscheck.scorecard import scorecard, scorecard_text
+from lmerbridge.crosscheck.suite import run_case
 from lmerbridge.engines import LINEAR_MIXED, Engine, Status, load_engine, register_engine
 from lmerbridge.engines.protocol import package_version
 from lmerbridge.errors import DataError
@@ -228,6 +232,10 @@ class Killer(Engine):
 """
 
 
+def _without_seconds(report):
+    return replace(report, outcomes=tuple(replace(o, seconds=0.0) for o in report.outcomes))
+
+
 class TestParallel:
     def test_the_same_in_parallel(self, reports):
         found = run_cases(cases(), ["native", "statsmodels"], jobs=2)
@@ -235,6 +243,62 @@ class TestParallel:
         assert [o.verdict.kind for r in found for o in r.outcomes] == [
             o.verdict.kind for r in reports for o in r.outcomes
         ]
+
+    def test_a_small_suite_starts_no_process(self, monkeypatch):
+        monkeypatch.setattr(sharing, "_executor", lambda helpers: pytest.fail("a process started"))
+        found = run_cases(cases(), ["native"], jobs=2)
+        assert [r.case.name for r in found] == [c.name for c in cases()]
+
+    def test_helpers_give_what_this_process_gives(self, monkeypatch):
+        """The first case waits here until others have been done there, and comes first."""
+        monkeypatch.setattr(sharing, "AFTER", 0.0)
+        monkeypatch.setattr(sharing, "WORTH", 0.0)
+        helped, here = threading.Event(), []
+        given = sharing._Shared._next
+
+        def told(self, done):
+            if isinstance(done.result(), tuple):  # a case, and not that a helper is ready
+                helped.set()
+            given(self, done)
+
+        def waiting(case, *rest):
+            here.append(case.name)
+            if len(here) == 1:
+                assert helped.wait(120)
+            return run_case(case, *rest)
+
+        monkeypatch.setattr(sharing._Shared, "_next", told)
+        monkeypatch.setattr(parallel, "run_case", waiting)
+        suite = [*cases(), *(replace(case, name=f"{case.name}-again") for case in cases())]
+        found = run_cases(suite, ["native", "statsmodels"], jobs=2)
+        assert 0 < len(here) < len(suite)
+        alone = [run_case(case, ["native", "statsmodels"]) for case in suite]
+        assert [r.case.name for r in found] == [c.name for c in suite]
+        assert [_without_seconds(r) for r in found] == [_without_seconds(r) for r in alone]
+        assert not [p for p in multiprocessing.active_children() if "Loky" in p.name]
+
+    def test_a_helper_that_died_is_none_and_the_rest_is_done(self, monkeypatch):
+        monkeypatch.setattr(sharing, "AFTER", 0.0)
+        monkeypatch.setattr(sharing, "WORTH", 0.0)
+        died = threading.Event()
+        given = sharing._Shared._next
+
+        def told(self, done):
+            if done.exception() is not None:
+                died.set()
+            given(self, done)
+
+        monkeypatch.setattr(sharing._Shared, "_next", told)
+
+        def here(i):
+            assert died.wait(120)
+            return i
+
+        found = list(
+            sharing.shared(4, here, signal.raise_signal, lambda i: (signal.SIGKILL,), os.getpid, 1)
+        )
+        assert sorted(v for v in found if v is not None) == [0, 2, 3]
+        assert found[1] is None
 
     def test_a_killed_fit_takes_no_other_along(self, tmp_path, monkeypatch):
         # the engine must be found in the other processes: by an entry point in a folder

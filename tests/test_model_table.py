@@ -1,6 +1,7 @@
 """Models side by side: the cells are R's numbers, and every form holds the same ones."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,21 @@ def test_every_form_holds_every_cell(models):
     assert latex.count("\\\\") == len(t.rows) + 1
     assert {line.count("&") for line in latex.splitlines() if line.endswith("\\\\")} == {2}
     assert len({line.count("|") - line.count("\\|") for line in t.to_markdown().splitlines()}) == 1
+
+
+def test_great_tables_gets_every_cell_and_the_lines(models):
+    pytest.importorskip("great_tables")
+    t = lb.table(models, stars=True)
+    page = t.to_gt().as_raw_html()
+    shown = [re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row) for row in page.split("<tr")]
+    shown = [[unescape(cell) for cell in row] for row in shown if len(row) == 3]
+    assert shown == [["", *t.names], *([label, *cells] for label, cells in t.rows)]
+    rows = [row for row in page.split("<tr") if 'scope="row"' in row]
+    ruled = [i + 1 for i, row in enumerate(rows) if row.count("border-bottom: 1px solid") == 3]
+    assert len(rows) == len(t.rows)
+    assert ruled == list(t.rules)  # as in LaTeX: coefficients, random part, the fit
+    assert t.to_latex().count("\\midrule") == len(ruled) + 1
+    assert unescape(page).count("+ p < 0.1") == 1
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,36 @@ def test_means_and_contrasts_are_drawn():
         lb.plots.means(fitted("chick"))
 
 
+def test_means_by_a_factor_have_a_panel_for_each_of_its_levels():
+    e = fitted("oats").emmeans("~ N | V")
+    table = e.confint().table
+    axes = lb.plots.means(e)
+    drawn(axes)
+    varieties = list(table["V"].cat.categories)
+    assert [ax.get_title() for ax in axes] == [f"V = {v}" for v in varieties]
+    for ax, variety in zip(axes, varieties, strict=True):
+        own = table[table["V"] == variety]
+        np.testing.assert_allclose(ax.lines[0].get_xdata(), own["emmean"])
+        segments = [s[:, 0] for s in ax.collections[0].get_segments()]
+        np.testing.assert_allclose(segments, own[["lower.CL", "upper.CL"]])
+        assert [t.get_text() for t in ax.get_yticklabels()] == [
+            "0.0cwt",
+            "0.2cwt",
+            "0.4cwt",
+            "0.6cwt",
+        ]
+    assert len({ax.get_xlim() for ax in axes}) == 1
+    # on axes of the user's there is one panel, and labels say both
+    one = lb.plots.means(e, ax=axes[0].figure.add_subplot())
+    assert [t.get_text() for t in one.get_yticklabels()][:2] == [
+        f"0.0cwt, {varieties[0]}",
+        f"0.2cwt, {varieties[0]}",
+    ]
+    pairs = lb.plots.means(e.pairs())
+    assert [len(ax.get_yticklabels()) for ax in pairs] == [6, 6, 6]
+    assert lb.plots.means(e, comparisons=True)[1].texts
+
+
 def test_influence_is_drawn_with_the_largest_named():
     found = fitted("sleep").influence("Subject")
     ax = drawn(lb.plots.influence(found))

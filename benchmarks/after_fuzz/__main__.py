@@ -132,11 +132,11 @@ def smaller_call(made: Made) -> str:
 
 def ours_of(made: Made, said: dict[str, Any]) -> Asked:
     """The same models here."""
-    own = lb.lmer(**made.arguments(), engine="native", _data_name="d")
+    own = lb.lmer(**made.arguments(), engine="native")
     others = {}
     if made.smaller is not None:
         smaller = replace(made, formula=made.smaller, contrasts={}).arguments()
-        m0 = lb.lmer(**smaller, engine="native", _data_name="d")
+        m0 = lb.lmer(**smaller, engine="native")
         others["m0"] = at_theta(m0, said["theta"]["m0"])
     return Asked(at_theta(own, said["theta"]["m"]), own, made.new, others)
 

@@ -88,7 +88,8 @@ class Made:
         return f"{response} ~ 1 + {random}"
 
     def arguments(self) -> dict[str, Any]:
-        """The same for ``lb.lmer``."""
+        """The same for ``lb.lmer``; the data are called ``d``, as in R's answers."""
+        self.data.attrs["name"] = "d"
         return {
             "formula": self.formula,
             "data": self.data,

@@ -1,18 +1,23 @@
 """The data sets: ``load(name)``, ``names()``, ``describe(name)``.
 
-Most ship with the package. ``bounce`` and ``dragons`` do not, for their licence: they are taken
-from the folder that the environment variable ``LMERBRIDGE_DATA`` names, or fetched once and
-kept; either way their content is checked against a SHA-256.
+Most ship with the package. ``bounce`` and ``dragons`` do not, for their licence, and ``InstEval``
+is only in a checkout, for its size: they are taken from the folder that the environment variable
+``LMERBRIDGE_DATA`` names, or fetched once and kept; either way their content is checked against a
+SHA-256. They are fetched from where ``describe(name).url`` says; where that is out of reach,
+``LMERBRIDGE_DATA_URL`` names another address at which files of the same names are
+(``http://mirror.example.org/data`` for ``http://mirror.example.org/data/InstEval.csv``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
+import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +142,7 @@ def _shortest(value: Any) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-def _canonical(content: bytes, info: DatasetInfo) -> bytes:
+def _canonical(content: bytes, info: DatasetInfo, address: str) -> bytes:
     """A fetched file as the CSV that the SHA-256 is of: our columns only, in our order."""
     if info.format == "rdata":
         try:
@@ -153,7 +158,7 @@ def _canonical(content: bytes, info: DatasetInfo) -> bytes:
         frame = pd.read_csv(io.BytesIO(content), dtype=str)
     missing = [c for c in info.columns if c not in frame]
     if missing:
-        raise DataError(f"{info.url} no longer has the column {missing[0]!r}")
+        raise DataError(f"{address} does not have the column {missing[0]!r}")
     text = frame[list(info.columns)].to_csv(
         index=False, lineterminator="\n", float_format=_shortest
     )
@@ -209,34 +214,59 @@ def is_local(name: str) -> bool:
     return _local(describe(name)) is not None
 
 
+def _address(info: DatasetInfo) -> str:
+    """Where the file is fetched from: its own address, or that name at ``LMERBRIDGE_DATA_URL``."""
+    assert info.url is not None
+    base = os.environ.get("LMERBRIDGE_DATA_URL")
+    return f"{base.rstrip('/')}/{info.url.rsplit('/', 1)[-1]}" if base else info.url
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """pooch advises to put the file's hash into the call, which is no use to who loads data."""
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _fetch(info: DatasetInfo) -> bytes:
     needed("pooch", "data", f"fetching the data set {info.name!r}")
     import pooch
 
-    cache = _cache()
-    assert info.url is not None
+    cache, address = _cache(), _address(info)
     assert cache is not None
+    advice = (
+        f"put {info.name}.csv into a folder and name that in LMERBRIDGE_DATA, or name another "
+        "address that has the file in LMERBRIDGE_DATA_URL"
+    )
     try:
         # the SHA-256 is of our columns; theirs may have more, so that it is checked below
-        path = pooch.retrieve(
-            info.url,
-            known_hash=None,
-            path=cache / "fetched",
-            fname=info.url.rsplit("/", 1)[-1],
-            progressbar=False,
-        )
+        with _quiet(pooch.get_logger()):
+            path = pooch.retrieve(
+                address,
+                known_hash=None,
+                path=cache / "fetched",
+                fname=address.rsplit("/", 1)[-1],
+                progressbar=False,
+            )
         content = Path(path).read_bytes()
     except Exception as error:
         raise DataError(
-            f"{info.name} could not be fetched from {info.url} ({type(error).__name__}); put "
-            f"{info.name}.csv into a folder and name that in LMERBRIDGE_DATA"
+            f"{info.name} could not be fetched from {address} ({type(error).__name__}); {advice}"
         ) from error
     try:
-        checked = _checked(_canonical(content, info), info, info.url)
-    except DataError:
-        Path(path).unlink()
-        raise
-    (cache / f"{info.name}.csv").write_bytes(checked)
+        checked = _checked(_canonical(content, info, address), info, address)
+    except DataError as error:
+        raise DataError(f"{error}; {advice}") from None
+    finally:
+        Path(path).unlink()  # what is kept is ours, below
+    # in one step: what a stopped process had written of it would be taken for the file
+    made = cache / f"{info.name}.csv.{os.getpid()}"
+    made.write_bytes(checked)
+    made.replace(cache / f"{info.name}.csv")
     return checked
 
 

@@ -78,10 +78,11 @@ def fit(
 
     path = Path(data)
     if not path.exists() and not path.suffix and data in datasets.names():
-        table, name = datasets.load(data), data
+        table = datasets.load(data)
     else:
         mark = "\t" if sep == "tab" else sep
-        table, name = datasets.read_table(path, mark, dec), path.stem
+        table = datasets.read_table(path, mark, dec)
+        table.attrs["name"] = path.stem  # what the summary shows as the data's name
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         warnings.simplefilter("always", FitMessage)
@@ -93,7 +94,6 @@ def fit(
             weights=weights,
             offset=offset,
             subset=subset,
-            _data_name=name,
         )
     if json:
         typer.echo(model.to_json(indent=2))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from lmerbridge.crosscheck.cases import Case
 from lmerbridge.crosscheck.memory import Memory, open_memory
+from lmerbridge.crosscheck.sharing import shared
 from lmerbridge.crosscheck.suite import CaseReport, Outcome, run_case
 from lmerbridge.crosscheck.verdict import Verdict
-from lmerbridge.engines import is_engine
+from lmerbridge.engines import AUTO_ORDER, is_engine, package_of, status_of
 from lmerbridge.optional import needed
 from lmerbridge.rlang import RCommand, named, take_as_named
 
@@ -60,7 +63,7 @@ def _apart(case: Case, engines: Sequence[str], memory: Memory | None) -> Run:
 
 def _pool(
     cases: Sequence[Case], engines: Sequence[str], jobs: int, memory: Memory | None
-) -> Iterator[Run]:
+) -> Generator[Run]:
     """In order; if a worker dies, what is left runs one by one, each in its own process."""
     for module in ("joblib", "psutil"):
         needed(module, "parallel", f"work with jobs={jobs}")
@@ -79,6 +82,43 @@ def _pool(
         _end_workers()
         for case in cases[done:]:
             yield _apart(case, engines, memory)
+
+
+def _helped(
+    cases: Sequence[Case], engines: Sequence[str], jobs: int, memory: Memory | None
+) -> Generator[Run]:
+    """In order, here and by helpers; a case whose helper died is tried again in a process of its
+    own.
+    """
+    for module in ("joblib", "psutil"):
+        needed(module, "parallel", f"work with jobs={jobs}")
+    handed = copy.deepcopy(memory)  # what this process adds is of other cases
+    found = shared(
+        len(cases),
+        lambda i: _run(cases[i], engines, memory),
+        _run,
+        lambda i: (cases[i], engines, handed, named()),
+        functools.partial(_ready, engines, named()),
+        jobs - 1,
+    )
+    with contextlib.closing(found):
+        for case, one in zip(cases, found, strict=True):
+            yield _apart(case, engines, memory) if one is None else one
+
+
+def _ready(engines: Sequence[str], known: Sequence[RCommand]) -> None:
+    """What the first case of a process would wait for: imports, and the start of R."""
+    take_as_named(known)
+    for name in engines:
+        status_of(name)
+
+
+def _may_run_here(cases: Sequence[Case], engines: Sequence[str]) -> bool:
+    """Whether no case can end the process that fits it: R has one of its own, and our engines are
+    Python; what another package's engine does is not known.
+    """
+    taking_part = {*engines, *(e for c in cases for e in (*(c.engines or ()), *c.require))}
+    return all(package_of(name) in AUTO_ORDER for name in taking_part)
 
 
 def _end_workers() -> None:
@@ -106,7 +146,9 @@ def run_cases(
     Parameters
     ----------
     jobs : int
-        Processes; 1 is this one. A case whose process dies is reported as failed.
+        Processes; 1 is this one. This one begins, and the others are started once what is left
+        would take longer than they need to start; engines of other packages are run by the others
+        alone, and a case whose process dies is reported as failed.
     resume : Path or Memory, optional
         A file (:mod:`lmerbridge.crosscheck.memory`) that each fit is added to as it comes, and from
         which those fits are taken that nothing has changed for. Verdicts are made anew: the reports
@@ -131,18 +173,21 @@ def run_cases(
             *(e for case in cases for e in (*(case.engines or ()), *case.require)),
         ]
         memory.prepare([e for e in dict.fromkeys(taking_part) if is_engine(e)])
-    found = (
-        (_run(case, engines, memory) for case in cases)
-        if jobs == 1
-        else _pool(cases, engines, jobs, memory)
-    )
-    for count, case in enumerate(cases):
-        if progress is not None:
-            progress(case, count)
-        report, lines = next(found)
-        reports.append(report)
-        if memory is not None:
-            memory.save(lines)
+    found: Generator[Run]
+    if jobs == 1:
+        found = (_run(case, engines, memory) for case in cases)
+    elif _may_run_here(cases, engines):
+        found = _helped(cases, engines, jobs, memory)
+    else:
+        found = _pool(cases, engines, jobs, memory)
+    with contextlib.closing(found):
+        for count, case in enumerate(cases):
+            if progress is not None:
+                progress(case, count)
+            report, lines = next(found)
+            reports.append(report)
+            if memory is not None:
+                memory.save(lines)
     if memory is not None:
         memory.keep_r()
     return reports

@@ -140,7 +140,7 @@ class ModelTable:
         return self.to_html()
 
     def to_gt(self) -> Any:
-        """Return the table as a ``great_tables.GT``.
+        """Return the table as a ``great_tables.GT``, with lines where the other forms have them.
 
         Raises
         ------
@@ -148,10 +148,17 @@ class ModelTable:
             The package great_tables is not installed.
         """
         needed("great_tables", "tables", "to_gt()")
-        from great_tables import GT  # pyright: ignore[reportMissingImports]
+        from great_tables import GT, loc, style  # pyright: ignore[reportMissingImports]
 
-        frame = self.frame.reset_index(names="")
-        made = GT(frame, rowname_col="")
+        made = GT(self.frame.reset_index(names=""), rowname_col="")
+        made = made.cols_align("center", list(self.names)).tab_options(
+            table_body_hlines_style="none", stub_border_style="none"
+        )
+        # below a row and not above the next one: of two edges that meet the upper one is drawn
+        above = [row - 1 for row in self.rules]
+        if above:
+            line = style.borders(sides="bottom", weight="1px", color="#808080")
+            made = made.tab_style(line, [loc.body(rows=above), loc.stub(rows=above)])
         for note in self.notes:
             made = made.tab_source_note(note)
         return made

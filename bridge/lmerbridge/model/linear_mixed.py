@@ -35,7 +35,6 @@ def lmer(
     control: Control | None = None,
     *,
     timeout: Seconds | None = None,
-    _data_name: str | None = None,
 ) -> Model:
     """Fit a linear mixed model, as lme4's ``lmer`` does.
 
@@ -134,7 +133,7 @@ def lmer(
         control=control,
         timeout=timeout,
     )
-    return model_of(fit_call(call, _data_name))
+    return model_of(fit_call(call))
 
 
 @checked

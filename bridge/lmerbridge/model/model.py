@@ -69,7 +69,7 @@ __all__ = ["Model", "model_of"]
 
 @checked
 @by_value
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Model:
     """A fitted linear mixed model, as :func:`lmerbridge.lmer` and :func:`lmerbridge.from_json` make
     it.
@@ -96,8 +96,12 @@ class Model:
     """
 
     result: FitResult
-    _frame: ModelFrame | None = None
-    _call: Call | Mapping[str, Any] | None = None
+    _frame: ModelFrame | None
+    _call: Call | Mapping[str, Any] | None
+
+    def __init__(self, result: FitResult, frame: ModelFrame | None = None, call: Any = None):
+        for name, value in (("result", result), ("_frame", frame), ("_call", call)):
+            object.__setattr__(self, name, value)
 
     @cached_property
     def fit(self) -> Fit:
