@@ -5,6 +5,8 @@ Numbers without another source are of R 4.2.2 with lme4 1.1-31, polished:
 glmerControl("bobyqa", optCtrl = list(rhoend = 1e-9), tolPwrss = 1e-13))``.
 """
 
+import copy
+import pickle
 import subprocess
 import warnings
 from pathlib import Path
@@ -346,6 +348,10 @@ def test_what_glmer_refuses(grown):
         lb.glmer(formula, grown, engine="statsmodels")
     with pytest.raises(DataError, match="negative weights not allowed"):
         lb.glmer(formula, grown, weights="x", engine="native")
+    with pytest.raises(DataError, match="0 in every row used"):
+        lb.glmer(formula, grown.assign(w=0), weights="w", engine="native")
+    with pytest.raises(DataError, match="takes no fixed effects"):
+        lb.glmer(formula, grown, start={"theta": [1.0], "fixef": [0, 0]}, engine="native")
     with pytest.raises(FitFailedError, match="timeout"):
         lb.glmer("y ~ x + (x | g) + (x | h)", grown, engine="native", timeout=1e-3)
 
@@ -402,6 +408,19 @@ def test_models_are_compared_by_their_likelihoods(m):
         m.anova()
     with pytest.raises(DataError, match="different nAGQ"):
         m.anova(m.update(nAGQ=0))
+    with pytest.raises(DataError, match="of different families or links"):
+        m.anova(m.update(family="binomial(probit)"))
+    with pytest.raises(DataError, match="not with LinearModel"):
+        m.anova(lb.lm("incidence ~ period", lb.datasets.load("cbpp")))
+
+
+def test_what_is_not_here_yet_says_so(m):
+    with pytest.raises(AttributeError, match="emmeans is not here yet for a generalized model"):
+        _ = m.emmeans
+    with pytest.raises(AttributeError, match=r"it is fixef\(\) here"):
+        _ = m.params
+    assert not hasattr(m, "__array__")
+    assert pickle.loads(pickle.dumps(m)) == m == copy.deepcopy(m)
 
 
 @pytest.mark.filterwarnings("ignore:boundary")

@@ -28,13 +28,15 @@ def check_prior_weights(weights: Array, name: str | None) -> None:
     Raises
     ------
     DataError
-        A weight is negative or infinite.
+        A weight is negative or infinite, or all are 0.
     """
     if (weights < 0).any():
         row = int(np.flatnonzero(weights < 0)[0]) + 1
         raise DataError(f"negative weights not allowed: {name!r} is negative first in row {row}")
     if np.isinf(weights).any():
         raise DataError(f"weights {name!r} are infinite in some rows")
+    if not (weights > 0).any():
+        raise DataError(f"weights {name!r} are 0 in every row used: no observation is left")
 
 
 def family_response(

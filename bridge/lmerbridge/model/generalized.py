@@ -94,6 +94,9 @@ class GeneralizedModel:
     def __str__(self) -> str:
         return display.model_text(self.result)
 
+    def __getattr__(self, name: str) -> Any:
+        raise generalized_answers.missing(self, name)
+
     def summary(self, correlation: bool | None = None, digits: int = 4) -> Summary:
         """Summarize the fit as R's ``summary``, with z tests of the fixed effects.
 

@@ -24,6 +24,7 @@ from lmerbridge.inference.predict import as_rows
 from lmerbridge.inference.re_form import chosen_effects, is_na
 from lmerbridge.inference.simulate import draw, generator
 from lmerbridge.model import prediction
+from lmerbridge.model.elsewhere import missing_attribute
 from lmerbridge.model.row_values import Vector, row_table
 from lmerbridge.result import FitResult
 
@@ -31,6 +32,7 @@ __all__ = [
     "deviance",
     "family",
     "intervals",
+    "missing",
     "part",
     "predict",
     "read_family",
@@ -51,6 +53,19 @@ def family(result: FitResult) -> Family:
 def read_family(value: Any) -> Family:
     """Read a family, as :func:`lmerbridge.glmer` does."""
     return family_of(value)
+
+
+def missing(model: object, name: str) -> AttributeError:
+    """Return the error for an attribute that a generalized model has not."""
+    from lmerbridge.model.model import Model
+
+    if not name.startswith("_") and hasattr(Model, name):
+        return AttributeError(
+            f"{name} is not here yet for a generalized model, only for a linear one",
+            name=name,
+            obj=model,
+        )
+    return missing_attribute(model, name)
 
 
 def deviance(result: FitResult) -> float:
@@ -125,7 +140,8 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
     UnsupportedModelError
         There is no other.
     DataError
-        The approximations of the likelihood are different ones.
+        Another is no generalized model, or of another family, or its likelihood is approximated
+        differently.
     """
     if not others:
         raise UnsupportedModelError(
@@ -133,7 +149,19 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
             "with, as in m0.anova(m1)"
         )
     models = [model, *others]
-    nodes = {m.result.call.nAGQ for m in models if hasattr(m, "result")}
+    for other in others:
+        own = getattr(getattr(other, "result", None), "call", None)
+        if not getattr(own, "generalized", False):
+            raise DataError(
+                "a generalized model is compared with generalized models, not with "
+                f"{type(other).__name__}"
+            )
+    families = {repr(family(m.result)) for m in models}
+    if len(families) > 1:
+        raise DataError(
+            f"models of different families or links are not nested: {', '.join(sorted(families))}"
+        )
+    nodes = {m.result.call.nAGQ for m in models}
     if len(nodes) > 1:
         raise DataError(
             "models with different nAGQ cannot be compared: their likelihoods are approximated "
