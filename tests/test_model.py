@@ -207,7 +207,7 @@ def test_errors_say_what_to_do(m, call, kind, words):
     [
         ({"start": [1.0, 2.0]}, "theta has 1"),
         ({"start": "a"}, "numbers of theta"),
-        ({"start": {"fixef": [1.0]}}, "start has no fixed effects for a linear model"),
+        ({"start": {"fixef": [1.0]}}, "start takes no fixed effects: of a linear model"),
         ({"start": {"sigma": [1.0]}}, "'theta'"),
         ({"control": {"optimizer": "x"}}, "lmerControl"),
         ({"na_action": "drop"}, "na_action"),

@@ -14,7 +14,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, as_number, matched, near_match
 from lmerbridge.formula.syntax import format_number
 
-__all__ = ["CHECK_ACTIONS", "Control", "lmerControl", "r_name"]
+__all__ = ["CHECK_ACTIONS", "Control", "glmerControl", "lmerControl", "r_name"]
 
 P = ParamSpec("P")
 

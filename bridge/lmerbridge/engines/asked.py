@@ -35,8 +35,8 @@ def start_values(start: Any) -> tuple[float, ...] | None:
         if set(start) & {"beta", "fixef"}:
             raise DataError(
                 "start takes no fixed effects: of a linear model they follow from the parameters "
-                "of the covariance matrices, and lme4's lmer() refuses them too; of a generalized one "
-                "they are found from theta; leave them out"
+                "of the covariance matrices, and lme4's lmer() refuses them too; of a generalized "
+                "one they are found from theta; leave them out"
             )
         if len(start) != 1 or not set(start) <= {"theta", "par"}:
             raise ArgumentError("start must be theta, or a mapping with the key 'theta' or 'par'")

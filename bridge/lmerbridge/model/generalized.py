@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
-from lmerbridge.design.call import Call
 from lmerbridge.equality import by_value
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
@@ -44,26 +42,16 @@ class GeneralizedModel:
 
     Attributes
     ----------
-    result : FitResult
-        All numbers, frozen.
-
-    Examples
-    --------
-    The examples of the methods have this ``m``.
-
-    >>> import lmerbridge as lb
-    >>> d = lb.datasets.load("sleepstudy")
-    >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
+    fit : Fit
+        The result, the model frame and the call.
     """
 
-    result: FitResult
-    _frame: ModelFrame | None = None
-    _call: Call | None = None
+    fit: Fit
 
-    @cached_property
-    def fit(self) -> Fit:
-        """The result, the model frame and the call."""
-        return Fit(self.result, self._frame, self._call)
+    @property
+    def result(self) -> FitResult:
+        """All numbers, frozen."""
+        return self.fit.result
 
     @property
     def frame(self) -> ModelFrame:
@@ -109,10 +97,13 @@ class GeneralizedModel:
 
         Examples
         --------
+        >>> import lmerbridge as lb
+        >>> d = lb.datasets.load("sleepstudy")
+        >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
         >>> print(m.summary().coefficients.round(3).to_string())
                      Estimate  Std. Error  z value  Pr(>|z|)
-        (Intercept)    -3.437       0.692   -4.967       0.0
-        Days            0.625       0.101    6.201       0.0
+        (Intercept)    -3.195       0.685   -4.662       0.0
+        Days            0.585       0.098    5.968       0.0
         """
         return display.Summary(self.result, correlation, digits)
 
@@ -295,10 +286,13 @@ class GeneralizedModel:
 
         Examples
         --------
+        >>> import lmerbridge as lb
+        >>> d = lb.datasets.load("sleepstudy")
+        >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
         >>> import pandas as pd
         >>> new = pd.DataFrame({"Days": [0, 9]})
         >>> m.predict(new, re_form="NA", type="response").round(3).tolist()
-        [0.031, 0.899]
+        [0.039, 0.888]
         """
         return generalized_answers.predict(
             self.fit, newdata, re_form, type, allow_new_levels, na_action
@@ -423,10 +417,13 @@ class GeneralizedModel:
 
         Examples
         --------
+        >>> import lmerbridge as lb
+        >>> d = lb.datasets.load("sleepstudy")
+        >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
         >>> print(m.confint(method="Wald").round(2).to_string())
                      2.5 %  97.5 %
-        (Intercept)  -4.79   -2.08
-        Days          0.43    0.82
+        (Intercept)  -4.54   -1.85
+        Days          0.39    0.78
         """
         return generalized_answers.intervals(self.result, level, method)
 
@@ -477,7 +474,5 @@ class GeneralizedModel:
 
 
 def generalized_of(fit: Fit) -> GeneralizedModel:
-    """Return the model of a fit, with what has been computed of it."""
-    found = GeneralizedModel(fit.result, fit.frame_given, fit.call_given)
-    found.__dict__["fit"] = fit
-    return found
+    """Return the model of a fit."""
+    return GeneralizedModel(fit)
