@@ -342,6 +342,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
     plots = {"m": model}
     found: dict[str, tuple[object, dict]] = {
         "lmer": (lb.lmer, {"formula": "y ~ a + (1 | g)", **fit}),
+        "glmer": (lb.glmer, {"formula": "I(y > 0) ~ x + (1 | g)", **fit}),
         "lm": (lb.lm, {"formula": "y ~ a", "data": d}),
         "lmList": (lb.lmList, {"formula": "y ~ x | g", "data": d}),
         "check": (lb.check, {"formula": "y ~ a + (1 | g)", "data": d, "engines": ["native"]}),
@@ -353,6 +354,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "parse_formula": (lb.parse_formula, {"text": "y ~ x + (1 | g)"}),
         "emm_options": (lb.emm_options, {}),
         "lmerControl": (lb.lmerControl, {}),
+        "glmerControl": (lb.glmerControl, {}),
         "register_engine": (lb.register_engine, {"name": "zz", "factory": None}),
         "isNested": (lb.isNested, {"f1": [1, 2], "f2": [1, 1]}),
         "engine_names": (lb.engine_names, {}),

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmerbridge.arguments import belongs, check_level
 from lmerbridge.display.plots.canvas import AxesArray, axes_of, drawing, grid_of_axes
+from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, DataError
 from lmerbridge.inference.arrows import arrows_of
 from lmerbridge.inference.axes import level_text
@@ -118,7 +119,8 @@ def means(
     return axes
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Lines:
     """The values (rows,), the limits of their intervals, and the ends of arrows (2, rows)."""
 
