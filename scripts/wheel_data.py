@@ -23,7 +23,7 @@ FILES = (
     "reference/further/data/lmerTest-carrots.*",
 )
 GOLDEN = "reference/golden"
-FITTED_DIGITS = 11
+FITTED_DIGITS = 8
 
 
 def packed(folder: Path) -> bytes:
