@@ -95,7 +95,7 @@ def entry(text):
         (HEAD + 'start = "hot"', "models.toml:5: start must be the numbers of theta"),
         (HEAD + "start = 1.0", "models.toml:5: start must be the numbers of theta"),
         (HEAD + "start = [1.0, nan]", "models.toml:5: a value of start must be a number"),
-        (HEAD + "start = { beta = [1.0] }", "models.toml:5: start has no fixed effects"),
+        (HEAD + "start = { beta = [1.0] }", "models.toml:5: start takes no fixed effects"),
         (HEAD + "start = { sigma = [1.0] }", "models.toml:5: start must be theta, or a mapping"),
         (HEAD + "timeout = 0", "models.toml:5: timeout must be a positive number of seconds"),
         (HEAD + "timeout = true", "models.toml:5: timeout must be a positive number of seconds"),
