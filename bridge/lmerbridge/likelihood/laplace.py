@@ -43,8 +43,11 @@ __all__ = ["LaplacePoint", "Problem"]
 MOST_STEPS = 60
 MOST_HALVINGS = 40
 # The inner iteration ends where a step would raise the penalized log-likelihood by less than this:
-# the determinant changes with the square root of it.
-MODES_TOLERANCE = 1e-18
+# the determinant changes with the square root of it, and so does the gradient of the criterion,
+# whose differences are the Hessian.
+MODES_TOLERANCE = 1e-22
+# ... or where steps of less than this do not become smaller: what is left is rounding
+STALLED_GAIN = 1e-14
 ROUNDING = 4e-15  # what part of the penalized log-likelihood its rounding is
 BAND_NUMBERS = 4_000_000
 
@@ -268,7 +271,7 @@ class LaplacePoint:
         return self.problem.effects.sums(self.rows.score)
 
     @cached_property
-    def _implicit(self) -> Elimination:
+    def implicit(self) -> Elimination:
         """The effects eliminated for the observed information, by which the modes move."""
         rows = self.rows
         if rows.observed is None or rows.observed is rows.expected or self.problem.observed:
@@ -316,7 +319,7 @@ class LaplacePoint:
         c, v = self._moved(a, h)
         if self.joint and problem.p:
             # beta moves with theta: where it does, all rows' predictors do
-            along = np.linalg.solve(self._precision(self._implicit, h), problem.Q.T @ c)
+            along = np.linalg.solve(self._precision(self.implicit, h), problem.Q.T @ c)
             a = a - h * (problem.Q @ along)
             c, v = self._moved(a, h)
         sums = problem.effects.sums(c)
@@ -339,7 +342,7 @@ class LaplacePoint:
     def _moved(self, a: Array, h: Array) -> tuple[Array, list[Array]]:
         """c (n,) and v by factor of the module's text."""
         problem = self.problem
-        whitened, _ = _whiten(problem, self._implicit, a[:, None])
+        whitened, _ = _whiten(problem, self.implicit, a[:, None])
         v = self.Lambda.back([part[:, :, 0] for part in whitened])
         return a - h * problem.effects.predictor(self.Lambda.effects(v)), v
 
@@ -409,18 +412,24 @@ def _modes(
     state = _State.first(problem, Lambda, beta, u)
     if state is None:
         return None
+    before = math.inf
     for steps in range(MOST_STEPS):
         rows = state.rows
         weights = rows.observed if problem.observed else rows.expected
         h = rows.expected if rows.observed is None else rows.observed
-        newton = h if np.isfinite(h).all() and h.min() >= 0 else rows.expected
-        if weights is None or not np.isfinite(newton).all():
+        if weights is None:
             return None
-        elimination = Lambda.eliminate(problem, newton)
-        if elimination is None:
+        newton = h
+        elimination, step = _step(problem, Lambda, state, h, joint)
+        if step is None or not step.gain > -MODES_TOLERANCE:
+            # the penalized log-likelihood is not concave here, and the step leads downwards
+            newton = rows.expected
+            elimination, step = _step(problem, Lambda, state, newton, joint)
+        if step is None:
             return None
-        step = _step(problem, Lambda, state, elimination, newton, joint)
-        if step.gain <= MODES_TOLERANCE:
+        stalled = 0.25 * before < step.gain < STALLED_GAIN
+        before = step.gain
+        if step.gain <= MODES_TOLERANCE or stalled:
             if newton is not weights:
                 elimination = Lambda.eliminate(problem, weights)
             if elimination is None:
@@ -488,11 +497,15 @@ def _step(
     problem: Problem,
     Lambda: _Lambda,
     state: _State,
-    elimination: Elimination,
     weights: Array,
     joint: bool,
-) -> _Step:
-    """Newton's step by the working response: (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u."""
+) -> tuple[Elimination | None, _Step | None]:
+    """Newton's step by the working response, (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u, and the
+    elimination for its weights; ``None`` where the arithmetic has no digits for them.
+    """
+    elimination = Lambda.eliminate(problem, weights) if np.isfinite(weights).all() else None
+    if elimination is None:
+        return None, None
     u, effects, rows = state.u, problem.effects, state.rows
     target = weights * (state.eta - state.fixed) + rows.score  # W times Z b + s / W
     if not joint or not problem.p:
@@ -513,7 +526,7 @@ def _step(
     uphill = Lambda.back(effects.sums(rows.score))
     gain = sum(float(np.vdot(d, g - o)) for d, g, o in zip(du, uphill, u, strict=True))
     gain += float(along @ (problem.Q.T @ rows.score)) if joint else 0.0
-    return _Step(along, du, 0.5 * gain)
+    return elimination, _Step(along, du, 0.5 * gain)
 
 
 def _moved_state(problem: Problem, Lambda: _Lambda, state: _State, step: _Step) -> _State | None:
