@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,37 @@ def script_page(script: Path, figures: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Say what the reader of a site needs, and not of a repository: a page by its name, and a
+    folder that is no page without a link.
+    """
+
+    def named(match: re.Match[str]) -> str:
+        other = files.get_file_from_path(f"{match[1]}.md")
+        title = next((t for t, path in _titles(config["nav"]) if path == f"{match[1]}.md"), None)
+        return match[0] if other is None or title is None else f"[{title}]("
+
+    markdown = re.sub(r"\[docs/(\w+)\.md\]\(", named, markdown)
+    return re.sub(r"\[([^]\[]+)\]\(\.\./[^)]*\)", r"`\1`", markdown)
+
+
+def _titles(nav: Any, above: str = "") -> Iterator[tuple[str, str]]:
+    """The names of the pages in the list of contents, with those of their sections, and files."""
+    for entry in nav:
+        for title, value in entry.items():
+            if isinstance(value, str):
+                yield f"{above}{title}", value
+            else:
+                yield from _titles(value, f"{title}: ")
+
+
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
     """Write code in tables, and names in docstrings, as GitHub and Sphinx show them.
 
     Python's Markdown keeps the backslash before a bar in code, which a table's cell needs; and
-    mkdocstrings the roles of names.
+    mkdocstrings the roles of names. A number in a cell stays beside its unit.
     """
+    html = re.sub(r"(?<=\d) (?=(?:ms|s)\b[^<]*</td>)", "&nbsp;", html)
     html = re.sub(r"<code>[^<]*\\\|[^<]*</code>", lambda m: m[0].replace("\\|", "|"), html)
     return re.sub(r":(?:func|meth|class|mod|attr|data|exc):(?=<code>)", "", html)
 
