@@ -197,6 +197,7 @@ def outside_a_checkout(monkeypatch, tmp_path_factory):
     return "\n".join(lines).encode()
 
 
+@pytest.mark.skipif(not datasets.is_local("InstEval"), reason="run from an installed wheel")
 def test_a_mirror_is_fetched_from(
     elsewhere, outside_a_checkout, served, monkeypatch, capsys, tmp_path
 ):
