@@ -71,7 +71,8 @@ class Model:
             mp.mpf(float(v)) for v in (0 * ones if frame.offset is None else frame.offset)
         ]
         # the problem's rows lie level by level
-        Q = np.column_stack([problem.effects.frame_of(column) for column in problem.Q.T])
+        columns = [problem.effects.frame_of(column) for column in problem.Q.T]
+        Q = np.column_stack(columns or [np.zeros(self.n)])  # without fixed effects one column of 0
         self.Q = mp.matrix(Q.tolist())
         self.maps = problem.effects.layout.maps
         self.blocks = frame.random

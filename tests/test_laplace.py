@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from glmm_mpmath import FAMILIES, Model, gradient, problem_of
+from lmerbridge.solve.generalized import fit_generalized
 
 DIGITS = 40
 SHAPES = {
@@ -143,3 +144,40 @@ def test_modes_are_found_where_single_rows_are_not_concave():
     slope = point.Lambda.back(point.scores)[0] - point.u[0]
     assert np.abs(slope).max() < 1e-10
     assert point.steps < 15
+
+
+def test_a_model_without_fixed_effects():
+    d = data_of("poisson")
+    frame, problem = problem_of("y ~ 0 + (1 | g)", d, "poisson")
+    theta = np.array([0.7])
+    point = problem.at(theta, np.empty(0))
+    with mp.workdps(DIGITS):
+        model, u = Model(frame, problem), floats(ordered(point))
+        expected = gradient(lambda x: model.laplace(x, [0], u), floats(theta))
+        assert point.criterion == pytest.approx(
+            float(model.laplace(floats(theta), [0], u)), abs=1e-10
+        )
+    np.testing.assert_allclose(point.gradient, expected, rtol=1e-8)
+    fit = fit_generalized(problem)
+    assert fit.optimum.certified
+    assert fit.hessian.shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["poisson(identity)", "negative.binomial(theta = 2, link = identity)", "binomial(identity)"],
+)
+def test_a_mean_that_the_distribution_lacks_has_no_likelihood(family):
+    """Rows of 0 would pull the modes below 0, where they are the likelier the lower they are."""
+    d = data_of("poisson")
+    d["y"] = [0.0] * (len(d) - 1) + [1.0]
+    _, problem = problem_of("y ~ 1 + (1 | g)", d, family)
+    eta = np.full(len(d), 0.5)
+
+    def likelihood():
+        return problem.family.derivatives(problem.y, eta, problem.weights, 2).value.sum()
+
+    assert np.isfinite(likelihood())
+    eta[3] = -0.01
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(likelihood())

@@ -83,7 +83,9 @@ class NegativeBinomial:
             excess = np.maximum(shifted, 0) + np.log1p(np.exp(-np.abs(shifted)))
             return np.asarray(y * eta - (y + theta) * excess)
         mu = link.inverse(eta)
-        return special.xlogy(y, mu) - (y + theta) * np.log1p(mu / theta)
+        found = special.xlogy(y, mu) - (y + theta) * np.log1p(np.maximum(mu, 0) / theta)
+        # also where y is 0 there is no negative mean: its density would be more than 1
+        return np.where(mu < 0, -np.inf, found)
 
     def rows(self, y: Array, eta: Array, weights: Array | None, link: Link, order: int) -> Rows:
         if link.name == "log":

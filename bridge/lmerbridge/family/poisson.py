@@ -40,7 +40,8 @@ class Poisson:
         mu = link.inverse(eta)
         if link.name == "log":
             return y * eta - mu
-        return special.xlogy(y, mu) - mu
+        # also where y is 0 there is no negative mean: its density would be more than 1
+        return np.where(mu < 0, -np.inf, special.xlogy(y, mu) - mu)
 
     def rows(self, y: Array, eta: Array, weights: Array | None, link: Link, order: int) -> Rows:
         if link.name != "log":
