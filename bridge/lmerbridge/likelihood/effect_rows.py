@@ -20,7 +20,7 @@ from scipy import sparse
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
-from lmerbridge.likelihood.layout import Array, Factor, IntArray, Layout, Term, layout_of
+from lmerbridge.likelihood.layout import Array, IntArray, Layout, layout_of
 
 __all__ = ["EffectRows", "WeightedProducts"]
 
@@ -44,28 +44,13 @@ class WeightedProducts:
     ZZ12: sparse.csr_array | None
     ZZ2: Any
 
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        """The grouping factors of the layout."""
-        return self.layout.factors
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """The terms of the layout."""
-        return self.layout.terms
-
-    @property
-    def stages(self) -> int:
-        """How many factors are eliminated level by level (:class:`Layout`)."""
-        return self.layout.stages
-
     @cached_property
     def coupling(self) -> Coupling | None:
         """ZZ12 in the storage that suits its density."""
         if self.ZZ12 is None:
             return None
-        first = self.factors[0]
-        return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1, once=True)
+        first, dense = self.layout.factors[0], self.layout.stages == 1
+        return coupling(self.ZZ12, first.levels, first.width, dense=dense, once=True)
 
 
 @by_value

@@ -51,6 +51,12 @@ class Stage:
     G: Array
     C: Coupling | None
 
+    def conditional(self, E: Array | None) -> Array:
+        """The conditional covariances (levels, width, width) of the factor's effects, from the
+        blocks E of C H C' (:attr:`Elimination.inverse_blocks`).
+        """
+        return self.G if E is None else self.G + self.G @ E @ self.G
+
 
 @by_value
 @dataclass(frozen=True, eq=False)
@@ -244,7 +250,7 @@ def _extended(stage: Stage, E: Array | None, H: Any) -> sparse.csr_array:
     """The conditional covariance of this factor and those after it, where the factors before it
     need it: within its levels, and where C is not 0.
     """
-    own = block_diagonal(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
+    own = block_diagonal(stage.conditional(E))
     if stage.C is None:
         return sparse.csr_array(own)
     C = stage.C.matrix
@@ -292,20 +298,21 @@ def eliminate(c: CrossProducts | WeightedProducts, blocks: list[Array]) -> Elimi
     blocks : list of array (k, k)
         Lambda's block by term, or any other root of Sigma's, for the columns as they are in c.
     """
-    factors = by_factor(c.factors, c.terms, blocks)
+    layout = c.layout
+    factors = by_factor(layout.factors, layout.terms, blocks)
     D, C = c.ZZ1, c.coupling
     F: Any = c.ZZ2
     stages: list[Stage] = []
     log_det = 0.0
-    for number in range(c.stages):
+    for number in range(layout.stages):
         stage, share = _stage(D, factors[number], C)
         stages.append(stage)
         log_det += share
         if C is None:
             break
         F = F - C.product(stage.G)
-        if number + 1 < c.stages:
-            factor = c.factors[number + 1]
+        if number + 1 < layout.stages:
+            factor = layout.factors[number + 1]
             count = factor.columns
             F = sparse.csr_array(F)
             D = diagonal_blocks(F[:count, :count], factor.levels, factor.width)
@@ -316,9 +323,9 @@ def eliminate(c: CrossProducts | WeightedProducts, blocks: list[Array]) -> Elimi
                 )
             F = F[count:, count:]
     rest = None
-    if c.stages < len(c.factors):
+    if layout.stages < len(layout.factors):
         dense = F if isinstance(F, np.ndarray) else np.asarray(F.toarray())
-        found = _rest(dense, c.factors[c.stages :], factors[c.stages :])
+        found = _rest(dense, layout.factors[layout.stages :], factors[layout.stages :])
         if found is None:
             return None
         rest, share = found

@@ -15,6 +15,7 @@ the criterion is log|V| + log|X'V^-1 X| + f (1 + log(2 pi r^2 / f)) (Bates et al
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -38,6 +39,7 @@ __all__ = [
     "criterion_without_effects",
     "derivatives",
     "determinant_parts",
+    "directions",
     "evaluate",
     "fixed_derivatives",
     "fixed_effects",
@@ -246,27 +248,37 @@ def determinant_parts(
     return parts
 
 
-def _directions(c: CrossProducts, s: _Solution) -> list[Array]:
-    """By factor, h = dSigma t for each parameter: (levels, width, m)."""
-    counts = [term.size * (term.size + 1) // 2 for term in c.terms]
-    m = sum(counts)
-    directions = [np.zeros((f.levels, f.width, m)) for f in c.factors]
+def directions(
+    layout: Layout, scores: Sequence[Array], blocks: list[Array], inverses: list[Array]
+) -> list[Array]:
+    """By factor, h = dSigma t for each parameter: (levels, width, m).
+
+    Parameters
+    ----------
+    layout : Layout
+    scores : sequence of array (levels, width)
+        t by factor.
+    blocks, inverses : list of array (k, k)
+        As of :func:`determinant_parts`.
+    """
+    m = sum(term.size * (term.size + 1) // 2 for term in layout.terms)
+    found = [np.zeros((f.levels, f.width, m)) for f in layout.factors]
     column = 0
-    for term, block, inverse in zip(c.terms, s.blocks, s.inverses, strict=True):
-        t = s.whitened[term.factor][:, term.within, c.p] @ inverse
+    for term, block, inverse in zip(layout.terms, blocks, inverses, strict=True):
+        t = scores[term.factor][:, term.within] @ inverse
         u = t @ block
-        h = directions[term.factor]
+        h = found[term.factor]
         for b in range(term.size):
             along = inverse @ block[:, b]
             for a in range(b, term.size):
                 h[:, term.within, column] += u[:, b, None] * inverse[:, a] + t[:, a, None] * along
                 column += 1
-    return directions
+    return found
 
 
 def _information(c: CrossProducts, s: _Solution) -> Array:
     """Average information over theta."""
-    h = _directions(c, s)
+    h = directions(c.layout, [t[:, :, c.p] for t in s.whitened], s.blocks, s.inverses)
     m, p = h[0].shape[-1], c.p
     first = c.ZZ1 * h[0] if c.ZZ1.shape[-1] == 1 else c.ZZ1 @ h[0]
     others = np.empty((0, m))
@@ -391,7 +403,7 @@ def spreads(layout: Layout, elimination: Elimination) -> list[Array]:
     """By factor, the conditional covariances of b relative to sigma^2: (levels, width, width)."""
     spread = []
     for stage, E in zip(elimination.stages, elimination.inverse_blocks, strict=True):
-        spread.append(stage.G if E is None else stage.G + stage.G @ E @ stage.G)
+        spread.append(stage.conditional(E))
     if elimination.rest is not None:
         H = elimination.rest.H
         rest = layout.factors[layout.stages :]

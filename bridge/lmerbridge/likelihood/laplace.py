@@ -32,7 +32,7 @@ from lmerbridge.design import ModelFrame, templates, upper_triangle
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.effect_rows import EffectRows
 from lmerbridge.likelihood.elimination import Elimination, eliminate
-from lmerbridge.likelihood.evaluate import determinant_parts, rest_by_factor
+from lmerbridge.likelihood.evaluate import determinant_parts, directions, rest_by_factor
 from lmerbridge.likelihood.layout import Array, Layout, by_factor
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ class LaplacePoint:
         """The variance of each row's Z b given the modes (n,), for a dispersion of 1."""
         first = self.elimination.stages[0]
         E = self.elimination.inverse_blocks[0]
-        own = first.G if E is None else first.G + first.G @ E @ first.G
+        own = first.conditional(E)
         following = self.elimination.following
         across = np.empty(0)
         if first.C is not None:
@@ -352,20 +352,12 @@ class LaplacePoint:
         average information of theta, and the information of beta.
         """
         problem, Lambda = self.problem, self.Lambda
-        layout, m = problem.layout, sum(t.size * (t.size + 1) // 2 for t in problem.layout.terms)
-        moves = [np.zeros((f.levels, f.width, m)) for f in layout.factors]
-        column = 0
-        for term, block, back in zip(layout.terms, Lambda.blocks, self._inverses, strict=True):
-            t = self.scores[term.factor][:, term.within]
-            u, inner = self.u[term.factor][:, term.within], t @ back
-            for b in range(term.size):
-                along = back @ block[:, b]
-                for a in range(b, term.size):
-                    own = moves[term.factor][:, term.within]
-                    own[:, :, column] += u[:, b, None] * back[:, a] + inner[:, a, None] * along
-                    column += 1
+        moves = directions(problem.layout, self.scores, Lambda.blocks, self._inverses)
         eta = np.column_stack(
-            [problem.effects.predictor([own[:, :, k] for own in moves]) for k in range(m)]
+            [
+                problem.effects.predictor([own[:, :, k] for own in moves])
+                for k in range(moves[0].shape[-1])
+            ]
         )
         weighted = eta * self.rows.expected[:, None]
         _, explained = _whiten(problem, self.elimination, weighted)

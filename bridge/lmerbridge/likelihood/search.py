@@ -95,19 +95,21 @@ class Coordinates:
     """
 
     def __init__(self, layout: Layout):
-        self._c = layout
+        self._layout = layout
         self.plain = all(term.structure.plain for term in layout.terms)
 
     @cached_property
     def maps(self) -> list[Array]:
         """By term, the effects in the user's units are these times the ones of :attr:`products`."""
-        pairs = zip(self._c.terms, self._c.maps, strict=True)
+        pairs = zip(self._layout.terms, self._layout.maps, strict=True)
         return [M if t.structure.plain else np.eye(t.size) for t, M in pairs]
 
     @cached_property
     def _parts(self) -> list[_Part]:
         parts, start, theta = [], 0, 0
-        for term, M, inverse in zip(self._c.terms, self._c.maps, self._c.inverse_maps, strict=True):
+        for term, M, inverse in zip(
+            self._layout.terms, self._layout.maps, self._layout.inverse_maps, strict=True
+        ):
             k, structure = term.size, term.structure
             count, full = structure.count(k), k * (k + 1) // 2
             sizes = _sizes(M, structure, count)
@@ -128,7 +130,7 @@ class Coordinates:
     @cached_property
     def bounded(self) -> Flags:
         """Which coordinates are bounded, by 0."""
-        return np.concatenate([_bounded(term.structure, term.size) for term in self._c.terms])
+        return np.concatenate([_bounded(term.structure, term.size) for term in self._layout.terms])
 
     def theta(self, x: Array) -> Array:
         """Return theta at ``x``; of unstructured terms, that of the scaled columns."""
@@ -257,7 +259,7 @@ class Search(Coordinates):
         """
         indices = [
             np.arange(part.coordinates.start, part.coordinates.stop)
-            for part, term in zip(self._parts, self._c.terms, strict=True)
+            for part, term in zip(self._parts, self._layout.terms, strict=True)
             if term.factor == index
         ]
         return Search(self._products.alone(index)), np.concatenate(indices)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from lmerbridge.errors import FitFailedError
 from lmerbridge.likelihood.search import Coordinates
+from lmerbridge.solve.objective import check_time
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import difference_hessian, free_of_floor
 
@@ -54,8 +54,7 @@ class _Objective:
         key = x.tobytes()
         if key == self._key:
             return self._last
-        if time.perf_counter() > self._end:
-            raise FitFailedError("the fit took longer than timeout= allows")
+        check_time(self._end)
         m = len(self.coordinates.bounded)
         beta = self._beta if self.joint else self.origin + x[m:]
         found = self.problem.at(self.coordinates.theta(x[:m]), beta, self._u, self.joint)
@@ -106,7 +105,7 @@ class GeneralizedFit:
         At ``x`` and the fixed effects found.
     hessian : array (free, free) or None
         Of the criterion over the covariance parameters that are not at the floor and beta, in the
-        units of Q; by central differences of the exact gradient. ``None`` with ``joint``.
+        units of Q; by differences of the exact gradient. ``None`` with ``joint``.
     """
 
     optimum: Optimum
@@ -143,9 +142,11 @@ def fit_generalized(
     from lmerbridge.solve.optimum import minimize, roughly
 
     coordinates = Coordinates(problem.effects.layout)
-    search = Coordinates(problem.effects.layout)
-    first = _Objective(problem, search, problem.start(), True, end)
-    begin = None if start is None else search.of_parameters(np.asarray(start, dtype=np.float64))
+    bounded = coordinates.bounded
+    first = _Objective(problem, coordinates, problem.start(), True, end)
+    begin = (
+        None if start is None else coordinates.of_parameters(np.asarray(start, dtype=np.float64))
+    )
     if joint:
         objective, x0 = first, begin
     else:
@@ -158,7 +159,7 @@ def fit_generalized(
         if at is None:
             raise FitFailedError("the conditional modes cannot be found at the start of the search")
         objective = _Objective(problem, coordinates, at.beta, False, end)
-        x0 = np.append(np.where(search.bounded, np.maximum(near, 0.1), near), np.zeros(problem.p))
+        x0 = np.append(np.where(bounded, np.maximum(near, 0.1), near), np.zeros(problem.p))
     optimum = minimize(
         objective.value,
         objective.gradient,
@@ -169,15 +170,15 @@ def fit_generalized(
         (),
         None,
     )
-    m = len(coordinates.bounded)
-    zero = coordinates.bounded & (optimum.x[:m] <= SETTINGS.at_floor)
+    m = len(bounded)
+    zero = bounded & (optimum.x[:m] <= SETTINGS.at_floor)
     x = np.append(coordinates.settled(np.where(zero, 0.0, optimum.x[:m])), optimum.x[m:])
     point = objective.at(x) if np.isfinite(optimum.value) else None
     if point is None:
         raise FitFailedError("the conditional modes could not be found at any parameters tried")
     hessian = None
     if not joint:
-        free = np.append(free_of_floor(x[:m], coordinates.bounded, SETTINGS), np.ones(problem.p))
+        free = np.append(free_of_floor(x[:m], bounded, SETTINGS), np.ones(problem.p))
         which = np.flatnonzero(free).tolist()
         hessian = difference_hessian(objective.gradient, x, which, SETTINGS)
     return GeneralizedFit(optimum, x[:m], zero, point, hessian)

@@ -17,10 +17,27 @@ if TYPE_CHECKING:
     from lmerbridge.likelihood.compact import CompactSolution
     from lmerbridge.solve.optimum import Optimum
 
-__all__ = ["Objective", "given_start", "minimum"]
+__all__ = ["Objective", "check_time", "given_start", "minimum"]
 
 
 NEAR_ZERO = 1e-3  # a relative standard deviation from which the search goes to 0, or away from it
+
+
+def check_time(end: float) -> None:
+    """Give up where the time is over.
+
+    Parameters
+    ----------
+    end : float
+        When that is, on the clock of ``time.perf_counter``.
+
+    Raises
+    ------
+    FitFailedError
+        It is over.
+    """
+    if time.perf_counter() > end:
+        raise FitFailedError("the fit took longer than timeout= allows")
 
 
 class Objective:
@@ -52,8 +69,7 @@ class Objective:
 
         key = x.tobytes()
         if key != self._key:
-            if time.perf_counter() > self._end:
-                raise FitFailedError("the fit took longer than timeout= allows")
+            check_time(self._end)
             search = self._search
             self._key, self._last = (
                 key,
