@@ -65,8 +65,6 @@ def _pool(
     cases: Sequence[Case], engines: Sequence[str], jobs: int, memory: Memory | None
 ) -> Generator[Run]:
     """In order; if a worker dies, what is left runs one by one, each in its own process."""
-    for module in ("joblib", "psutil"):
-        needed(module, "parallel", f"work with jobs={jobs}")
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -90,8 +88,6 @@ def _helped(
     """In order, here and by helpers; a case whose helper died is tried again in a process of its
     own.
     """
-    for module in ("joblib", "psutil"):
-        needed(module, "parallel", f"work with jobs={jobs}")
     handed = copy.deepcopy(memory)  # what this process adds is of other cases
     found = shared(
         len(cases),
@@ -117,8 +113,13 @@ def _may_run_here(cases: Sequence[Case], engines: Sequence[str]) -> bool:
     """Whether no case can end the process that fits it: R has one of its own, and our engines are
     Python; what another package's engine does is not known.
     """
-    taking_part = {*engines, *(e for c in cases for e in (*(c.engines or ()), *c.require))}
-    return all(package_of(name) in AUTO_ORDER for name in taking_part)
+    return all(package_of(name) in AUTO_ORDER for name in _taking_part(cases, engines))
+
+
+def _taking_part(cases: Sequence[Case], engines: Sequence[str]) -> list[str]:
+    """The engines that run, each once: those asked for and those that cases name."""
+    named_by_cases = (e for case in cases for e in (*(case.engines or ()), *case.require))
+    return list(dict.fromkeys([*engines, *named_by_cases]))
 
 
 def _end_workers() -> None:
@@ -168,11 +169,10 @@ def run_cases(
     reports = [] if done is None else done
     memory = _opened(resume)
     if memory is not None:
-        taking_part = [
-            *engines,
-            *(e for case in cases for e in (*(case.engines or ()), *case.require)),
-        ]
-        memory.prepare([e for e in dict.fromkeys(taking_part) if is_engine(e)])
+        memory.prepare([e for e in _taking_part(cases, engines) if is_engine(e)])
+    if jobs > 1:
+        for module in ("joblib", "psutil"):
+            needed(module, "parallel", f"work with jobs={jobs}")
     found: Generator[Run]
     if jobs == 1:
         found = (_run(case, engines, memory) for case in cases)
