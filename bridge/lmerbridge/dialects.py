@@ -19,7 +19,15 @@ from lmerbridge.version_numbers import version_number
 if TYPE_CHECKING:
     from lmerbridge.result import FitResult
 
-__all__ = ["NEWEST", "Dialect", "Options", "dialect_of", "options", "without_r"]
+__all__ = [
+    "NEWEST",
+    "Dialect",
+    "Options",
+    "dialect_of",
+    "options",
+    "residual_shown",
+    "without_r",
+]
 
 DIALECT_VARIABLE = "LMERBRIDGE_DIALECT"
 
@@ -303,6 +311,12 @@ def without_r() -> Dialect:
         ``LMERBRIDGE_DIALECT`` names no dialect.
     """
     return _chosen() or NEWEST
+
+
+def residual_shown(result: FitResult) -> bool:
+    """Say whether the variance components of a fit have a residual row."""
+    shown = not result.call.generalized or dialect_of(result).family_residual_shown
+    return result.estimates.sigma is not None and shown
 
 
 def dialect_of(result: FitResult) -> Dialect:

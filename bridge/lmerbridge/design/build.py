@@ -238,6 +238,23 @@ def _numbers(column: Column) -> Array:
     return np.asarray(column.values, dtype=np.float64)
 
 
+def _response(
+    column: Column, label: str, weights: Array | None, name: str | None, family: Family | None
+) -> tuple[Array, Array | None, list[Note]]:
+    """The response and the prior weights, checked; and what R would warn of."""
+    notes: list[Note] = []
+    if family is None:
+        y = _numbers(column)
+    else:
+        if weights is not None:
+            check_prior_weights(weights, name)
+        y, weights, notes = family_response(column, label, weights, family)
+    check_response(y, label)
+    if family is None and weights is not None:
+        check_weights(weights, name)
+    return y, weights, notes
+
+
 def _coded(
     whole: _Evaluated,
     kept: _Kept,
@@ -253,18 +270,8 @@ def _coded(
         for name, column in _used(whole.factors, kept.used).items()
         if isinstance(column, Factor)
     }
-    weights = None if whole.weights is None else whole.weights[kept.used]
-    notes: list[Note] = []
-    if family is None:
-        y = _numbers(used[label])
-        check_response(y, label)
-        if weights is not None:
-            check_weights(weights, whole.weights_name)
-    else:
-        if weights is not None:
-            check_prior_weights(weights, whole.weights_name)
-        y, weights, notes = family_response(used[label], label, weights, family)
-        check_response(y, label)
+    given = None if whole.weights is None else whole.weights[kept.used]
+    y, weights, notes = _response(used[label], label, given, whole.weights_name, family)
 
     fixed = {name: used[name] for name in whole.terms.variable_labels}
     asked = read_contrasts(contrasts)

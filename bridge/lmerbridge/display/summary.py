@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.dialects import Dialect, dialect_of
+from lmerbridge.dialects import Dialect, dialect_of, residual_shown
 from lmerbridge.display.coefmat import coefmat_lines
 from lmerbridge.display.rformat import (
     LINE_WIDTH,
@@ -138,8 +138,7 @@ def variance_lines(result: FitResult, digits: int, comp: Sequence[str]) -> list[
                     str(texts[t][i, j]) if j < min(i, across[t]) else "" for j in range(widest)
                 ]
             rows.append(cells)
-    residual = not result.call.generalized or dialect.family_residual_shown
-    if estimates.sigma is not None and residual:
+    if residual_shown(result):
         last = ["Residual", "", *(shown[c][row] for c in comp)]
         rows.append(last + [""] * (len(columns) - len(last)))
     return print_matrix([""] * len(rows), columns, rows, right=False)
@@ -285,7 +284,6 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
             has_p=True,
             na="NaN",
         )
-    errors = np.sqrt(np.diag(estimates.vcov))
     if result.call.generalized:
         table = z_tests(result)
         return coefmat_lines(
@@ -297,6 +295,7 @@ def _coefficient_lines(result: FitResult, tests: Tests | None, digits: int) -> l
             tests=(2,),
             has_p=True,
         )
+    errors = np.sqrt(np.diag(estimates.vcov))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistics = (estimates.beta / errors).tolist()
     cells = coefficient_cells(estimates.beta.tolist(), errors.tolist(), statistics, digits)

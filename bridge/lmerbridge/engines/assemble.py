@@ -39,6 +39,7 @@ __all__ = [
     "counted",
     "estimates_at",
     "fitted_values",
+    "random_effects",
     "result_of",
 ]
 
@@ -60,13 +61,41 @@ def fitted_values(frame: ModelFrame, beta: Any, modes: Sequence[Any]) -> Any:
     return found
 
 
+def random_effects(
+    frame: ModelFrame, theta: Any, scale: float, modes: Sequence[Any], variances: Sequence[Any]
+) -> tuple[RandomEffects, ...]:
+    """The random-effects terms of a frame, estimated.
+
+    Parameters
+    ----------
+    theta : array (m,)
+        Relative to ``scale``: sigma, or 1 in a family without a dispersion.
+    modes, variances : sequence of array (levels, k), (levels, k, k)
+        By term.
+    """
+    terms = frame.design.random
+    factors = templates(theta, [len(term.names) for term in terms])
+    return tuple(
+        RandomEffects.of_factor(
+            term.label,
+            term.group,
+            term.names,
+            factor,
+            scale,
+            own,
+            spread,
+            term.structure.kind,
+            term.structure.hom,
+        )
+        for term, factor, own, spread in zip(terms, factors, modes, variances, strict=True)
+    )
+
+
 def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estimates:
     """The estimates that belong to an evaluation of the exact criterion; ``par`` are the parameters
     of a model with other than unstructured covariance matrices (default: those of theta).
     """
-    sizes = [len(term.names) for term in frame.design.random]
     fitted = fitted_values(frame, found.beta, found.modes)
-    factors = templates(found.theta, sizes)
     if par is None and not frame.plain:
         par = parameters_of(frame, found.theta)
     return Estimates(
@@ -76,26 +105,7 @@ def estimates_at(frame: ModelFrame, found: Evaluation, par: Any = None) -> Estim
         vcov_definition="conditional",
         theta=found.theta,
         sigma=found.sigma,
-        random=tuple(
-            RandomEffects.of_factor(
-                term.label,
-                term.group,
-                term.names,
-                factor,
-                found.sigma,
-                modes,
-                variances,
-                term.structure.kind,
-                term.structure.hom,
-            )
-            for term, factor, modes, variances in zip(
-                frame.design.random,
-                factors,
-                found.modes,
-                found.variances,
-                strict=True,
-            )
-        ),
+        random=random_effects(frame, found.theta, found.sigma, found.modes, found.variances),
         fitted=fitted,
         residuals=frame.y - fitted,
         weights=None if frame.weights is None else frame.weights.copy(),

@@ -246,9 +246,8 @@ class _ConditionalVariances:
                 f"the data of {self.frame.formula} have changed since the fit, so that its "
                 "conditional variances are lost: fit it again"
             )
-        # R's arrays are k by k by levels, the first index fastest
         self.found = [
-            np.array(said, dtype=np.float64).reshape(-1, len(block.names), len(block.names))
+            _sent_variances(said, len(block.names))
             for block, said in zip(self.frame.random, reply.value["terms"], strict=True)
         ]
 
@@ -355,11 +354,11 @@ def _same_model(frame: ModelFrame, value: Mapping[str, Any]) -> None:
         )
 
 
-def _sent_variances(said: Any, levels: int, k: int) -> Array:
+def _sent_variances(said: Any, k: int) -> Array:
     """Conditional variances (levels, k, k); R's arrays are k by k by levels, the first index
     fastest.
     """
-    return np.array(said, dtype=np.float64).reshape(levels, k, k)
+    return np.array(said, dtype=np.float64).reshape(-1, k, k)
 
 
 def _result(
@@ -395,7 +394,7 @@ def _result(
                 deviations=_vector(term["deviations"]),
                 correlation=_matrix(term["correlation"], k),
                 modes=np.asarray(term["modes"], dtype=np.float64).reshape(levels, k).copy(),
-                variances=_sent_variances(term["variances"], levels, k)
+                variances=_sent_variances(term["variances"], k)
                 if conditional is None
                 else conditional.later(i),
                 structure=block.structure.kind,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge import display
-from lmerbridge.dialects import dialect_of
+from lmerbridge.dialects import residual_shown
 from lmerbridge.display.table import RTable
 from lmerbridge.errors import ArgumentError, DataError, matched, near_match
 from lmerbridge.inference.containment import every_column
@@ -119,8 +119,8 @@ def variance_components(
         raise DataError("comp must name 'Variance', 'Std.Dev.' or both")
     rows = matched(order, ("cov.last", "lower.tri"), "order")
     table = tables.variance_table(result, rows)
-    if result.call.generalized and not dialect_of(result).family_residual_shown:
-        table = table[table["grp"] != "Residual"]
+    if result.estimates.sigma is not None and not residual_shown(result):
+        table = table.iloc[:-1]
     return RTable.of(table, display.variance_text(result, shown, digits))
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
+from lmerbridge.family import Family, family_of
+from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.re_form import NA
@@ -24,7 +26,6 @@ from lmerbridge.shown import named_list, shown
 if TYPE_CHECKING:
     from lmerbridge.display.summary import Summary
     from lmerbridge.display.table import RTable
-    from lmerbridge.family import Family
     from lmerbridge.model.comparing import Compared
 
 __all__ = ["GeneralizedModel", "generalized_of"]
@@ -77,7 +78,7 @@ class GeneralizedModel:
     @property
     def family(self) -> Family:
         """The family with its link."""
-        return generalized_answers.family(self.result)
+        return fitted_family(self.result)
 
     def __str__(self) -> str:
         return display.model_text(self.result)
@@ -358,7 +359,7 @@ class GeneralizedModel:
             ``changes`` name what is no argument of ``glmer``.
         """
         if "family" in changes:
-            changes["family"] = generalized_answers.read_family(changes["family"])
+            changes["family"] = family_of(changes["family"])
         return generalized_of(fitting.updated(self.fit, formula, **changes))
 
     def anova(self, *others: Any, model_names: Sequence[str] | None = None) -> RTable:

@@ -17,10 +17,9 @@ from lmerbridge.errors import (
     matched,
     near_match,
 )
-from lmerbridge.family import Family, family_of
 from lmerbridge.inference.family_residuals import family_residuals, fitted_family
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.predict import as_rows
+from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.re_form import chosen_effects, is_na
 from lmerbridge.inference.simulate import draw, generator
 from lmerbridge.model import prediction
@@ -30,12 +29,10 @@ from lmerbridge.result import FitResult
 
 __all__ = [
     "deviance",
-    "family",
     "intervals",
     "missing",
     "part",
     "predict",
-    "read_family",
     "simulate",
     "tidy",
     "to_compare",
@@ -43,16 +40,6 @@ __all__ = [
 
 SCALES = ("link", "response")
 METHODS = ("profile", "Wald", "boot")
-
-
-def family(result: FitResult) -> Family:
-    """Return the family that the model was fitted with."""
-    return fitted_family(result)
-
-
-def read_family(value: Any) -> Family:
-    """Read a family, as :func:`lmerbridge.glmer` does."""
-    return family_of(value)
 
 
 def missing(model: object, name: str) -> AttributeError:
@@ -103,7 +90,7 @@ def predict(
     assert isinstance(found, pd.Series)
     if scale == "link":
         return found
-    mu = family(fit.result).link.inverse(np.asarray(found, dtype=np.float64))
+    mu = fitted_family(fit.result).link.inverse(np.asarray(found, dtype=np.float64))
     return pd.Series(mu, index=found.index, name=found.name)
 
 
@@ -113,15 +100,13 @@ def simulate(fit: Fit, nsim: int, seed: Any, re_form: Any, use_u: bool) -> pd.Da
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     if use_u and not is_na(re_form):
         raise DataError("should specify only one of 'use_u' and 're_form'")
-    frame, result, own = fit.frame, fit.result, family(fit.result)
+    frame, result, own = fit.frame, fit.result, fitted_family(fit.result)
     if own.dispersion is None:
         raise UnsupportedModelError(
             f"simulate() of the {own.name} family, whose dispersion is estimated, is not here yet"
         )
     rng, rows = generator(seed), as_rows(frame)
     chosen = chosen_effects(frame, None if use_u else re_form)
-    from lmerbridge.inference.predict import predictions
-
     levels = [len(b.levels) for b in frame.random]
     theta, mean = result.estimates.theta, predictions(result, rows, chosen)
     eta = draw(rng, rows, mean, theta, 1.0, levels, chosen, nsim, noise=False)
@@ -156,7 +141,7 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
                 "a generalized model is compared with generalized models, not with "
                 f"{type(other).__name__}"
             )
-    families = {repr(family(m.result)) for m in models}
+    families = {repr(fitted_family(m.result)) for m in models}
     if len(families) > 1:
         raise DataError(
             f"models of different families or links are not nested: {', '.join(sorted(families))}"

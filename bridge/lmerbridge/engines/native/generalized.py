@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import linalg
 
-from lmerbridge.design import ModelFrame, parameters_of, templates
-from lmerbridge.engines.assemble import assembled
+from lmerbridge.design import ModelFrame, parameters_of
+from lmerbridge.engines.assemble import assembled, random_effects
 from lmerbridge.engines.protocol import FitSpec
 from lmerbridge.errors import FitFailedError
-from lmerbridge.result import Estimates, FitResult, RandomEffects
+from lmerbridge.result import Estimates, FitResult
 
 if TYPE_CHECKING:
     from lmerbridge.family import Family
@@ -109,7 +108,6 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
     vcov = conditional if joint is None else joint
     eta = point.problem.effects.frame_of(point.eta)
     mu = point.problem.family.link.inverse(eta)
-    sizes = [len(term.names) for term in frame.design.random]
     return Estimates(
         names=frame.x_names,
         beta=linalg.solve_triangular(point.problem.R, point.beta)
@@ -119,7 +117,7 @@ def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estima
         vcov_definition="conditional" if joint is None else "joint",
         theta=theta,
         sigma=None,
-        random=_random(frame, point, templates(theta, sizes)),
+        random=random_effects(frame, theta, 1.0, *_modes_and_variances(point)),
         fitted=mu,
         residuals=frame.y - mu,
         weights=None if frame.weights is None else frame.weights.copy(),
@@ -156,30 +154,15 @@ def _joint(point: LaplacePoint, hessian: Array) -> Array | None:
     return _in_units(point, inverse[-p:, -p:])
 
 
-def _random(
-    frame: ModelFrame, point: LaplacePoint, factors: Sequence[Any]
-) -> tuple[RandomEffects, ...]:
+def _modes_and_variances(point: LaplacePoint) -> tuple[list[Array], list[Array]]:
+    """The conditional modes and their covariance matrices by term, in the user's units."""
     from lmerbridge.likelihood.evaluate import spreads
 
     layout = point.problem.effects.layout
     effects = point.Lambda.effects(point.u)
     spread = spreads(layout, point.elimination)
-    found = []
-    for term, block, own, M in zip(
-        frame.design.random, layout.terms, factors, layout.maps, strict=True
-    ):
-        within = block.within
-        found.append(
-            RandomEffects.of_factor(
-                term.label,
-                term.group,
-                term.names,
-                own,
-                1.0,
-                effects[block.factor][:, within] @ M.T,
-                M @ spread[block.factor][:, within, within] @ M.T,
-                term.structure.kind,
-                term.structure.hom,
-            )
-        )
-    return tuple(found)
+    pairs = list(zip(layout.terms, layout.maps, strict=True))
+    return (
+        [effects[t.factor][:, t.within] @ M.T for t, M in pairs],
+        [M @ spread[t.factor][:, t.within, t.within] @ M.T for t, M in pairs],
+    )
