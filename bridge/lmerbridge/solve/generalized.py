@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.errors import FitFailedError
+from lmerbridge.likelihood.quadrature import QuadraturePoint, check_nodes, quadrature
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.objective import check_time
 from lmerbridge.solve.settings import SETTINGS
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedFit", "fit_generalized"]
 
+LIFTED = 0.1  # of a bounded coordinate, where a search begins at the end of another
+
 
 class _Objective:
     """The criterion over the coordinates of theta and, unless they are found with the modes, the
@@ -28,12 +31,18 @@ class _Objective:
     """
 
     def __init__(
-        self, problem: Problem, coordinates: Coordinates, origin: Array, joint: bool, end: float
+        self,
+        problem: Problem,
+        coordinates: Coordinates,
+        origin: Array,
+        joint: bool,
+        end: float,
+        nodes: int = 1,
     ):
         self.problem, self.coordinates, self.origin = problem, coordinates, origin
-        self.joint, self._end = joint, end
+        self.joint, self._end, self._nodes = joint, end, nodes
         self._key = b""
-        self._last: LaplacePoint | None = None
+        self._last: LaplacePoint | QuadraturePoint | None = None
         self._u: list[Array] | None = None
         self._beta = origin
 
@@ -43,7 +52,7 @@ class _Objective:
         own = self.coordinates.bounded
         return own if self.joint else np.append(own, np.zeros(self.problem.p, dtype=bool))
 
-    def at(self, x: Any) -> LaplacePoint | None:
+    def at(self, x: Any) -> LaplacePoint | QuadraturePoint | None:
         """The point at ``x``.
 
         Raises
@@ -58,12 +67,15 @@ class _Objective:
         m = len(self.coordinates.bounded)
         beta = self._beta if self.joint else self.origin + x[m:]
         found = self.problem.at(self.coordinates.theta(x[:m]), beta, self._u, self.joint)
-        self._key, self._last = key, found
         if found is not None:
             self._u = found.u
             if self.joint:
                 self._beta = found.beta
-        return found
+        last: LaplacePoint | QuadraturePoint | None = found
+        if found is not None and self._nodes > 1:
+            last = quadrature(found, self._nodes)
+        self._key, self._last = key, last
+        return last
 
     def value(self, x: Any) -> float:
         at = self.at(x)
@@ -102,10 +114,14 @@ class GeneralizedFit:
     zero : array of bool (m,)
         Which of them are at the floor.
     point : LaplacePoint
-        At ``x`` and the fixed effects found.
+        At ``x`` and the fixed effects found: the modes and what belongs to them.
     hessian : array (free, free) or None
         Of the criterion over the covariance parameters that are not at the floor and beta, in the
         units of Q; by differences of the exact gradient. ``None`` with ``joint``.
+    criterion : float
+        At ``point``: what was minimized.
+    quadrature : QuadraturePoint or None
+        At ``point``, where more than one node was asked for.
     """
 
     optimum: Optimum
@@ -113,6 +129,8 @@ class GeneralizedFit:
     zero: Any
     point: LaplacePoint
     hessian: Array | None
+    criterion: float
+    quadrature: QuadraturePoint | None = None
 
 
 def fit_generalized(
@@ -120,9 +138,10 @@ def fit_generalized(
     joint: bool = False,
     start: Array | None = None,
     end: float = math.inf,
+    nodes: int = 1,
 ) -> GeneralizedFit:
     """Minimize the criterion: first over theta with the fixed effects among the modes, which costs
-    little, and from there over both.
+    little, and from there over both; with several nodes from the optimum of that.
 
     Parameters
     ----------
@@ -133,52 +152,87 @@ def fit_generalized(
         Covariance parameters to start from, in the user's units.
     end : float
         When to give up, on the clock of ``time.perf_counter``.
+    nodes : int
+        Of adaptive Gauss-Hermite quadrature, a dimension; 1 is Laplace's approximation. Of no
+        effect with ``joint``.
 
     Raises
     ------
+    ArgumentError, UnsupportedModelError
+        These ``nodes`` are not for this model.
     FitFailedError
         The time is over, or there is no point at which the modes can be found.
     """
-    from lmerbridge.solve.optimum import minimize, roughly
+    from lmerbridge.solve.optimum import roughly
 
+    check_nodes(problem, nodes)
     coordinates = Coordinates(problem.effects.layout)
-    bounded = coordinates.bounded
     first = _Objective(problem, coordinates, problem.start(), True, end)
     begin = (
         None if start is None else coordinates.of_parameters(np.asarray(start, dtype=np.float64))
     )
     if joint:
-        objective, x0 = first, begin
-    else:
-        near = (
-            begin
-            if begin is not None
-            else roughly(first.value, first.gradient, first.information, first.bounded, SETTINGS)
-        )
-        at = first.at(near)
-        if at is None:
-            raise FitFailedError("the conditional modes cannot be found at the start of the search")
-        objective = _Objective(problem, coordinates, at.beta, False, end)
-        x0 = np.append(np.where(bounded, np.maximum(near, 0.1), near), np.zeros(problem.p))
-    optimum = minimize(
+        return _found(first, _minimum(first, begin))
+    near = (
+        begin
+        if begin is not None
+        else roughly(first.value, first.gradient, first.information, first.bounded, SETTINGS)
+    )
+    at = first.at(near)
+    if at is None:
+        raise FitFailedError("the conditional modes cannot be found at the start of the search")
+    objective = _Objective(problem, coordinates, at.beta, False, end)
+    x0 = np.append(_lifted(near, coordinates), np.zeros(problem.p))
+    optimum = _minimum(objective, x0)
+    if nodes > 1:
+        m = len(coordinates.bounded)
+        objective = _Objective(problem, coordinates, at.beta + optimum.x[m:], False, end, nodes)
+        x0 = np.append(_lifted(optimum.x[:m], coordinates), np.zeros(problem.p))
+        optimum = _minimum(objective, x0)
+    return _found(objective, optimum)
+
+
+def _lifted(x: Array, coordinates: Coordinates) -> Array:
+    """Covariance parameters to start from, those that are bounded off their bound."""
+    return np.where(coordinates.bounded, np.maximum(x, LIFTED), x)
+
+
+def _minimum(objective: _Objective, start: Array | None) -> Optimum:
+    from lmerbridge.solve.optimum import minimize
+
+    return minimize(
         objective.value,
         objective.gradient,
         objective.bounded,
         SETTINGS,
-        x0,
+        start,
         objective.information,
         (),
         None,
     )
-    m = len(bounded)
-    zero = bounded & (optimum.x[:m] <= SETTINGS.at_floor)
+
+
+def _found(objective: _Objective, optimum: Optimum) -> GeneralizedFit:
+    """What belongs to an optimum.
+
+    Raises
+    ------
+    FitFailedError
+        It is no point at which the modes can be found.
+    """
+    coordinates, m = objective.coordinates, len(objective.coordinates.bounded)
+    zero = coordinates.bounded & (optimum.x[:m] <= SETTINGS.at_floor)
     x = np.append(coordinates.settled(np.where(zero, 0.0, optimum.x[:m])), optimum.x[m:])
     point = objective.at(x) if np.isfinite(optimum.value) else None
     if point is None:
         raise FitFailedError("the conditional modes could not be found at any parameters tried")
     hessian = None
-    if not joint:
-        free = np.append(free_of_floor(x[:m], bounded, SETTINGS), np.ones(problem.p))
+    if not objective.joint:
+        free = np.append(
+            free_of_floor(x[:m], coordinates.bounded, SETTINGS), np.ones(objective.problem.p)
+        )
         which = np.flatnonzero(free).tolist()
         hessian = difference_hessian(objective.gradient, x, which, SETTINGS)
-    return GeneralizedFit(optimum, x[:m], zero, point, hessian)
+    if isinstance(point, QuadraturePoint):
+        return GeneralizedFit(optimum, x[:m], zero, point.laplace, hessian, point.criterion, point)
+    return GeneralizedFit(optimum, x[:m], zero, point, hessian, point.criterion)

@@ -1,0 +1,321 @@
+"""Adaptive Gauss-Hermite quadrature: against the integral in mpmath, against differences, and
+against lme4.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+from pathlib import Path
+
+import mpmath as mp
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmm_mpmath import Model, problem_of
+from lmerbridge.errors import ArgumentError, UnsupportedModelError
+from lmerbridge.likelihood.hermite import product_rule
+from lmerbridge.likelihood.quadrature import quadrature
+from lmerbridge.likelihood.search import Coordinates
+from lmerbridge.solve.generalized import fit_generalized
+
+SMOOTH = (
+    "binomial",
+    "binomial(probit)",
+    "binomial(cloglog)",
+    "binomial(cauchit)",
+    "poisson",
+    "poisson(sqrt)",
+    "negative.binomial(theta = 2)",
+)
+SHAPES = {
+    "y ~ x + (1 | g)": [0.6],
+    "y ~ x + (x | g)": [0.5, 0.2, 0.4],
+    "y ~ x + (1 | g) + (0 + x | g)": [0.5, 0.3],
+    "y ~ x + (x + w | g)": [0.5, 0.2, -0.1, 0.4, 0.1, 0.3],
+}
+
+
+def data_of(family, levels=3, rows=4, seed=11):
+    rng = np.random.default_rng(seed)
+    n = levels * rows
+    d = pd.DataFrame({"g": np.repeat([f"g{i}" for i in range(levels)], rows)})
+    d["x"], d["w"] = rng.normal(size=n), rng.normal(size=n)
+    if family.startswith("binomial"):
+        d["size"] = rng.integers(1, 5, n).astype(float)
+        chance = 0.05 if "log)" in family and "clog" not in family else 0.4
+        d["y"] = rng.binomial(d["size"].astype(int), chance) / d["size"]
+    else:
+        d["size"] = 1.0
+        d["y"] = rng.poisson(40 if "identity" in family or "sqrt" in family else 3, n).astype(float)
+    return d
+
+
+def model_of(family, formula, observed=False, **shape):
+    d = data_of(family, **shape)
+    weights = d["size"] if family.startswith("binomial") else None
+    return problem_of(formula, d, family, observed, weights=weights)
+
+
+@functools.cache
+def integral(family, formula, theta, beta, step, reach, levels=3, rows=4):
+    frame, problem = model_of(family, formula, levels=levels, rows=rows)
+    with mp.workdps(25):
+        values = [mp.mpf(float(v)) for v in theta], [mp.mpf(float(v)) for v in beta]
+        return float(Model(frame, problem).integral(*values, mp.mpf(step), reach))
+
+
+# -- the rule
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 10, 60, 100, 200])
+def test_the_rule_integrates_polynomials(nodes):
+    rule = product_rule(nodes, 1)
+    z = rule.points[:, 0]
+    with np.errstate(under="ignore"):
+        weights = np.exp(rule.log_factors - 0.5 * z * z)
+    moments = [float(mp.fac2(k - 1)) if k % 2 == 0 else 0.0 for k in range(min(2 * nodes, 20))]
+    found = [float(np.sum(weights * z**k)) for k in range(min(2 * nodes, 20))]
+    sizes = np.array([float(np.sum(weights * np.abs(z) ** k)) for k in range(min(2 * nodes, 20))])
+    assert (np.abs(np.subtract(found, moments)) <= 1e-12 * sizes).all()
+
+
+def test_the_rule_is_right_far_out():
+    """Each weight by its formula, in 40 digits."""
+    rule = product_rule(50, 1)
+    with mp.workdps(40):
+        for z, factor in zip(rule.points[:, 0], rule.log_factors, strict=True):
+            root = mp.mpf(float(z))
+            for _ in range(4):  # Newton's: the derivative of He_50 is 50 He_49
+                before, last = _hermite(50, root)
+                root -= last / (50 * before)
+            assert float(root) == pytest.approx(z, rel=1e-14, abs=1e-14)
+            # Abramowitz & Stegun 25.4.46, for the standard normal density
+            weight = mp.fac(50) / (50 * _hermite(50, root)[0]) ** 2
+            expected = mp.log(weight) + root**2 / 2
+            assert float(expected) == pytest.approx(factor, abs=1e-12)
+
+
+def _hermite(n, z):
+    """He_(n - 1) and He_n."""
+    before, last = mp.mpf(0), mp.mpf(1)
+    for k in range(n):
+        before, last = last, z * last - k * before
+    return before, last
+
+
+# -- the criterion
+
+
+@pytest.mark.parametrize("formula", SHAPES)
+@pytest.mark.parametrize("observed", [False, True])
+def test_one_node_is_the_laplace_approximation(formula, observed):
+    _, problem = model_of("binomial(cloglog)", formula, observed)
+    point = problem.at(np.array(SHAPES[formula]), problem.start())
+    one = quadrature(point, 1)
+    assert one.criterion == point.criterion
+    np.testing.assert_array_equal(one.gradient, point.gradient)
+    # and so is what the sums over nodes give where there is one
+    assert np.abs(one._corrections).max() < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("family", "nodes", "limit"),
+    [
+        ("binomial", 60, 1e-10),
+        ("binomial(probit)", 60, 1e-10),
+        ("binomial(cloglog)", 60, 1e-10),
+        ("binomial(cauchit)", 100, 1e-8),
+        ("poisson", 60, 1e-10),
+        ("poisson(identity)", 60, 1e-10),
+        ("poisson(sqrt)", 60, 1e-10),
+        ("negative.binomial(theta = 2)", 60, 1e-10),
+    ],
+)
+@pytest.mark.parametrize("observed", [False, True])
+def test_many_nodes_are_the_integral(family, nodes, limit, observed):
+    formula, theta = "y ~ x + (1 | g)", np.array([0.4])
+    _, problem = model_of(family, formula, observed)
+    point = problem.at(theta, problem.start())
+    expected = integral(family, formula, tuple(theta), tuple(point.beta), 0.1, 11)
+    assert quadrature(point, nodes).criterion == pytest.approx(expected, rel=0, abs=limit)
+
+
+def test_many_nodes_are_the_integral_of_two_effects():
+    formula, theta = "y ~ x + (x | g)", np.array([0.5, 0.2, 0.4])
+    shape = {"levels": 2, "rows": 3}
+    _, problem = model_of("binomial", formula, **shape)
+    point = problem.at(theta, problem.start())
+    expected = integral("binomial", formula, tuple(theta), tuple(point.beta), 0.4, 8, **shape)
+    assert quadrature(point, 40).criterion == pytest.approx(expected, rel=0, abs=1e-8)
+
+
+def test_chunks_of_nodes_are_of_no_effect(monkeypatch):
+    _, problem = model_of("poisson", "y ~ x + (x | g)")
+    point = problem.at(np.array([0.5, 0.2, 0.4]), problem.start())
+    whole = quadrature(point, 7)
+    expected = whole.criterion, whole.gradient
+    monkeypatch.setattr("lmerbridge.likelihood.quadrature.CHUNK", 30)
+    parts = quadrature(point, 7)
+    assert parts.criterion == pytest.approx(expected[0], rel=1e-14)
+    np.testing.assert_allclose(parts.gradient, expected[1], rtol=1e-11, atol=1e-11)
+
+
+# -- the gradient
+
+
+def differences(problem, x, m, nodes, step=1e-3):
+    """Central differences of the sixth order."""
+
+    def criterion(at):
+        return quadrature(problem.at(at[:m], at[m:]), nodes).criterion
+
+    found = []
+    for i in range(len(x)):
+        total = 0.0
+        for k, factor in ((1, 45.0), (2, -9.0), (3, 1.0)):
+            for sign in (1, -1):
+                moved = x.copy()
+                moved[i] += sign * k * step
+                total += sign * factor * criterion(moved)
+        found.append(total / (60 * step))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [(family, "y ~ x + (1 | g)") for family in SMOOTH]
+    + [("binomial(cloglog)", "y ~ x + (x | g)"), ("poisson", "y ~ x + (x | g)")]
+    + [("binomial(cauchit)", "y ~ x + (1 | g) + (0 + x | g)")]
+    + [("binomial(probit)", "y ~ x + (x + w | g)")],
+)
+def test_the_gradient_is_that_of_the_criterion_computed(family, formula):
+    theta = np.array(SHAPES[formula])
+    wide = len(theta) > 3
+    for observed in (False, True):
+        _, problem = model_of(family, formula, observed, levels=4)
+        x = np.concatenate([theta, 0.9 * problem.start()])
+        for nodes in (2, 5) if wide else (2, 5, 25):
+            point = problem.at(x[: len(theta)], x[len(theta) :])
+            expected = differences(problem, x, len(theta), nodes)
+            scale = np.abs(expected).max()
+            found = quadrature(point, nodes).gradient
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * scale)
+
+
+def test_the_gradient_with_a_variance_of_zero():
+    _, problem = model_of("binomial", "y ~ x + (1 | g)")
+    point = problem.at(np.array([0.0]), problem.start())
+    five = quadrature(point, 5)
+    assert five.criterion == pytest.approx(point.criterion, rel=1e-14)
+    assert abs(five.gradient[0]) < 1e-10  # the criterion is even in theta
+
+
+# -- what it is not for
+
+
+def test_refusals():
+    d = data_of("poisson", levels=4)
+    d["h"] = np.tile(list("pqrs"), 4)
+    d["v"], d["t"] = np.random.default_rng(0).normal(size=(2, len(d)))
+    _, crossed = problem_of("y ~ x + (1 | g) + (1 | h)", d, "poisson")
+    _, wide = problem_of("y ~ x + (0 + x + w + v + t || g)", d, "poisson")
+    _, plain = problem_of("y ~ x + (1 | g)", d, "poisson")
+    with pytest.raises(UnsupportedModelError, match="needs one grouping factor"):
+        fit_generalized(crossed, nodes=5)
+    with pytest.raises(UnsupportedModelError, match="up to 3 random effects a level"):
+        fit_generalized(wide, nodes=5)
+    for nodes in (0, 101):
+        with pytest.raises(ArgumentError, match="nAGQ must be"):
+            fit_generalized(plain, nodes=nodes)
+
+
+# -- lme4
+
+SCRIPT = r"""
+suppressMessages({library(lme4); library(jsonlite)})
+data(cbpp, package = "lme4")
+control <- glmerControl(optimizer = "bobyqa", tolPwrss = 1e-13,
+  optCtrl = list(rhoend = 1e-10, maxfun = 1e5), check.conv.grad = "ignore")
+fits <- lapply(c(1, 2, 5, 9, 25), function(k) {
+  m <- suppressWarnings(glmer(cbind(incidence, size - incidence) ~ period + (1 | herd), cbpp,
+    binomial, nAGQ = k, control = control))
+  f <- update(m, devFunOnly = TRUE)
+  list(nodes = k, theta = getME(m, "theta"), beta = unname(fixef(m)),
+       criterion = as.numeric(-2 * logLik(m)), elsewhere = f(c(0.8, -1.2, -1, -0.9, -1.3)))
+})
+cat(toJSON(list(data = lapply(cbpp, as.character), fits = fits), auto_unbox = TRUE, digits = I(15)))
+"""
+
+
+@pytest.fixture(scope="module")
+def lme4():
+    from lmerbridge.rlang import find_r
+
+    rscript = Path(find_r().home) / "bin" / "Rscript"
+    done = subprocess.run(
+        [str(rscript), "--vanilla", "-e", SCRIPT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def cbpp(lme4):
+    d = pd.DataFrame(lme4["data"])
+    size = d["size"].astype(float)
+    d["y"] = d["incidence"].astype(float) / size
+    return problem_of("y ~ period + (1 | herd)", d, "binomial", weights=size)
+
+
+@pytest.mark.r
+def test_the_criterion_is_that_of_lme4(lme4):
+    """Up to a constant that 1.1 leaves out where there are several nodes: the same for all."""
+    _, problem = cbpp(lme4)
+    theta, beta = np.array([0.8]), problem.R @ [-1.2, -1.0, -0.9, -1.3]
+    here = {f["nodes"]: quadrature(problem.at(theta, beta), f["nodes"]) for f in lme4["fits"]}
+    apart = [f["elsewhere"] - here[f["nodes"]].criterion for f in lme4["fits"]]
+    np.testing.assert_allclose(apart[1:], apart[1], rtol=0, atol=1e-8)
+
+
+@pytest.mark.r
+def test_the_optimum_is_that_of_lme4(lme4):
+    _, problem = cbpp(lme4)
+    coordinates = Coordinates(problem.effects.layout)
+    for theirs in lme4["fits"]:
+        nodes = theirs["nodes"]
+        fit = fit_generalized(problem, nodes=nodes)
+        assert fit.optimum.certified, fit.optimum.doubt
+        beta = np.linalg.solve(problem.R, fit.point.beta)
+        np.testing.assert_allclose(coordinates.users(fit.x), theirs["theta"], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(beta, theirs["beta"], rtol=0, atol=2e-6)
+        there = problem.at(coordinates.of_users([theirs["theta"]]), problem.R @ theirs["beta"])
+        assert fit.criterion <= quadrature(there, nodes).criterion + 1e-9  # certified to 1e-8
+        assert (fit.quadrature is None) == (nodes == 1)
+
+
+# -- fits
+
+
+def test_a_fit_of_two_effects_a_level():
+    """The optimum is one: the gradient is 0 and no neighbour is below."""
+    rng = np.random.default_rng(2)
+    levels, rows = 30, 8
+    g, x = np.repeat(np.arange(levels), rows), rng.normal(size=levels * rows)
+    eta = -0.3 + 0.5 * x + rng.normal(size=levels)[g] + 0.7 * rng.normal(size=levels)[g] * x
+    y = rng.binomial(1, 1 / (1 + np.exp(-eta))).astype(float)
+    d = pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+    _, problem = problem_of("y ~ x + (x | g)", d, "binomial")
+    fit = fit_generalized(problem, nodes=9)
+    assert fit.optimum.certified, fit.optimum.doubt
+    assert np.abs(fit.quadrature.gradient).max() < 1e-3
+    x0 = np.concatenate([fit.x, fit.point.beta])
+    for i in range(len(x0)):
+        for step in (-1e-2, 1e-2):
+            moved = x0.copy()
+            moved[i] += step
+            assert quadrature(problem.at(moved[:3], moved[3:]), 9).criterion > fit.criterion
+    assert np.linalg.eigvalsh(fit.hessian).min() > 0
+    laplace = fit_generalized(problem)
+    assert abs(laplace.criterion - fit.criterion) > 0.1
