@@ -1,0 +1,241 @@
+"""The marginal likelihood of a generalized linear mixed model as it is, against which an
+approximation of it is held.
+
+Where all random effects are of one grouping factor and few a level, by quadrature of rising order;
+elsewhere by importance sampling (:mod:`lmerbridge.likelihood.importance`), which says its error.
+The quadrature is placed not by the modes but by the means and covariances of the integrands
+(Naylor & Smith 1982, Applied Statistics 31, 214-225), which suit skew ones: so it shares with the
+engines' own neither nodes nor scales.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmerbridge.equality import by_value
+from lmerbridge.errors import ArgumentError, FitFailedError
+from lmerbridge.likelihood.hermite import Rule, product_rule
+from lmerbridge.likelihood.importance import importance_sampling
+from lmerbridge.likelihood.laplace import LaplacePoint, Problem
+from lmerbridge.likelihood.layout import Array
+from lmerbridge.likelihood.quadrature import (
+    MOST_NUMBERS,
+    MOST_WIDTH,
+    Levels,
+    log_sums,
+    nodes_at,
+    root_of,
+)
+
+__all__ = ["Approximation", "ExactCriterion", "approximation", "exact_criterion"]
+
+DRAWS = 20_000
+AGREED = 1e-8  # of -2 log-likelihood, between two orders
+# nodes a dimension, by the number of dimensions
+ORDERS = {
+    1: (20, 30, 45, 65, 100, 150, 220, 320),
+    2: (12, 18, 27, 40, 60, 90),
+    3: (8, 12, 18, 27, 40),
+}
+MOMENT_STEPS = 3  # how often the quadrature is placed anew
+MOST_ROWS = 400_000_000  # rows times nodes: some minutes
+KEPT = 0.01  # of the covariance at the modes, added so that it is never singular
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class ExactCriterion:
+    """Minus twice the log of the marginal likelihood, with what is known of its error.
+
+    Attributes
+    ----------
+    value : float
+        -2 log-likelihood, all constants included.
+    error : float
+        By quadrature the change from the order before; by sampling the standard error.
+    method : str
+        ``"quadrature"`` or ``"importance sampling"``.
+    nodes : int
+        Nodes a dimension, or draws.
+    effective : float or None
+        Of the draws, the effective sample size: the least of the independent blocks.
+    tail : float or None
+        Of the draws' weights, the shape of the tail (Pareto's k): the largest of the blocks. Above
+        0.7 the standard error is not to be trusted (Vehtari et al. 2024, JMLR 25(72)).
+    """
+
+    value: float
+    error: float
+    method: str
+    nodes: int
+    effective: float | None = None
+    tail: float | None = None
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class Approximation:
+    """How far Laplace's approximation is from the likelihood, at one theta and beta.
+
+    Attributes
+    ----------
+    laplace : float
+        Its criterion.
+    exact : ExactCriterion
+    """
+
+    laplace: float
+    exact: ExactCriterion
+
+    @property
+    def difference(self) -> float:
+        """Laplace's -2 log-likelihood less the exact one."""
+        return self.laplace - self.exact.value
+
+    @property
+    def error(self) -> float:
+        """Of the difference, as of the exact value."""
+        return self.exact.error
+
+
+def exact_criterion(
+    problem: Problem,
+    theta: Array,
+    beta: Array,
+    *,
+    sampling: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> ExactCriterion:
+    """Compute minus twice the log of the marginal likelihood.
+
+    A row's density is taken at any linear predictor that has a mean of the distribution's (also
+    below 0 for the square root), and is 0 elsewhere. Where the edge of that range is within reach
+    of the effects (a log link with means near 1), the integrand has a jump, the quadrature
+    converges slowly, and ``error`` says so.
+
+    Parameters
+    ----------
+    problem : Problem
+        ``observed`` is of no effect on the value.
+    theta : array
+        Of the scaled columns.
+    beta : array (p,)
+        In the units of Q.
+    sampling : bool
+        Whether to sample also where quadrature would do.
+    draws : int
+        Where it is sampled; even.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    FitFailedError
+        There are no conditional modes at these parameters.
+    UnsupportedModelError
+        More random effects than can be sampled.
+    """
+    point = _at(problem, theta, beta)
+    factors = problem.layout.factors
+    if not sampling and len(factors) == 1 and factors[0].width <= MOST_WIDTH:
+        return _by_quadrature(point)
+    if draws < 100 or draws % 2:
+        raise ArgumentError(f"draws must be an even number from 100 on, not {draws}")
+    found = importance_sampling(point, draws, seed)
+    return ExactCriterion(
+        found.value, found.error, "importance sampling", draws, found.effective, found.tail
+    )
+
+
+def approximation(
+    problem: Problem, theta: Array, beta: Array, *, draws: int = DRAWS, seed: int = 0
+) -> Approximation:
+    """Compare Laplace's approximation with the likelihood.
+
+    Parameters
+    ----------
+    problem, theta, beta, draws, seed
+        As :func:`exact_criterion` takes them; ``problem.observed`` says which Laplace's
+        approximation it is.
+
+    Raises
+    ------
+    FitFailedError, UnsupportedModelError
+        As :func:`exact_criterion` has them.
+    """
+    exact = exact_criterion(problem, theta, beta, draws=draws, seed=seed)
+    return Approximation(_at(problem, theta, beta).criterion, exact)
+
+
+def _at(problem: Problem, theta: Array, beta: Array) -> LaplacePoint:
+    point = problem.at(np.asarray(theta, dtype=np.float64), np.asarray(beta, dtype=np.float64))
+    if point is None:
+        raise FitFailedError(
+            "the conditional modes of the random effects cannot be found at these parameters:"
+            " without them there is no place to integrate around"
+        )
+    return point
+
+
+def _by_quadrature(point: LaplacePoint) -> ExactCriterion:
+    levels = Levels.of(point)
+    orders = ORDERS[levels.columns.shape[1]]
+    place = _Place.at_modes(point, levels)
+    for _ in range(MOMENT_STEPS):
+        place = place.by_moments(levels, product_rule(orders[0], levels.columns.shape[1]))
+    before = place.criterion(levels, orders[0])
+    found = ExactCriterion(before, np.inf, "quadrature", orders[0])
+    for order in orders[1:]:
+        total = order ** levels.columns.shape[1]
+        if levels.count * total > MOST_NUMBERS or len(point.eta) * total > MOST_ROWS:
+            break
+        value = place.criterion(levels, order)
+        found = ExactCriterion(value, abs(value - found.value), "quadrature", order)
+        if found.error < AGREED:
+            break
+    return found
+
+
+@by_value
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where the nodes of each level are: u + root z.
+
+    ``eta`` (n,) are the linear predictors at u; ``least`` (levels, width, width) is added to the
+    covariances of the integrands.
+    """
+
+    u: Array
+    root: Array
+    eta: Array
+    fixed: Array
+    least: Array
+
+    @classmethod
+    def at_modes(cls, point: LaplacePoint, levels: Levels) -> _Place:
+        L = levels.L
+        M = L.T @ point.elimination.stages[0].D @ L + np.eye(len(L))
+        covariance = np.asarray(np.linalg.inv(M), dtype=np.float64)
+        fixed = point.problem.linear(point.beta)
+        return cls(point.u[0], root_of(covariance), point.eta, fixed, KEPT * covariance)
+
+    def by_moments(self, levels: Levels, rule: Rule) -> _Place:
+        """The place with the means and covariances that the integrands have by this rule."""
+        logs = levels.log_integrands(self.eta, self.u, self.root, rule)
+        shares = np.exp(logs - log_sums(logs)[:, None])
+        u = nodes_at(self.u, self.root, rule.points)
+        means = np.einsum("lk,kla->la", shares, u)
+        apart = u - means
+        covariances = np.einsum("lk,kla,klb->lab", shares, apart, apart) + self.least
+        eta = self.fixed + np.einsum("na,na->n", levels.columns, means[levels.codes])
+        return _Place(means, root_of(covariances), eta, self.fixed, self.least)
+
+    def criterion(self, levels: Levels, order: int) -> float:
+        """-2 log-likelihood by a rule of this order."""
+        rule = product_rule(order, levels.columns.shape[1])
+        logs = log_sums(levels.log_integrands(self.eta, self.u, self.root, rule))
+        scales = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum()
+        return float(levels.problem.constant - 2 * (logs.sum() + scales))
