@@ -9,8 +9,10 @@ inverse, nodes z_k and weights w_k for the standard normal,
     f = Laplace's f - 2 sum over levels log sum_k w_k exp(g(m + R z_k) - g(m) + |z_k|^2 / 2),
 
 g(u) = sum l(eta) - |u|^2 / 2: Pinheiro & Bates (1995), J. Comput. Graph. Stat. 4, 12-35, section
-2.4; Liu & Pierce (1994), Biometrika 81, 624-629. For several effects a level the nodes are those of
-the product rule. One node is Laplace's approximation.
+2.4; Liu & Pierce (1994), Biometrika 81, 624-629. One node is Laplace's approximation. For several
+effects a level the nodes are those of the product rule, whose axes are those of u: another root
+Lambda of the same covariance matrix (as a structured term has it, which keeps the user's columns)
+turns them, and the value differs by less than the quadrature's own error.
 
 The gradient is that of this sum, not of the integral that it approximates: the nodes move with the
 parameters, by the modes and by R (Stringer & Bilodeau 2022, arXiv:2202.07864). With pi_k the shares
@@ -43,7 +45,17 @@ from lmerbridge.likelihood.hermite import Rule, product_rule
 from lmerbridge.likelihood.laplace import LaplacePoint, Problem
 from lmerbridge.likelihood.layout import Array, IntArray
 
-__all__ = ["Levels", "QuadraturePoint", "check_nodes", "quadrature"]
+__all__ = [
+    "MOST_NUMBERS",
+    "MOST_WIDTH",
+    "Levels",
+    "QuadraturePoint",
+    "check_nodes",
+    "log_sums",
+    "nodes_at",
+    "quadrature",
+    "root_of",
+]
 
 MOST_NODES = 100
 MOST_WIDTH = 3
@@ -200,7 +212,9 @@ def root_of(covariances: np.ndarray[Any, Any]) -> Array:
 def log_sums(logs: Array) -> Array:
     """The log of the sum of the exponentials over the last axis."""
     most = logs.max(axis=-1, keepdims=True)
-    return np.asarray(most[..., 0] + np.log(np.exp(logs - most).sum(axis=-1)))
+    most = np.where(np.isfinite(most), most, 0.0)  # no node has a mean: the sum is 0
+    with np.errstate(divide="ignore"):
+        return np.asarray(most[..., 0] + np.log(np.exp(logs - most).sum(axis=-1)))
 
 
 @by_value
