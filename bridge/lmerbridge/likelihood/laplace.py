@@ -306,16 +306,22 @@ class LaplacePoint:
         return self._precision(self.elimination, self.rows.expected)
 
     @cached_property
+    def weight_slopes(self) -> Array:
+        """Derivatives (n,) of the criterion's weights by eta."""
+        problem = self.problem
+        rows = problem.family.derivatives(problem.y, self.eta, problem.weights, 3)
+        slopes = rows.observed_slope if problem.observed else rows.expected_slope
+        assert slopes is not None
+        return slopes
+
+    @cached_property
     def gradient(self) -> Array:
         """Derivatives of the criterion over theta and beta (m + p,); of theta alone (m,) where
         beta is found with the modes.
         """
-        problem, Lambda = self.problem, self.Lambda
-        rows = problem.family.derivatives(problem.y, self.eta, problem.weights, 3)
-        slope = rows.observed_slope if problem.observed else rows.expected_slope
+        problem, Lambda, rows = self.problem, self.Lambda, self.rows
         h = rows.expected if rows.observed is None else rows.observed
-        assert slope is not None
-        a = slope * self.row_variances
+        a = self.weight_slopes * self.row_variances
         c, v = self._moved(a, h)
         if self.joint and problem.p:
             # beta moves with theta: where it does, all rows' predictors do

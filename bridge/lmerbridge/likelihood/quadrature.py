@@ -304,10 +304,8 @@ class QuadraturePoint:
         P = 0.5 * (upper + upper.swapaxes(1, 2) + C * np.eye(len(L)))
         D, h = self._weighted, rows.expected if rows.observed is None else rows.observed
         K = np.linalg.inv(self._matrix(D)) + 2 * self.root @ P @ self.root.swapaxes(1, 2)
-        slope = rows.observed_slope if problem.observed else rows.expected_slope
-        assert slope is not None
         ZL = self._levels.columns
-        a = slope * np.einsum("na,nab,nb->n", ZL, K[codes], ZL)
+        a = point.weight_slopes * np.einsum("na,nab,nb->n", ZL, K[codes], ZL)
         towards = problem.effects.sums(a)[0] @ L - 2 * mean_slope
         moving = self._matrix(point.implicit.stages[0].D)
         v = np.linalg.solve(moving, towards[:, :, None])[:, :, 0]
