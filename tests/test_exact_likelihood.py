@@ -229,6 +229,19 @@ def test_a_nested_factor_falls_into_blocks():
     assert found.error < 0.02
 
 
+def test_many_effects_that_hang_together():
+    """240 effects of crossed factors: of large counts Laplace's approximation is nearly exact."""
+    rng = np.random.default_rng(10)
+    d = pd.DataFrame({"g": np.repeat(np.arange(120), 10), "h": rng.integers(0, 120, 1200)})
+    d["y"] = rng.poisson(1e4, 1200).astype(float)
+    _, problem = problem_of("y ~ 1 + (1 | g) + (1 | h)", d.astype({"g": str, "h": str}), "poisson")
+    found = approximation(problem, np.array([0.3, 0.3]), problem.start(), draws=2000)
+    assert found.exact.method == "importance sampling"
+    assert 0 < found.error < 0.2
+    assert abs(found.difference) < 4 * found.error + 0.02
+    assert found.exact.effective > 200
+
+
 def test_pareto_shapes_of_known_tails():
     rng = np.random.default_rng(0)
     for k in (0.2, 0.5, 1.0):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lmerbridge as lb
 from glmm_mpmath import Model, problem_of
 from lmerbridge.errors import ArgumentError, UnsupportedModelError
 from lmerbridge.likelihood.hermite import product_rule
@@ -342,3 +343,27 @@ def test_a_fit_of_two_effects_a_level():
     assert np.linalg.eigvalsh(fit.hessian).min() > 0
     laplace = fit_generalized(problem)
     assert abs(laplace.criterion - fit.criterion) > 0.1
+
+
+# -- as users ask for it
+
+
+def test_glmer_by_quadrature():
+    d = lb.datasets.load("sleepstudy")
+    formula = "I(Reaction > 300) ~ Days + (Days | Subject)"
+    laplace, m = (lb.glmer(formula, d, engine="native", nAGQ=n) for n in (1, 9))
+    assert "Adaptive\n  Gauss-Hermite Quadrature, nAGQ = 9" in str(m)
+    assert abs(m.logLik() - laplace.logLik()) > 0.1
+    near, far = m.approximation(), laplace.approximation()
+    assert abs(near.difference) < 0.01 * abs(far.difference)
+    assert near.approximate == pytest.approx(m.logLik(), abs=1e-8)
+    assert near.exact == pytest.approx(m.logLik() - near.difference, abs=1e-8)
+    assert near.estimates["shift"].abs().max() < 0.01 < far.estimates["shift"].abs().max()
+    assert list(near.estimates.index[2:]) == ["sd_(Intercept)|Subject", "sd_Days|Subject"]
+    assert "no exact estimates: they were not asked for" in str(m.approximation(estimates=False))
+
+
+def test_quadrature_is_refused_where_it_cannot_be():
+    d = lb.datasets.load("sleepstudy").assign(other=lambda t: (t["Days"] % 3).astype(str))
+    with pytest.raises(UnsupportedModelError, match="needs one grouping factor"):
+        lb.glmer("I(Reaction > 300) ~ 1 + (1 | Subject) + (1 | other)", d, engine="native", nAGQ=2)

@@ -30,7 +30,8 @@ from lmerbridge.likelihood.layout import Array, IntArray
 __all__ = ["Sampled", "importance_sampling"]
 
 MOST_EFFECTS = 3000
-FREEDOM = 10.0  # degrees of freedom of the t distribution
+FREEDOM = 10.0  # degrees of freedom of the t distribution, at least
+RADIUS_SPREAD = 3.0  # of the t's mixing over the radius, in units of a normal's own
 NUMBERS = 500_000  # rows (or effects) times draws that are computed at once
 
 
@@ -97,6 +98,13 @@ class _Draws:
         """Effects of each block (blocks,)."""
         return np.bincount(self.blocks).astype(np.float64)
 
+    @property
+    def freedom(self) -> Array:
+        """Degrees of freedom of each block's t distribution (blocks,): with fewer, the draws of a
+        large block would nearly all be nearer or farther than the integrand is.
+        """
+        return np.maximum(FREEDOM, self.dimensions / RADIUS_SPREAD**2)
+
     def densities(self, eta: Array) -> Array:
         """Log densities of the rows (n, k), minus infinity where there is no such mean."""
         problem, k = self.point.problem, eta.shape[1]
@@ -117,14 +125,14 @@ class _Draws:
             self.densities(self.point.eta[:, None] + self.columns @ du), self.rows
         )
         found -= 0.5 * self.of_blocks((u[:, None] + du) ** 2, self.blocks)
-        d = self.dimensions[:, None]
+        d, freedom = self.dimensions[:, None], self.freedom[:, None]
         normal = 0.5 * d * np.log(2 * np.pi)
         scale = self.of_blocks(np.log(np.diag(self.root))[:, None], self.blocks)
-        tails = 0.5 * (FREEDOM + d)
-        density = special.gammaln(tails) - special.gammaln(0.5 * FREEDOM) + scale
+        tails = 0.5 * (freedom + d)
+        density = special.gammaln(tails) - special.gammaln(0.5 * freedom) + scale
         lengths = self.of_blocks(t * t, self.blocks)
-        density = density - 0.5 * d * np.log(FREEDOM * np.pi)
-        density = density - tails * np.log1p(lengths / FREEDOM)
+        density = density - 0.5 * d * np.log(freedom * np.pi)
+        density = density - tails * np.log1p(lengths / freedom)
         return found - normal - density, scale - normal - 0.5 * lengths - density
 
 
@@ -177,8 +185,8 @@ def importance_sampling(point: LaplacePoint, draws: int, seed: int) -> Sampled:
     source = _Draws.of(point)
     rng = np.random.default_rng(seed)
     count, pairs = source.count, draws // 2
-    # relative to the ratio at the modes, so that nothing overflows
-    base, _ = source.log_ratios(np.zeros((q, 1)))
+    freedom = source.freedom[:, None]
+    base = np.zeros((count, 1))
     size = max(1, NUMBERS // max(q, len(point.eta)))
     kept = max(5, int(np.ceil(min(0.2 * draws, 3 * np.sqrt(draws)))))
     sums = np.zeros((5, count))  # of w, w^2, the control c, c^2 and w c
@@ -186,9 +194,11 @@ def importance_sampling(point: LaplacePoint, draws: int, seed: int) -> Sampled:
     largest = np.zeros((count, 0))
     for start in range(0, pairs, size):
         k = min(size, pairs - start)
-        radius = np.sqrt(FREEDOM / rng.chisquare(FREEDOM, (count, k)))
+        radius = np.sqrt(freedom / rng.chisquare(freedom, (count, k)))
         t = rng.standard_normal((q, k)) * radius[source.blocks]
         ratios, controls = source.log_ratios(np.concatenate([t, -t], axis=1))
+        if start == 0:  # relative to the largest so far, so that nothing overflows
+            base = ratios.max(axis=1, keepdims=True)
         weights = np.exp(ratios - base)
         w = 0.5 * (weights[:, :k] + weights[:, k:])
         c = np.exp(controls[:, :k])  # the same for a draw and its mirror image

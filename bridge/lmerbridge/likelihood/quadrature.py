@@ -54,6 +54,7 @@ __all__ = [
     "log_sums",
     "nodes_at",
     "quadrature",
+    "refused_nodes",
     "root_of",
 ]
 
@@ -61,6 +62,41 @@ MOST_NODES = 100
 MOST_WIDTH = 3
 CHUNK = 200_000  # rows times nodes that are computed at once
 MOST_NUMBERS = 50_000_000  # levels times nodes: they are kept
+
+
+def refused_nodes(nodes: int, factors: int, width: int, levels: int) -> str | None:
+    """Say why this quadrature is not for a model, or ``None``.
+
+    Parameters
+    ----------
+    nodes : int
+        A dimension, from 1 on.
+    factors : int
+        Grouping factors.
+    width : int
+        Random effects a level of the first one.
+    levels : int
+        Its levels.
+    """
+    if nodes == 1:
+        return None
+    if factors > 1:
+        return (
+            f"nAGQ = {nodes} needs one grouping factor: with {factors} of them the likelihood"
+            " is no product of integrals over a few random effects each; use nAGQ = 1"
+        )
+    if width > MOST_WIDTH:
+        return (
+            f"nAGQ = {nodes} takes up to {MOST_WIDTH} random effects a level, and there are"
+            f" {width}: that would be {nodes}^{width} nodes; use nAGQ = 1"
+        )
+    if levels * nodes**width > MOST_NUMBERS:
+        return (
+            f"nAGQ = {nodes} with {width} random effects for each of {levels} levels"
+            f" takes {nodes**width} nodes a level, which is more than fits into memory:"
+            " use fewer nodes"
+        )
+    return None
 
 
 def check_nodes(problem: Problem, nodes: int) -> None:
@@ -81,27 +117,10 @@ def check_nodes(problem: Problem, nodes: int) -> None:
     """
     if not 1 <= nodes <= MOST_NODES:
         raise ArgumentError(f"nAGQ must be from 0 to {MOST_NODES}, not {nodes}")
-    if nodes == 1:
-        return
-    factors = problem.layout.factors
-    count = len(factors)
-    if count > 1:
-        raise UnsupportedModelError(
-            f"nAGQ = {nodes} needs one grouping factor: with {count} of them the likelihood"
-            " is no product of integrals over a few random effects each; use nAGQ = 1"
-        )
-    width = factors[0].width
-    if width > MOST_WIDTH:
-        raise UnsupportedModelError(
-            f"nAGQ = {nodes} takes up to {MOST_WIDTH} random effects a level, and there are"
-            f" {width}: that would be {nodes}^{width} nodes; use nAGQ = 1"
-        )
-    if factors[0].levels * nodes**width > MOST_NUMBERS:
-        raise UnsupportedModelError(
-            f"nAGQ = {nodes} with {width} random effects for each of {factors[0].levels} levels"
-            f" takes {nodes**width} nodes a level, which is more than fits into memory:"
-            " use fewer nodes"
-        )
+    first = problem.layout.factors[0]
+    refused = refused_nodes(nodes, len(problem.layout.factors), first.width, first.levels)
+    if refused is not None:
+        raise UnsupportedModelError(refused)
 
 
 @by_value

@@ -52,10 +52,12 @@ def glmer(
         ``"negative.binomial(theta = 2)"``; or from :mod:`lmerbridge.families`.
     nAGQ : int
         1: Laplace's approximation; 0: a rougher and faster one, with the fixed effects among the
-        conditional modes; more: adaptive Gauss-Hermite quadrature with so many nodes.
+        conditional modes; more: adaptive Gauss-Hermite quadrature with so many nodes, of models
+        with one grouping factor (in lme4 with one random effect a level, in the native engine with
+        up to 3).
     engine : str or an R
         As of :func:`lmerbridge.lmer`. The native engine fits families with a known dispersion
-        (binomial, Poisson, negative binomial of a given size) with ``nAGQ`` of 0 and 1; lme4 all.
+        (binomial, Poisson, negative binomial of a given size); lme4 all.
     weights, offset : str or array (n,), optional
         A column (or an expression in R's words), or values. Weights of a binomial are numbers of
         trials.

@@ -64,6 +64,11 @@ class ExactEstimates:
         """
         return _apart(self.laplace, self.fit)
 
+    @property
+    def errors(self) -> Array:
+        """Standard errors of the exact fit (m + p,), in the order of :attr:`shifts`."""
+        return _errors(self.fit)
+
 
 def exact_estimates(
     problem: Problem, start: Array | None = None, end: float = math.inf
@@ -107,20 +112,33 @@ def exact_estimates(
 
 def _apart(one: GeneralizedFit, other: GeneralizedFit) -> Array:
     """The difference of two fits' estimates in standard errors of the second."""
-    hessian = other.hessian
+    errors = _errors(other)
+    found = _estimates(one) - _estimates(other)
+    return np.asarray(found / np.where(errors > 0, errors, np.nan), dtype=np.float64)
+
+
+def _errors(fit: GeneralizedFit) -> Array:
+    """Standard errors (m + p,) of the covariance parameters' coordinates and of the user's fixed
+    effects; not a number where a parameter is at its bound.
+
+    Raises
+    ------
+    FitFailedError
+        It is a fit without a Hessian.
+    """
+    hessian = fit.hessian
     if hessian is None:
         raise FitFailedError("a fit without a Hessian has no standard errors")
-    problem, m = other.point.problem, len(other.x)
-    found = _estimates(one) - _estimates(other)
+    problem, m = fit.point.problem, len(fit.x)
     bounded = Coordinates(problem.effects.layout).bounded
-    free = np.append(free_of_floor(other.x, bounded, SETTINGS), np.ones(problem.p)).astype(bool)
+    free = np.append(free_of_floor(fit.x, bounded, SETTINGS), np.ones(problem.p)).astype(bool)
     into = np.eye(len(hessian))
     first = len(hessian) - problem.p
     into[first:, first:] = np.linalg.inv(problem.R)
     variances = np.diag(into @ np.linalg.pinv(0.5 * hessian, hermitian=True) @ into.T)
     errors = np.full(m + problem.p, np.nan)
     errors[free] = np.sqrt(np.maximum(variances, 0.0))
-    return np.asarray(found / np.where(errors > 0, errors, np.nan), dtype=np.float64)
+    return errors
 
 
 def _estimates(fit: GeneralizedFit) -> Array:

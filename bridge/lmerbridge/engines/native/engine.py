@@ -42,17 +42,23 @@ class NativeEngine(Engine):
         {
             Feature.SETTINGS: "this engine chooses its own optimizers",
             Feature.DISPERSION: "it fits binomial, Poisson and negative binomial models",
-            Feature.QUADRATURE: "it has Laplace's approximation, nAGQ = 1, and nAGQ = 0",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY}
+    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY, Feature.QUADRATURE}
 
     def status(self) -> Status:
         """Always available: it is part of this package."""
         return Status(True, __version__)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return None
+        """Quadrature is over few random effects of one factor."""
+        if frame.family is None or spec.nAGQ < 2:
+            return None
+        from lmerbridge.likelihood.quadrature import refused_nodes
+
+        first = frame.random[0]
+        width = sum(block.columns.shape[1] for block in frame.random)
+        return refused_nodes(spec.nAGQ, len(frame.groups), width, len(first.levels))
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         """Minimize over theta on scaled columns, and evaluate once in the user's units.

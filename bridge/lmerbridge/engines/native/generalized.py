@@ -1,5 +1,5 @@
-"""Generalized linear mixed models by the native engine: Laplace's approximation at its exact
-optimum, with standard errors from the joint Hessian of all parameters.
+"""Generalized linear mixed models by the native engine: Laplace's approximation, or quadrature, at
+its exact optimum, with standard errors from the joint Hessian of all parameters.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
     frame : ModelFrame
         Its response is as :mod:`lmerbridge.design.family_response` reads it.
     spec : FitSpec
-        With ``nAGQ`` of 0 or 1.
+        Of ``nAGQ`` as :func:`lmerbridge.likelihood.quadrature.check_nodes` allows it.
     family : Family
     began : float
         When the fit began, on the clock of ``time.perf_counter``.
@@ -56,7 +56,7 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
     start = None if spec.start is None else np.array(spec.start)
     end = math.inf if spec.timeout is None else began + spec.timeout
     try:
-        found = fit_generalized(problem, spec.nAGQ == 0, start, end)
+        found = fit_generalized(problem, spec.nAGQ == 0, start, end, max(1, spec.nAGQ))
     except FitFailedError as error:
         direction = separation(frame.X, frame.y, frame.weights, family)
         why = str(error) if direction is None else direction.describe(frame.x_names)
@@ -71,7 +71,7 @@ def fit_family(frame: ModelFrame, spec: FitSpec, family: Family, began: float) -
         frame,
         spec,
         estimates,
-        found.point.criterion,
+        found.criterion,
         optimum,
         free=~np.append(found.zero, np.zeros(len(found.optimum.x) - len(found.zero), dtype=bool)),
         engine="native",
