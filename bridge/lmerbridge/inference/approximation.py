@@ -22,6 +22,7 @@ __all__ = ["ModelApproximation", "approximation"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 TRUSTED = 0.7  # of Pareto's k, above which a standard error is not to be trusted
+ROUNDING = 1e-8  # what a log-likelihood is known to at best
 SMALL = 0.1  # of a standard error, and of a standard deviation: what is worth a word
 
 
@@ -87,7 +88,7 @@ class ModelApproximation:
         lines = [
             f"log-likelihood by {named}: {self.approximate:.6f}",
             f"the likelihood itself: {self.exact:.6f}"
-            f" ({self.method}, {self.nodes} {what}, error {self.error:.1g})",
+            f" ({self.method}, {self.nodes} {what}, error {max(self.error, ROUNDING):.1g})",
             f"difference: {self.difference:.2g}",
         ]
         if self.tail is not None and self.effective is not None:
