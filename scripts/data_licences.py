@@ -19,8 +19,9 @@ SPDX = {
 }
 HEAD = """# Licences of the data
 
-The code of lmerbridge is under the [MIT licence](MIT.txt). Data files have their own, named here by
-SPDX identifier; the texts are beside this file. Made by `scripts/data_licences.py`. What is in no
+The code of lmerbridge is under the MIT licence. Data files have their own, named here by SPDX
+identifier; the texts are beside this file (that of GPL-2.0-only is that of GPL-2.0-or-later, too,
+and the wheel has it once). Made by `scripts/data_licences.py`. What is in no
 distribution is in the repository, whose sources have all of them.
 
 | file | licence | source | distribution |

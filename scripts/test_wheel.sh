@@ -13,17 +13,20 @@ for folder in . distributions/further; do
 done
 wheel=$(echo "$work"/dist/lmerbridge-*.whl)
 .venv/bin/python - "$wheel" <<'PY'
-import os, sys, zipfile
+import json, lzma, os, sys, zipfile
 names = zipfile.ZipFile(sys.argv[1]).namelist()
 top = {n.split("/")[0] for n in names}
 assert top == {"lmerbridge"} | {t for t in top if t.endswith(".dist-info")}, top
 for needed in ("lmerbridge/py.typed", "lmerbridge/rlang/lmerbridge.R",
                "lmerbridge/rlang/serve.R", "lmerbridge/rlang/socket.R",
                "lmerbridge/rlang/worker.py", "lmerbridge/crosscheck/versions.toml",
-               "lmerbridge/_data/datasets/sleepstudy.csv", "lmerbridge/_data/reference/cases.toml",
+               "lmerbridge/_data/datasets/packed.xz", "lmerbridge/_data/reference/cases.toml",
                "lmerbridge/_data/reference/golden.xz", "lmerbridge/result/schema.json"):
     assert needed in names, needed
-assert not any(n.endswith(("bounce.csv", "dragons.csv")) for n in names)
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    sets = json.loads(lzma.decompress(wheel.read("lmerbridge/_data/datasets/packed.xz")))
+assert "sleepstudy.csv" in sets and "sleepstudy.toml" in sets
+assert not any(n.endswith(("bounce.csv", "dragons.csv")) for n in [*names, *sets])
 data = [n for n in names if "/_data/reference/" in n]
 assert len(data) == 5, data  # tests read the rest, and the scorecard, which has a wheel of its own
 size = os.path.getsize(sys.argv[1])

@@ -1,6 +1,7 @@
 """Hatchling's hook for the wheel: which data are in it, under ``lmerbridge/_data``.
 
-What users' code reads is in it, and nothing else. Not: ``InstEval``, which is fetched;
+What users' code reads is in it, and nothing else; data sets and golden values each packed into
+one file. Not: ``InstEval``, which is fetched;
 ``reference/further`` but the file that ``zoo.toml`` names (``distributions/further`` has it);
 ``reference/inference``, ``structured`` and ``published``, which the tests of a checkout read.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,37 +18,61 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FILES = (
-    "datasets/*.toml",
-    "datasets/*.csv",
     "reference/cases.toml",
     "reference/zoo.toml",
     "reference/further/data/lmerTest-carrots.*",
 )
 GOLDEN = "reference/golden"
-FITTED_DIGITS = 9
+DATASETS = ("datasets/*.toml", "datasets/*.csv")
+FITTED_DECIMALS = 4  # of sigma; they are compared to 5e-3 of it
+MODES_DIGITS = 7  # compared to two
+
+
+def pressed(text: str) -> bytes:
+    """Return the text as xz has it."""
+    return lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+
+
+def packed_datasets(root: Path) -> bytes:
+    """Return the data sets as ``lmerbridge.datasets`` unpacks them: the texts by file name. Many
+    have numbers in common.
+    """
+    files = [file for pattern in DATASETS for file in sorted(root.glob(pattern))]
+    return pressed(json.dumps({file.name: file.read_bytes().decode() for file in files}))
 
 
 def packed(folder: Path) -> bytes:
     """Return the golden values of a folder as ``lmerbridge.crosscheck.golden`` unpacks them: a line
     of name, tabulator and JSON for each. Together they take two thirds of what they take apart.
     """
-    lines = [
-        f"{file.stem}\t{json.dumps(shortened(json.loads(file.read_text('utf-8'))))}\n"
+    records = {
+        file.stem: shortened(json.loads(file.read_text("utf-8")))
         for file in sorted(folder.glob("*.json"))
+    }
+    lines = [
+        f"{name}\t{json.dumps(record, separators=(',', ':'))}\n" for name, record in records.items()
     ]
-    return lzma.compress("".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
+    return pressed("".join(lines))
 
 
 def shortened(record: dict[str, Any]) -> dict[str, Any]:
-    """Leave out digits of fitted values, which are two thirds of all numbers and are compared to
-    five.
+    """Leave out digits of fitted values and modes, which are nine tenths of all and are compared
+    to two or three digits.
     """
     short = dict(record)
     for which in ("default", "polished"):
-        fit = short.get(which)
-        if fit is not None and "fitted" in fit:
-            rounded = [float(f"{value:.{FITTED_DIGITS}g}") for value in fit["fitted"]]
-            short[which] = {**fit, "fitted": rounded}
+        if which not in short:
+            continue
+        fit = short[which] = dict(short[which])
+        if "fitted" in fit:
+            decimals = FITTED_DECIMALS - math.floor(math.log10(fit["sigma"]))
+            fit["fitted"] = [round(value, decimals) for value in fit["fitted"]]
+        fit["ranef"] = {
+            key: [float(f"{value:.{MODES_DIGITS}g}") for value in values]
+            if key in ("condval", "condsd")
+            else values
+            for key, values in fit["ranef"].items()
+        }
     return short
 
 
@@ -54,15 +80,19 @@ class WheelData(BuildHookInterface[Any]):
     """Adds the files; an editable install has the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name each file, and write the packed one."""
+        """Name each file, and write the packed ones."""
         if version == "editable":
             return
         root = Path(self.root)
         self.made = tempfile.TemporaryDirectory()
-        golden = Path(self.made.name) / "golden.xz"
-        golden.write_bytes(packed(root / GOLDEN))
         include = build_data["force_include"]
-        include[str(golden)] = f"lmerbridge/_data/{GOLDEN}.xz"
+        for name, content in (
+            (f"{GOLDEN}.xz", packed(root / GOLDEN)),
+            ("datasets/packed.xz", packed_datasets(root)),
+        ):
+            file = Path(self.made.name) / Path(name).name
+            file.write_bytes(content)
+            include[str(file)] = f"lmerbridge/_data/{name}"
         for pattern in FILES:
             found = sorted(root.glob(pattern))
             if not found:
@@ -71,6 +101,6 @@ class WheelData(BuildHookInterface[Any]):
                 include[str(file)] = f"lmerbridge/_data/{file.relative_to(root).as_posix()}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove the packed file."""
+        """Remove the packed files."""
         if version != "editable":
             self.made.cleanup()

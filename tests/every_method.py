@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.errors import LmerBridgeError
-from lmerbridge.files import data_folder
 
 ODD = {
     "mapping": {},
@@ -360,7 +360,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "engine_names": (lb.engine_names, {}),
         "options": (lb.options, {}),
         "r": (lb.r, {"path": "no R is here"}),
-        "read_csv": (lb.read_csv, {"source": data_folder("datasets") / "Dyestuff.csv"}),
+        "read_csv": (lb.read_csv, {"source": REFERENCE / "inference" / "wild.csv"}),
         "datasets.load": (lb.datasets.load, {"name": "sleepstudy"}),
         "datasets.describe": (lb.datasets.describe, {"name": "sleepstudy"}),
         "table": (lb.table, {"models": model}),

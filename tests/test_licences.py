@@ -44,7 +44,8 @@ def test_metadata_and_texts_name_every_licence(folder):
 
 def test_the_wheel_holds_what_the_page_says_and_needs_each_licence_that_is_declared():
     pytest.importorskip("hatchling")
-    found = [path for pattern in loaded("wheel_data").FILES for path in HERE.glob(pattern)]
+    script = loaded("wheel_data")
+    found = [path for pattern in (*script.FILES, *script.DATASETS) for path in HERE.glob(pattern)]
     held = {path.relative_to(HERE).as_posix() for path in found}
     files = rows(HERE / "LICENSES" / "DATA.md")
     said = {f: value for f, value in files.items() if re.search(r"\| lmerbridge(,|$)", value[1])}

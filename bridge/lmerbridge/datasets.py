@@ -1,10 +1,11 @@
 """The data sets: ``load(name)``, ``names()``, ``describe(name)``.
 
-Most ship with the package. ``bounce`` and ``dragons`` do not, for their licence, and ``InstEval``
-is only in a checkout, for its size: they are taken from the folder that the environment variable
-``LMERBRIDGE_DATA`` names, or fetched once and kept; either way their content is checked against a
-SHA-256. They are fetched from where ``describe(name).url`` says; where that is out of reach,
-``LMERBRIDGE_DATA_URL`` names another address at which files of the same names are
+Most ship with the package, in the wheel as one packed file (``datasets/packed.xz``;
+``scripts/wheel_data.py`` makes it). ``bounce`` and ``dragons`` do not, for their licence, and
+``InstEval`` is only in a checkout, for its size: they are taken from the folder that the
+environment variable ``LMERBRIDGE_DATA`` names, or fetched once and kept; either way their content
+is checked against a SHA-256. They are fetched from where ``describe(name).url`` says; where that is
+out of reach, ``LMERBRIDGE_DATA_URL`` names another address at which files of the same names are
 (``http://mirror.example.org/data`` for ``http://mirror.example.org/data/InstEval.csv``).
 """
 
@@ -14,11 +15,14 @@ import contextlib
 import gzip
 import hashlib
 import io
+import json
 import logging
+import lzma
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +94,23 @@ class DatasetInfo:
         return "\n".join(lines)
 
 
+@lru_cache(maxsize=1)
+def _unpacked(path: Path) -> dict[str, str]:
+    """By file name the texts of the wheel's packed file; none in a checkout, which has files."""
+    return dict(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else {}
+
+
+def _packed(file: str) -> bytes | None:
+    """A file of the wheel's packed one."""
+    text = _unpacked(data_folder("datasets") / "packed.xz").get(file)
+    return None if text is None else text.encode()
+
+
 def names() -> list[str]:
     """List the names of all data sets."""
-    return sorted((p.stem for p in data_folder("datasets").glob("*.toml")), key=str.casefold)
+    folder = data_folder("datasets")
+    files = [*folder.glob("*.toml"), *map(Path, _unpacked(folder / "packed.xz"))]
+    return sorted((file.stem for file in files if file.suffix == ".toml"), key=str.casefold)
 
 
 @checked
@@ -114,13 +132,14 @@ def describe(name: str) -> DatasetInfo:
     DataError
         There is no such data set.
     """
-    path = data_folder("datasets") / f"{name}.toml"
     if name not in names():
         raise DataError(
             f"there is no data set {name!r}{near_match(name, names())}; "
             f"data sets: {', '.join(names())}"
         )
-    table = tomllib.loads(path.read_text("utf-8"))
+    file = f"{name}.toml"
+    content = _packed(file) or (data_folder("datasets") / file).read_bytes()
+    table = tomllib.loads(content.decode())
     columns = table["columns"]
     return DatasetInfo(
         name=name,
@@ -211,7 +230,7 @@ def is_local(name: str) -> bool:
     DataError
         There is no such data set.
     """
-    return _local(describe(name)) is not None
+    return _packed(f"{name}.csv") is not None or _local(describe(name)) is not None
 
 
 def _address(info: DatasetInfo) -> str:
@@ -300,8 +319,11 @@ def load(name: str) -> pd.DataFrame:
     1  258.7047     1     308
     """
     info = describe(name)
-    path = _local(info)
-    if path is None:
+    content = _packed(f"{name}.csv")
+    path = None if content else _local(info)
+    if content is not None:
+        content = _checked(content, info, "the wheel's copy")
+    elif path is None:
         content = _fetch(info)
     else:
         content = path.read_bytes()
