@@ -1,5 +1,5 @@
 # Makes the data sets of this folder that come from R packages or from R's random numbers.
-# Usage: Rscript make.R FOLDER     (R >= 3.6 with lme4, nlme and MASS)
+# Usage: Rscript make.R FOLDER     (R >= 3.6 with lme4, nlme, MASS, mlmRev, HSAUR3, glmm)
 # The licences and sources are in each data set's TOML; make.py makes the others and checks all.
 folder <- commandArgs(TRUE)[1]
 stopifnot(!is.na(folder))
@@ -25,7 +25,7 @@ save_csv <- function(name, data) {
 }
 env <- new.env()
 for (name in c("sleepstudy", "Dyestuff", "Dyestuff2", "Penicillin", "Pastes", "InstEval", "cake",
-               "cbpp")) {
+               "cbpp", "VerbAgg", "grouseticks", "Arabidopsis")) {
   data(list = name, package = "lme4", envir = env)
   save_csv(name, env[[name]])
 }
@@ -33,6 +33,16 @@ for (name in c("BodyWeight", "Machines")) {
   data(list = name, package = "nlme", envir = env)
   save_csv(name, as.data.frame(env[[name]]))
 }
+for (name in c("epil", "bacteria")) {
+  data(list = name, package = "MASS", envir = env)
+  save_csv(name, env[[name]])
+}
+data(Contraception, package = "mlmRev", envir = env)
+save_csv("Contraception", env$Contraception)
+data(toenail, package = "HSAUR3", envir = env)
+save_csv("toenail", env$toenail)
+data(salamander, package = "glmm", envir = env)
+save_csv("salamander", env$salamander)
 save_csv("ChickWeight", as.data.frame(datasets::ChickWeight)[c("weight", "Time", "Chick", "Diet")])
 save_csv("UCBAdmissions", as.data.frame(datasets::UCBAdmissions))
 

