@@ -26,7 +26,7 @@ def case(name, formula, data, questions, contrasts=None, **arguments):
     ----------
     contrasts : dict of str to str or array
     **arguments
-        Of lmer: weights, offset (columns), REML.
+        Of lmer: weights, offset (columns), REML; with ``family`` of glmer.
     """
     return {
         "name": name,
@@ -52,7 +52,8 @@ def _statement(asked):
         extra += f", contrasts = list({listed})"
     for name, value in asked["arguments"].items():
         extra += f", {name} = {str(value).upper() if isinstance(value, bool) else value}"
-    return f"m <- lmerTest::lmer({asked['formula']}, d{extra})"
+    function = "glmer" if "family" in asked["arguments"] else "lmerTest::lmer"
+    return f"m <- {function}({asked['formula']}, d{extra})"
 
 
 def ask(cases, folder):

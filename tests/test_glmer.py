@@ -415,8 +415,8 @@ def test_models_are_compared_by_their_likelihoods(m):
 
 
 def test_what_is_not_here_yet_says_so(m):
-    with pytest.raises(AttributeError, match="emmeans is not here yet for a generalized model"):
-        _ = m.emmeans
+    with pytest.raises(AttributeError, match="ranova is not here yet for a generalized model"):
+        _ = m.ranova
     with pytest.raises(AttributeError, match=r"it is fixef\(\) here"):
         _ = m.params
     assert not hasattr(m, "__array__")

@@ -131,7 +131,7 @@ def _annotations(grid: Grid) -> list[str]:
         ending = grid.dialect.scale_of_contrasts
         lines.append(f"Note: contrasts are still on the {grid.still} scale{ending}")
     lines += grid.remarks
-    if grid.df is not None or grid.denominator.name != "residual":  # which there is no other of
+    if grid.df is not None or grid.denominator.name not in ("residual", ""):  # no other
         lines.append(f"Degrees-of-freedom method: {_method(grid)} ")
     link = grid.link
     if link is not None and not grid.response:

@@ -220,6 +220,8 @@ def _spread(values: Any, count: int, name: str) -> Array:
 
 def _ratio_link(link: Link) -> Link | None:
     """The way back of a difference of logarithms; a difference of others has none."""
+    if link.name == "logit":
+        return replace(LINKS["log"], name="log odds ratio", ratio="odds.ratio")
     known = re.fullmatch(r"(?:(-?[\d.e]+)\*)?(log|log2|log10)(?:\(mu .*\))?", link.name)
     if known is None:
         return None
@@ -239,7 +241,7 @@ def _scale(grid: Grid, C: Array, ratios: bool) -> dict[str, Any]:
     """The scale that contrasts with these coefficients are on."""
     if grid.link is None:
         return {"still": ""}
-    plain = grid.link.name in LOGARITHMS
+    plain = grid.link.name in (*LOGARITHMS, "logit")
     taken = plain or not grid.dialect.ratios_of_plain_logarithms
     back = _ratio_link(grid.link) if taken else None
     differences = bool(np.all(np.abs(C.sum(axis=1)) < 1e-6)) and bool(C.any())

@@ -58,7 +58,9 @@ def ddf_name(ddf: str, of_means: bool = False) -> str:
 @by_value
 @dataclass(frozen=True, eq=False)
 class Asymptotic:
-    """No finite degrees of freedom: z and chi-squared."""
+    """No finite degrees of freedom: z and chi-squared; without a name where there are no others
+    that they could have been.
+    """
 
     beta: Array
     vcov: Array

@@ -147,7 +147,7 @@ class Grid:
         estimates = self.L @ self.denominator.beta + self.offset
         variances = np.einsum("rp,pq,rq->r", self.L, self.denominator.vcov, self.L)
         # a function that is 0 for any beta has no degrees of freedom, unless none are asked for
-        df = np.full(len(self.L), np.inf if self.denominator.name == "lme4" else np.nan)
+        df = np.full(len(self.L), np.inf if self.denominator.name in ("lme4", "") else np.nan)
         good = variances > 1e-14 * max(float(variances.max(initial=0.0)), 1e-300)
         lost = ~self.estimable
         good &= ~lost
@@ -277,7 +277,7 @@ class Grid:
     def estimate_name(self) -> str:
         """The header of the estimates, which depends on their scale."""
         if self.response and self.link is not None:
-            return "ratio" if self.contrast else "response"
+            return self.link.ratio if self.contrast else self.link.estimate
         return self.estimate
 
     def nulls(self) -> Array:

@@ -5,7 +5,7 @@ formula (``emmeans``, vignette "Transformations and link functions"): a function
 ``log(y)``; of the response and a constant, ``log(y + 1)``; a multiple of a function, ``2*sqrt(y)``;
 ``asin(sqrt(y))`` and ``asinh(sqrt(y))``; ``scale(y)``. What stands inside the function is what
 comes back: ``log(2 * y)`` comes back as ``2 * y``. Another function is a scale without a way back:
-results stay on it.
+results stay on it. A generalized model's scale is that of its link, whatever its response is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from lmerbridge.formula.syntax import (
     deparse,
     format_number,
 )
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
 
 __all__ = ["LINKS", "Link", "bias_adjusted", "link_of"]
 
@@ -56,6 +59,8 @@ class Link:
         The standard deviation for which :func:`bias_adjusted` has changed ``inverse``.
     known : bool
         Whether there is a way back: emmeans has none from ``atan(y)``, and says so.
+    estimate, ratio : str
+        How emmeans heads what comes back, and differences that do.
     """
 
     name: str
@@ -66,6 +71,8 @@ class Link:
     still: str = ""
     bias: float | None = None
     known: bool = True
+    estimate: str = "response"
+    ratio: str = "ratio"
 
 
 # Functions with their constants, as partial() takes them: a lambda would not pickle.
@@ -242,6 +249,8 @@ def link_of(frame: ModelFrame) -> Link | None:
     """The transformation of the response of a model, or ``None`` where it is none that can be
     undone.
     """
+    if frame.family is not None:
+        return _of_family(frame.family)
     node = _inner(frame.formula.response)
     if isinstance(node, Binary) and node.operator == "*":
         times, rest = _inner(node.left), _inner(node.right)
@@ -250,6 +259,21 @@ def link_of(frame: ModelFrame) -> Link | None:
             return _stretched(found, times.value)
         return None
     return _link_of_call(frame, node)
+
+
+def _of_family(family: Family) -> Link | None:
+    link = family.link
+    if link.name == "identity":
+        return None
+    headers = {"binomial": "prob", "poisson": "rate"}
+    return Link(
+        link.name,
+        link.inverse,
+        link.slope,
+        link.curvature,
+        link.bend,
+        estimate=headers.get(family.name, "response"),
+    )
 
 
 def _unknown(name: str) -> Link:

@@ -21,12 +21,24 @@ from lmerbridge.inference.links import bias_adjusted
 from lmerbridge.inference.reference_grid import ReferenceGrid
 from lmerbridge.inference.weighting import Weights, as_weights, shares
 
-__all__ = ["MISLEADING", "TYPES", "averaged_combinations", "marginal_means", "on_scale", "scale_of"]
+__all__ = [
+    "MISLEADING",
+    "NO_SIGMA",
+    "TYPES",
+    "averaged_combinations",
+    "marginal_means",
+    "on_scale",
+    "scale_of",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
+NO_SIGMA = (
+    "bias_adjust needs sigma, a standard deviation (of a generalized model that of the sum of its "
+    "random effects), not {!r}"
+)
 TYPES = {
     "link": False,
     "linear.predictor": False,
@@ -76,7 +88,7 @@ def on_scale(grid: Grid, type: str, bias_adjust: bool = False, sigma: float | No
     link = grid.link
     if bias_adjust and response and link is not None:
         if sigma is None or not math.isfinite(sigma) or sigma < 0:
-            raise DataError(f"bias_adjust needs sigma, a standard deviation, not {sigma!r}")
+            raise DataError(NO_SIGMA.format(sigma))
         link = bias_adjusted(link, float(sigma)) if link.known else link
     return replace(grid, link=link, response=response)
 

@@ -17,6 +17,7 @@ from lmerbridge.errors import DataError, matched
 from lmerbridge.inference.degrees import FTest
 from lmerbridge.inference.linear_functions import Grid
 from lmerbridge.inference.links import LINKS, Link, bias_adjusted
+from lmerbridge.inference.means import NO_SIGMA
 from lmerbridge.inference.reference_grid import ReferenceGrid
 
 __all__ = ["Inherited", "regridded", "regridded_reference"]
@@ -86,7 +87,7 @@ def _inherited(
     if link is not None:
         if bias_adjust and link.known:
             if sigma is None:
-                raise DataError("bias_adjust needs sigma, a standard deviation")
+                raise DataError(NO_SIGMA.format(sigma))
             link = bias_adjusted(link, float(sigma))
         values, slope = link.inverse(estimates), link.slope(estimates)
     new: Link | None = None
@@ -100,10 +101,9 @@ def _inherited(
         slope = slope / new.slope(values)
     J = slope[:, None] * grid.L
     name = grid.denominator.name
-    method = (
-        name if name.startswith("inherited") else f"inherited from {_named(name)} when re-gridding"
-    )
-    return Inherited(values, J @ grid.denominator.vcov @ J.T, df, method), new
+    if name and not name.startswith("inherited"):
+        name = f"inherited from {_named(name)} when re-gridding"
+    return Inherited(values, J @ grid.denominator.vcov @ J.T, df, name), new
 
 
 def _named(name: str) -> str:
@@ -130,7 +130,6 @@ def regridded(
         There is no such transformation, or estimates are outside of where it has values.
     """
     denominator, link = _inherited(grid, transform, bias_adjust, sigma)
-    changed = grid.link is not None
     return replace(
         grid,
         L=np.eye(len(grid.L)),
@@ -138,7 +137,7 @@ def regridded(
         denominator=denominator,
         link=link,
         response=False,
-        estimate="response" if changed and not grid.contrast else grid.estimate,
+        estimate=grid.link.estimate if grid.link and not grid.contrast else grid.estimate,
     )
 
 
@@ -150,7 +149,6 @@ def regridded_reference(
 ) -> ReferenceGrid:
     """A reference grid whose predictions are responses."""
     denominator, link = _inherited(reference.grid(), transform, bias_adjust, sigma)
-    changed = reference.link is not None
     rows = len(reference.L)
     return replace(
         reference,
@@ -158,5 +156,5 @@ def regridded_reference(
         offset=np.zeros(rows),
         denominator=denominator,
         link=link,
-        estimate="response" if changed else reference.estimate,
+        estimate=reference.link.estimate if reference.link else reference.estimate,
     )

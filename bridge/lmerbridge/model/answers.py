@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         criteria,
         estimates,
         every_term,
+        generalized_tests,
         intervals,
         leaving_out,
         modcomp,
@@ -49,6 +50,7 @@ else:
     criteria = LazyModule("lmerbridge.model.criteria")
     estimates = LazyModule("lmerbridge.model.estimates")
     every_term = LazyModule("lmerbridge.model.every_term")
+    generalized_tests = LazyModule("lmerbridge.model.generalized_tests")
     intervals = LazyModule("lmerbridge.model.intervals")
     leaving_out = LazyModule("lmerbridge.model.leaving_out")
     modcomp = LazyModule("lmerbridge.model.modcomp")
@@ -72,6 +74,7 @@ __all__ = [
     "estimates",
     "every_term",
     "explained",
+    "generalized_tests",
     "intervals",
     "leaving_out",
     "modcomp",

@@ -13,7 +13,7 @@ from lmerbridge.display.table import RTable
 from lmerbridge.equality import by_value
 from lmerbridge.errors import DataError
 from lmerbridge.inference.axes import Reduce
-from lmerbridge.inference.degrees import Denominator, ddf_name, of_fit
+from lmerbridge.inference.degrees import Asymptotic, Denominator, ddf_name, of_fit
 from lmerbridge.inference.emm_options import LIMIT, get_emm_options
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
@@ -26,7 +26,15 @@ from lmerbridge.model.fitting import updated
 from lmerbridge.model.joint_testing import joint_tests_of
 from lmerbridge.model.ref_grid import RefGrid, means_of, say
 
-__all__ = ["MeansSource", "emmeans", "emtrends", "joint_tests", "ref_grid", "source_of_fit"]
+__all__ = [
+    "MeansSource",
+    "emmeans",
+    "emtrends",
+    "joint_tests",
+    "ref_grid",
+    "source_of_family",
+    "source_of_fit",
+]
 
 
 @by_value
@@ -39,8 +47,9 @@ class MeansSource:
     frame : ModelFrame
     denominator : Denominator
         Estimates of the fixed effects, their covariance matrix and degrees of freedom.
-    sigma : float
-        The residual standard deviation.
+    sigma : float, optional
+        The standard deviation for the adjustment for bias: of residuals. A generalized model has
+        none that is right: there it is that of all the random effects together.
     dialect : Dialect
         Of the R that is followed.
     notes : tuple of str
@@ -49,7 +58,7 @@ class MeansSource:
 
     frame: ModelFrame
     denominator: Denominator
-    sigma: float
+    sigma: float | None
     dialect: Dialect
     notes: tuple[str, ...] = ()
 
@@ -90,6 +99,13 @@ def source_of_fit(
     return MeansSource(
         fit.frame, denominator, result.estimates.scale, dialect_of(result), tuple(notes)
     )
+
+
+def source_of_family(fit: Fit) -> MeansSource:
+    """Return what the means of a generalized model are made of: z tests on the link's scale."""
+    estimates = fit.result.estimates
+    tests = Asymptotic(estimates.beta, estimates.vcov, "")
+    return MeansSource(fit.frame, tests, None, dialect_of(fit.result))
 
 
 def _denominator(fit: Fit, method: str) -> Denominator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,23 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.family import Family, family_of
 from lmerbridge.inference.approximation import ModelApproximation, approximation
+from lmerbridge.inference.axes import AUTO, Reduce, meanint
 from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.re_form import NA
 from lmerbridge.inference.residuals import residuals
 from lmerbridge.model import fitting, generalized_answers
-from lmerbridge.model.answers import accessors, comparing, criteria, display, estimates
+from lmerbridge.model.answers import (
+    accessors,
+    averaging,
+    comparing,
+    criteria,
+    display,
+    estimates,
+    generalized_tests,
+    testing,
+)
 from lmerbridge.model.row_values import Vector, by_row
 from lmerbridge.result import FitResult, tables, to_json
 from lmerbridge.shown import named_list, shown
@@ -27,7 +37,9 @@ from lmerbridge.shown import named_list, shown
 if TYPE_CHECKING:
     from lmerbridge.display.summary import Summary
     from lmerbridge.display.table import RTable
+    from lmerbridge.model.averaging import MeansSource
     from lmerbridge.model.comparing import Compared
+    from lmerbridge.model.ref_grid import RefGrid
 
 __all__ = ["GeneralizedModel", "generalized_of"]
 
@@ -395,6 +407,238 @@ class GeneralizedModel:
             Of no effect: it is by maximum likelihood.
         """
         return comparing.compared_fit(self.fit, name, refit)
+
+    def Anova(self, type: int | str = "II") -> RTable:
+        """Test the fixed terms by Wald's chi-squared, as car's ``Anova``.
+
+        Parameters
+        ----------
+        type : {"II", "III"}
+            As of :meth:`lmerbridge.Model.Anova`.
+
+        Returns
+        -------
+        RTable
+            A row per term: ``Chisq``, ``Df``, ``Pr(>Chisq)``.
+        """
+        return testing.wald_tests(self.fit, type, "Chisq")
+
+    def contest(
+        self,
+        L: Any,
+        joint: bool = True,
+        rhs: Any = 0.0,
+        *,
+        collect: bool = True,
+        confint: bool = True,
+        level: float = DEFAULT_LEVEL,
+    ) -> Any:
+        """Test L beta = rhs: all rows by chi-squared, or with ``joint=False`` each by a z test.
+
+        Parameters
+        ----------
+        L, joint, rhs, collect, confint, level
+            As of :meth:`lmerbridge.Model.contest`.
+
+        Returns
+        -------
+        DataFrame
+            ``Chisq``, ``Df``, ``Pr(>Chisq)``, as car's ``linearHypothesis``; or a row per row of L:
+            ``Estimate``, ``Std. Error``, ``z value``, ``lower``, ``upper``, ``Pr(>|z|)``.
+        """
+        return generalized_tests.contest(self.fit, L, joint, rhs, collect, confint, level)
+
+    def drop1(
+        self, test: str = "Chisq", scope: str | Sequence[str] | None = None, k: float = 2.0
+    ) -> RTable:
+        """Test single terms by leaving each out, and fitting again.
+
+        Parameters
+        ----------
+        test : {"Chisq", "none"}
+            With likelihood-ratio tests, or AIC alone, as R without ``test=``.
+        scope, k
+            As of :meth:`lmerbridge.Model.drop1`.
+
+        Returns
+        -------
+        RTable
+            A row per term: ``npar``, ``AIC``, ``LRT``, ``Pr(Chi)``.
+        """
+        return testing.drop1(self.fit, "lme4", test, scope, k)
+
+    def _means(self) -> MeansSource:
+        return averaging.source_of_family(self.fit)
+
+    def emmeans(
+        self,
+        specs: Any,
+        by: Any = None,
+        at: Mapping[str, Any] | None = None,
+        type: str = "link",
+        weights: Any = "equal",
+        level: float = DEFAULT_LEVEL,
+        *,
+        cov_keep: Any = None,
+        cov_reduce: Reduce = True,
+        nesting: Any = AUTO,
+        offset: float | None = None,
+        regrid: str | None = None,
+        bias_adjust: bool = False,
+        sigma: float | None = None,
+        rg_limit: int | None = None,
+        contr: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Estimate marginal means with z tests, as :meth:`lmerbridge.Model.emmeans`.
+
+        Parameters
+        ----------
+        specs, by, at, weights, level, cov_keep, cov_reduce, nesting, offset, regrid, rg_limit
+            As there.
+        contr, **options
+            As there.
+        type : {"link", "response"}
+            ``response``: means as ``prob``, ``rate`` or ``response``, differences of logits as
+            ``odds.ratio``, of logarithms as ``ratio``; other differences stay on the link's scale.
+            All are given random effects of 0.
+        bias_adjust, sigma
+            Means over the random effects, approximately: ``sigma`` is the standard deviation of
+            their sum. R takes the residual's if none is given, which is 1 where there is none.
+
+        Returns
+        -------
+        MarginalMeans, or MeansList of the means and their contrasts
+
+        Examples
+        --------
+        >>> import lmerbridge as lb
+        >>> f = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> m = lb.glmer(f, lb.datasets.load("cbpp"), engine="native")
+        >>> print(m.emmeans("period", type="response").table.round(3).to_string(index=False))
+        period  prob    SE  df  asymp.LCL  asymp.UCL
+             1 0.198 0.037 inf      0.135      0.280
+             2 0.084 0.024 inf      0.047      0.144
+             3 0.074 0.023 inf      0.040      0.132
+             4 0.048 0.020 inf      0.021      0.106
+        """
+        return averaging.emmeans(
+            self._means,
+            specs,
+            by,
+            at,
+            type,
+            weights,
+            level,
+            cov_keep=cov_keep,
+            cov_reduce=cov_reduce,
+            nesting=nesting,
+            offset=offset,
+            rg_limit=rg_limit,
+            contr=contr,
+            options=options,
+            regrid=regrid,
+            bias_adjust=bias_adjust,
+            sigma=sigma,
+        )
+
+    def emtrends(
+        self,
+        specs: Any = None,
+        var: str | None = None,
+        by: Any = None,
+        at: Mapping[str, Any] | None = None,
+        level: float = DEFAULT_LEVEL,
+        *,
+        weights: Any = "equal",
+        cov_keep: Any = None,
+        cov_reduce: Reduce = True,
+        nesting: Any = AUTO,
+        delta_var: float | None = None,
+        max_degree: int = 1,
+        rg_limit: int | None = None,
+    ) -> Any:
+        """Estimate slopes on the link's scale, as :meth:`lmerbridge.Model.emtrends`.
+
+        Parameters
+        ----------
+        specs, var, by, at, level, weights, cov_keep, cov_reduce, nesting
+            As there.
+        delta_var, max_degree, rg_limit
+            As there.
+
+        Returns
+        -------
+        MarginalMeans, or RefGrid without ``specs``
+        """
+        return averaging.emtrends(
+            self._means,
+            specs,
+            var,
+            by,
+            at,
+            level,
+            weights=weights,
+            cov_keep=cov_keep,
+            cov_reduce=cov_reduce,
+            nesting=nesting,
+            delta_var=delta_var,
+            max_degree=max_degree,
+            rg_limit=rg_limit,
+        )
+
+    def joint_tests(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        show0df: bool = False,
+        showconf: bool = True,
+        weights: Any = "equal",
+        at: Mapping[str, Any] | None = None,
+        cov_reduce: Reduce = meanint,
+        **options: Any,
+    ) -> RTable:
+        """Test each term by the contrasts among its marginal means on the link's scale.
+
+        Parameters
+        ----------
+        by, show0df, showconf, weights, at, cov_reduce, **options
+            As of :meth:`lmerbridge.Model.joint_tests`.
+
+        Returns
+        -------
+        RTable
+            As there; ``df2`` is infinite.
+        """
+        options = {"at": at, "cov_reduce": cov_reduce, **options}
+        return averaging.joint_tests(self.ref_grid, by, show0df, showconf, weights, options)
+
+    def ref_grid(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        type: str = "link",
+        cov_keep: Any = None,
+        cov_reduce: Reduce = True,
+        nesting: Any = AUTO,
+        offset: float | None = None,
+        rg_limit: int | None = None,
+    ) -> RefGrid:
+        """Predict at all combinations of the predictors' values: the reference grid.
+
+        Parameters
+        ----------
+        at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
+            As of :meth:`lmerbridge.Model.ref_grid`.
+
+        Returns
+        -------
+        RefGrid
+            A row per combination.
+        """
+        return averaging.ref_grid(
+            self._means, at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
+        )
 
     def confint(self, level: float = DEFAULT_LEVEL, method: str = "profile") -> pd.DataFrame:
         """Compute confidence intervals of the fixed effects.

@@ -39,14 +39,14 @@ class RefGrid:
     ----------
     reference : ReferenceGrid
         The predictions as linear functions of the fixed effects.
-    sigma : float
+    sigma : float, optional
         The model's residual standard deviation, for the adjustment for bias.
     type : str
         The scale on which results are shown.
     """
 
     reference: ReferenceGrid
-    sigma: float
+    sigma: float | None
     type: str = "link"
 
     @property
