@@ -283,20 +283,30 @@ class GeneralizedModel:
         type: str = "link",
         allow_new_levels: bool = False,
         na_action: str = "pass",
-    ) -> Vector:
+        se_fit: bool = False,
+        interval: str | None = None,
+        level: float = DEFAULT_LEVEL,
+    ) -> Vector | pd.DataFrame:
         """Predict the rows of the fit or new ones.
 
         Parameters
         ----------
-        newdata, re_form, allow_new_levels, na_action
+        newdata, re_form, allow_new_levels, na_action, level
             As of :meth:`lmerbridge.Model.predict`.
         type : {"link", "response"}
             The linear predictor, or the mean.
+        se_fit : bool
+            Add standard errors: of the linear model of the last iteration, theta taken as known;
+            without random effects by :meth:`vcov`. Of means by the delta method.
+        interval : {"confidence"}, optional
+            Add ``lwr`` and ``upr``: made on the link's scale, of means brought back from there.
 
         Raises
         ------
         DataError
             A column is missing, or a level is new and not allowed.
+        UnsupportedModelError
+            ``interval="prediction"``: new responses are not normal.
 
         Examples
         --------
@@ -309,7 +319,15 @@ class GeneralizedModel:
         [0.039, 0.888]
         """
         return generalized_answers.predict(
-            self.fit, newdata, re_form, type, allow_new_levels, na_action
+            self.fit,
+            newdata,
+            re_form,
+            type,
+            allow_new_levels,
+            na_action,
+            se_fit,
+            interval,
+            level,
         )
 
     def simulate(

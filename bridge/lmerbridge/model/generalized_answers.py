@@ -17,11 +17,13 @@ from lmerbridge.errors import (
     matched,
     near_match,
 )
+from lmerbridge.family import Link
 from lmerbridge.inference.family_residuals import family_residuals, fitted_family
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.predict import as_rows, predictions
+from lmerbridge.inference.predict import INTERVALS, as_rows, predictions
 from lmerbridge.inference.re_form import chosen_effects, is_na
 from lmerbridge.inference.simulate import draw, generator
+from lmerbridge.inference.working import working_fit
 from lmerbridge.model import prediction
 from lmerbridge.model.elsewhere import missing_attribute
 from lmerbridge.model.row_values import Vector, row_table
@@ -80,18 +82,54 @@ def part(fit: Fit, name: str) -> Any:
 
 
 def predict(
-    fit: Fit, newdata: Any, re_form: Any, type: str, allow_new_levels: bool, na_action: str
-) -> Vector:
+    fit: Fit,
+    newdata: Any,
+    re_form: Any,
+    type: str,
+    allow_new_levels: bool,
+    na_action: str,
+    se_fit: bool,
+    interval: str | None,
+    level: float,
+) -> Vector | pd.DataFrame:
     """Predict; arguments as of :meth:`lmerbridge.GeneralizedModel.predict`."""
     scale = matched(type, SCALES, "type")
+    if interval is not None and matched(interval, INTERVALS, "interval") == "prediction":
+        raise UnsupportedModelError(
+            "a generalized model has no prediction interval by standard errors: new responses are "
+            "not normal. Draw them: quantiles of m.simulate(1000)"
+        )
+    errors = se_fit or interval is not None
     found = prediction.predict(
-        fit, newdata, re_form, allow_new_levels, False, None, 0.95, False, None, na_action
+        working_fit(fit) if errors else fit,
+        newdata,
+        re_form,
+        allow_new_levels,
+        se_fit,
+        interval,
+        level,
+        False,
+        None,
+        na_action,
     )
-    assert isinstance(found, pd.Series)
     if scale == "link":
         return found
-    mu = fitted_family(fit.result).link.inverse(np.asarray(found, dtype=np.float64))
-    return pd.Series(mu, index=found.index, name=found.name)
+    return _of_response(found, fitted_family(fit.result).link)
+
+
+def _of_response(found: Vector | pd.DataFrame, link: Link) -> Vector | pd.DataFrame:
+    """Predictions, with standard errors by the delta method and limits as they come back."""
+    if isinstance(found, pd.Series):
+        mu = link.inverse(np.asarray(found, dtype=np.float64))
+        return pd.Series(mu, index=found.index, name=found.name)
+    eta = found["fit"].to_numpy(np.float64)
+    table = found.assign(
+        fit=link.inverse(eta), se_fit=found["se_fit"].to_numpy() * np.abs(link.slope(eta))
+    )
+    if "lwr" in found:
+        ends = [link.inverse(found[name].to_numpy(np.float64)) for name in ("lwr", "upr")]
+        table["lwr"], table["upr"] = np.minimum(*ends), np.maximum(*ends)
+    return table
 
 
 def simulate(fit: Fit, nsim: int, seed: Any, re_form: Any, use_u: bool) -> pd.DataFrame:
