@@ -7,7 +7,9 @@ rows took 0.8 s with one thread, and 7 to 40 s with two on two cores that were b
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +27,8 @@ _before: list[tuple[LibController, int]] = []
 
 
 @cache
-def _libraries() -> tuple[LibController, ...]:
-    import scipy.linalg  # noqa: F401 - it may bring a BLAS of its own, which must be loaded by now
-
+def _libraries(_with_scipy: bool) -> tuple[LibController, ...]:
+    """Those loaded: scipy may bring one of its own."""
     return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
@@ -42,7 +43,7 @@ if hasattr(os, "register_at_fork"):  # a forked process is not inside what its p
 
 
 @contextmanager
-def one_thread_below(size: int) -> Iterator[None]:
+def one_thread_below(size: int, scipy: bool = True) -> Iterator[None]:
     """Let BLAS use one thread inside, if no matrix there has ``WORTH_THREADS`` rows.
 
     The limit is the process's, and OpenBLAS takes it from the main thread alone reliably: in
@@ -52,12 +53,16 @@ def one_thread_below(size: int) -> Iterator[None]:
     ----------
     size : int
         Rows of the largest square matrix that is factorized inside.
+    scipy : bool
+        Whether scipy computes inside: its BLAS must be loaded by then.
     """
     main = threading.current_thread() is threading.main_thread()
     if size >= WORTH_THREADS or _before or not main:
         yield
         return
-    for library in _libraries():
+    if scipy:
+        importlib.import_module("scipy.linalg")
+    for library in _libraries("scipy.linalg" in sys.modules):
         threads = library.num_threads
         if threads is not None and threads > 1:
             _before.append((library, threads))

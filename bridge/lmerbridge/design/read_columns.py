@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
@@ -24,6 +23,12 @@ from lmerbridge.design.columns import (
 from lmerbridge.design.times import Time
 from lmerbridge.errors import DataError, LmerBridgeError
 from lmerbridge.formula.syntax import format_number
+from lmerbridge.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+else:  # a data frame of pandas does without
+    nw = LazyModule("narwhals.stable.v2")
 
 __all__ = ["from_array", "from_narwhals", "from_pandas"]
 

@@ -4,9 +4,8 @@ the package's own functions, or R's, gives them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
@@ -14,6 +13,12 @@ from lmerbridge.design.columns import Array, Factor
 from lmerbridge.design.source import Source
 from lmerbridge.design.table import read_table
 from lmerbridge.errors import DataError
+from lmerbridge.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+else:  # a data frame of pandas does without
+    nw = LazyModule("narwhals.stable.v2")
 
 __all__ = ["places_of_rows", "row_matrix", "row_vector"]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 __all__ = ["chunks", "gram_triangle", "triangle"]
 
@@ -48,8 +47,9 @@ def gram_triangle(gram: np.ndarray[Any, np.dtype[np.float64]], columns: int) -> 
         Upper triangular; ``None`` where one of the first columns is not, or where what is left of
         the others cannot be computed.
     """
-    L, failed = lapack.dpotrf(gram, lower=1, clean=1)
-    if failed:
+    try:
+        L = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
         return None
     left = L.diagonal()[:columns]
     if not (left > INDEPENDENT_PART * np.sqrt(gram.diagonal()[:columns])).all():

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import pandas as pd
 
 from lmerbridge.design.columns import Column
 from lmerbridge.design.read_columns import from_array, from_narwhals, from_pandas
 from lmerbridge.errors import DataError, near_match
+from lmerbridge.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+else:  # a data frame of pandas does without
+    nw = LazyModule("narwhals.stable.v2")
 
 __all__ = ["Table", "read_table"]
 

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from lmerbridge.engines.protocol import Engine
 from lmerbridge.errors import DataError, EngineUnavailableError
-from lmerbridge.rlang import RCommand, r_of
+from lmerbridge.rlang import RCommand
 
 __all__ = ["EngineName", "Located", "engine_in", "engine_name", "package_of"]
 
@@ -59,6 +59,8 @@ def engine_in(engine: Engine, name: str) -> Engine:
     EngineUnavailableError
         There is no such R, or the engine is none of R's.
     """
+    from lmerbridge.rlang import r_of
+
     if not isinstance(engine, Located):
         raise EngineUnavailableError(
             f"there is no engine {name!r}: {engine.name} does not run in R, and has no {SEPARATOR}"

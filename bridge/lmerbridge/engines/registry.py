@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
@@ -14,6 +15,9 @@ from lmerbridge.engines.located import EngineName, engine_in, engine_name, packa
 from lmerbridge.engines.protocol import Costed, Engine, FitSpec, Status, features_of
 from lmerbridge.errors import EngineUnavailableError, UnsupportedModelError, near_match
 from lmerbridge.result import FitResult, Skipped
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "AUTO_ORDER",
@@ -78,35 +82,32 @@ def is_registered(name: str) -> bool:
 
 def is_engine(name: str) -> bool:
     """Whether a name is an engine's; of ``lme4@4.6.2`` only that lme4 is one."""
-    return package_of(name) in _factories()
-
-
-def _loader(point: importlib.metadata.EntryPoint) -> Callable[[], Engine]:
-    def load() -> Engine:
-        engine: Engine = point.load()()
-        return engine
-
-    return load
+    return _factory(package_of(name)) is not None
 
 
 @functools.cache
-def _points() -> dict[str, importlib.metadata.EntryPoint]:
-    """Our engines, and the entry points installed; looking for them takes milliseconds."""
-    points = {p.name: p for p in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    ours = {n: importlib.metadata.EntryPoint(n, t, ENTRY_POINT_GROUP) for n, t in BUILT_IN.items()}
-    return {**points, **ours}
+def _points() -> dict[str, EntryPoint]:
+    """The entry points of other packages; looking for them takes milliseconds."""
+    import importlib.metadata  # as long again, and a fit by an engine of ours needs neither
+
+    found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return {point.name: point for point in found if point.name not in BUILT_IN}
 
 
-def _factories() -> dict[str, Callable[[], Engine]]:
-    points = _points()
-    found: dict[str, Callable[[], Engine]] = {n: _loader(p) for n, p in points.items()}
-    found.update(_registered)
-    return found
+def _factory(name: str) -> Callable[[], Engine] | None:
+    """What makes the engine ``name``; ``None`` where there is none."""
+    if name in _registered:
+        return _registered[name]
+    if name in BUILT_IN:
+        module, _, kind = BUILT_IN[name].partition(":")
+        return lambda: getattr(importlib.import_module(module), kind)()
+    point = _points().get(name)
+    return None if point is None else lambda: point.load()()
 
 
 def engine_names() -> list[str]:
     """List every engine known: those of ``engine="auto"`` in its order, then others by name."""
-    known = list(_factories())
+    known = {*BUILT_IN, *_points(), *_registered}
     return [n for n in AUTO_ORDER if n in known] + sorted(n for n in known if n not in AUTO_ORDER)
 
 
@@ -128,14 +129,14 @@ def load_engine(name: str) -> Engine:
     if package_of(name) != name and name not in _loaded and is_engine(name):
         _loaded[name] = engine_in(load_engine(package_of(name)), name)
     if name not in _loaded:
-        factories = _factories()
-        if name not in factories:
+        factory = _factory(name)
+        if factory is None:
             raise EngineUnavailableError(
-                f"there is no engine {name!r}{near_match(name, factories)}; "
+                f"there is no engine {name!r}{near_match(name, engine_names())}; "
                 f"engines: auto, {', '.join(engine_names())}"
             )
         try:
-            _loaded[name] = factories[name]()
+            _loaded[name] = factory()
         except Exception as error:
             raise EngineUnavailableError(f"engine {name!r} does not load: {error}") from error
     return _loaded[name]
@@ -227,7 +228,7 @@ def fit(frame: ModelFrame, spec: FitSpec, engine: EngineName = "auto") -> FitRes
     if wanted != "auto":
         return _fit_named(wanted, frame, spec)
     skipped: list[Skipped] = []
-    names = [n for n in AUTO_ORDER if n in _factories()]
+    names = [n for n in AUTO_ORDER if is_engine(n)]
     for number, name in enumerate(names):
         state = status_of(name)
         if not state.available:

@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
@@ -111,12 +110,12 @@ class Compact:
         B = self.gram - 0.5 * (explained + explained.T)
         half, beta, log_det_X = np.empty((0, 0)), np.empty(0), self.log_det_R
         if p:
-            L, failed = lapack.dpotrf(B[:p, :p], lower=1, clean=1)
-            if failed:
+            root = _root_of_inverse(B[:p, :p])
+            if root is None:
                 return None
-            half = lapack.dtrtri(L, lower=1)[0].T
+            half, log_det = root
             beta = half @ (half.T @ B[:p, p])
-            log_det_X += 2 * float(np.log(L.diagonal()).sum())
+            log_det_X += log_det
         rss = float(B[p, p] - beta @ B[:p, p])
         log_det = float(np.log(q).sum())
         if not (rss > 0 and math.isfinite(log_det)):
@@ -297,7 +296,7 @@ class CompactSolution:
         """All quantities at this theta, of the cross-products that this form is of."""
         k, levels = self._t.shape[1:]
         sigma = math.sqrt(self.rss / self.freedom)
-        inverse: Array = lapack.dtrtri(c.R, lower=0)[0] if c.p else np.empty((0, 0))
+        inverse = np.linalg.inv(c.R) if c.p else np.empty((0, 0))
         root = sigma * (inverse @ self.half)
         modes = (self.Sigma @ self.residual).T
         spread = (self.Sigma @ self.U.reshape(k, -1)).reshape(k, k, levels).transpose(2, 0, 1)
@@ -316,6 +315,35 @@ class CompactSolution:
             log_det_X=self.log_det_X,
             rss=self.rss,
         )
+
+
+def _root_of_inverse(B: Array) -> tuple[Array, float] | None:
+    """The upper triangular T with B^-1 = T T' for a symmetric B (p, p), and log|B|; ``None`` where
+    B is not positive definite. Of one or two columns a call of LAPACK's takes longer than the sums.
+    """
+    if len(B) > 2:
+        try:
+            L = np.linalg.cholesky(B)
+        except np.linalg.LinAlgError:
+            return None
+        return np.asarray(np.linalg.inv(L.T), dtype=np.float64), 2 * float(
+            np.log(L.diagonal()).sum()
+        )
+    first = float(B[0, 0])
+    if not first > 0:
+        return None
+    one = math.sqrt(first)
+    if len(B) == 1:
+        return np.array(((1 / one,),)), math.log(first)
+    across = float(B[1, 0]) / one
+    left = float(B[1, 1]) - across**2
+    if not left > 0:
+        return None
+    two = math.sqrt(left)
+    return (
+        np.array(((1 / one, -across / one / two), (0.0, 1 / two))),
+        2 * (math.log(one) + math.log(two)),
+    )
 
 
 def compact(c: CrossProducts) -> Compact | None:

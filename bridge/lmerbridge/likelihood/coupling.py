@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.mirrored import mirrored
+from lmerbridge.likelihood.of_scipy import sparse
 
 __all__ = ["Coupling", "block_diagonal", "coupling"]
 

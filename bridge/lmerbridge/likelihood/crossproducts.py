@@ -10,14 +10,11 @@ scaled and centred (``column_map``); theta and effects are the user's all the sa
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.linalg import lapack
 
 from lmerbridge.design import (
     ModelFrame,
@@ -29,6 +26,7 @@ from lmerbridge.design import (
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
 from lmerbridge.likelihood.layout import Array, Factor, Layout, Term, layout_of
+from lmerbridge.likelihood.of_scipy import sparse
 
 __all__ = ["Array", "CrossProducts", "cross_products", "diagonal_blocks"]
 
@@ -45,8 +43,8 @@ class CrossProducts:
     n, p : int
     ZZ1 : array (levels, width, width)
         Z1'Z1 by level of the first factor.
-    ZZ12 : sparse (levels * width, q2); ZZ2 : sparse (q2, q2)
-        Z1'Z2 and Z2'Z2, Z2 the columns of the other factors.
+    ZZ12 : sparse (levels * width, q2), or None; ZZ2 : sparse (q2, q2), or None
+        Z1'Z2 and Z2'Z2, Z2 the columns of the other factors, where there are some.
     Zr1 : array (levels, width, p + 1); Zr2 : array (q2, p + 1)
         Z'[Q r].
     gram : array (p + 1, p + 1)
@@ -61,8 +59,8 @@ class CrossProducts:
     n: int
     p: int
     ZZ1: Array
-    ZZ12: sparse.csr_array
-    ZZ2: sparse.csr_array
+    ZZ12: sparse.csr_array | None
+    ZZ2: sparse.csr_array | None
     Zr1: Array
     Zr2: Array
     gram: Array
@@ -108,7 +106,7 @@ class CrossProducts:
     @cached_property
     def coupling(self) -> Coupling | None:
         """ZZ12 in the storage that suits its density."""
-        if not self.q2:
+        if self.ZZ12 is None:
             return None
         first = self.factors[0]
         return coupling(self.ZZ12, first.levels, first.width, dense=self.stages == 1)
@@ -142,7 +140,7 @@ class CrossProducts:
             Only the products with the response are new.
         """
         y, X, root = replace(frame.rows, y=response).weighted()
-        inverse = linalg.inv(self.R) if self.p else np.empty((0, 0))
+        inverse = np.linalg.inv(self.R) if self.p else np.empty((0, 0))
         Q = X @ inverse
         b = inverse @ (Q.T @ y)
         residual = y - X @ b
@@ -171,7 +169,7 @@ class CrossProducts:
         its rows stays, with no part in the criterion.
         """
         y, X, root = frame.weighted(rows)
-        right = np.column_stack([X @ linalg.inv(self.R) if self.p else X, y - X @ self.b])
+        right = np.column_stack([X @ np.linalg.inv(self.R) if self.p else X, y - X @ self.b])
         factors, scales = self.factors, self.layout.scales
         blocks = self.layout.blocks(frame)
         columns = [_columns(own, M, rows, root) for own, M in zip(blocks, scales, strict=True)]
@@ -180,7 +178,7 @@ class CrossProducts:
         np.subtract.at(ZZ1, codes, columns[0][:, :, None] * columns[0][:, None, :])
         np.subtract.at(Zr1, codes, columns[0][:, :, None] * right[:, None, :])
         ZZ12, ZZ2, Zr2 = self.ZZ12, self.ZZ2, self.Zr2
-        if len(blocks) > 1:
+        if ZZ12 is not None and ZZ2 is not None:
             Z2 = sparse.csr_array(
                 sparse.hstack(
                     [
@@ -213,6 +211,7 @@ class CrossProducts:
         if index == 0:
             ZZ1, Zr1 = self.ZZ1, self.Zr1
         else:
+            assert self.ZZ2 is not None
             start = factor.start - self.factors[0].columns
             where = slice(start, start + factor.columns)
             ZZ1 = diagonal_blocks(self.ZZ2[where, where], factor.levels, factor.width)
@@ -221,8 +220,8 @@ class CrossProducts:
             self,
             layout=self.layout.alone(index),
             ZZ1=ZZ1,
-            ZZ12=_zero(factor.columns, 0),
-            ZZ2=_zero(0, 0),
+            ZZ12=None,
+            ZZ2=None,
             Zr1=Zr1,
             Zr2=np.empty((0, self.p + 1)),
         )
@@ -236,12 +235,6 @@ def diagonal_blocks(matrix: sparse.csr_array, levels: int, width: int) -> Array:
         blocks, (entries.row // width, entries.row % width, entries.col % width), entries.data
     )
     return blocks
-
-
-@functools.lru_cache(maxsize=64)
-def _zero(rows: int, columns: int) -> sparse.csr_array:
-    """Made once: that takes as long as an evaluation of a small model."""
-    return sparse.csr_array((rows, columns))
 
 
 def _regression(frame: ModelFrame) -> tuple[Array, Array, Array]:
@@ -266,14 +259,8 @@ def _regression(frame: ModelFrame) -> tuple[Array, Array, Array]:
         parts = (frame.weighted(rows) for rows in chunks(frame.nobs))
         whole = triangle(np.column_stack([X, y]) for y, X, _ in parts)
     R = np.array(whole[:p, :p])
-    inverse = _inverse(R)
+    inverse = np.asarray(np.linalg.inv(R))
     return R, inverse, inverse @ whole[:p, p]
-
-
-def _inverse(R: Array) -> Array:
-    """Of an upper triangular matrix."""
-    found: Array = lapack.dtrtri(R, lower=0)[0]
-    return found
 
 
 def _columns(blocks: list[RandomBlock], M: Array, rows: Any, root: Array | None) -> Array:
@@ -315,9 +302,11 @@ def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProdu
     # the columns of X, where they are those of Z as well, need no sums of their own
     within = None
     if p and len(blocks[0]) == 1 and blocks[0][0].columns is matrix and not rest:
-        within = lapack.dgesv(scales[0], inverse)[2]
+        within = np.linalg.solve(scales[0], inverse)
     gram = np.zeros((p + 1, p + 1))
-    ZZ12, ZZ2 = _zero(first.columns, q2), _zero(q2, q2)
+    ZZ12 = ZZ2 = None
+    if rest:
+        ZZ12, ZZ2 = sparse.csr_array((first.columns, q2)), sparse.csr_array((q2, q2))
     Zr2 = np.zeros((q2, p + 1))
     for rows in chunks(n):
         y, X, root = frame.weighted(rows)
@@ -334,7 +323,7 @@ def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProdu
         right[:, p] = residual
         gram += right.T @ right
         sums.add(codes, Z1, ones, list(right.T))
-        if rest:
+        if ZZ12 is not None and ZZ2 is not None:
             Z2 = sparse.csr_array(
                 sparse.hstack(
                     [

@@ -71,6 +71,8 @@ def whole(c: CrossProducts, theta: Array, what: str) -> Whole:
         D, ZQ = c.ZZ1, c.Zr1
         Sigma = factors[0] @ factors[0].T
     else:
+        assert c.ZZ12 is not None
+        assert c.ZZ2 is not None
         q1 = c.factors[0].columns
         q = q1 + c.q2
         if q > MAX_DENSE_EFFECTS:

@@ -15,12 +15,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, coupling
 from lmerbridge.likelihood.layout import Array, IntArray, Layout, layout_of
+from lmerbridge.likelihood.of_scipy import sparse
 
 __all__ = ["EffectRows", "WeightedProducts"]
 

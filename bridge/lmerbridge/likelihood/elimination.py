@@ -23,7 +23,6 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import linalg, sparse
 
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.coupling import Coupling, block_diagonal, coupling
@@ -31,6 +30,7 @@ from lmerbridge.likelihood.crossproducts import CrossProducts, diagonal_blocks
 from lmerbridge.likelihood.effect_rows import WeightedProducts
 from lmerbridge.likelihood.layout import Factor, by_factor
 from lmerbridge.likelihood.mirrored import mirrored
+from lmerbridge.likelihood.of_scipy import linalg, sparse
 from lmerbridge.likelihood.small_inverses import inverses
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]

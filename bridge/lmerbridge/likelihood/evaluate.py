@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import linalg
 
 from lmerbridge.blas_threads import one_thread_below
 from lmerbridge.design import templates, upper_triangle
@@ -29,6 +28,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.elimination import Elimination, eliminate
 from lmerbridge.likelihood.layout import Layout
+from lmerbridge.likelihood.of_scipy import linalg
 
 __all__ = [
     "Derivatives",
@@ -282,7 +282,7 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
     m, p = h[0].shape[-1], c.p
     first = c.ZZ1 * h[0] if c.ZZ1.shape[-1] == 1 else c.ZZ1 @ h[0]
     others = np.empty((0, m))
-    if c.q2:
+    if c.ZZ12 is not None and c.ZZ2 is not None:
         stacked = np.concatenate([part.reshape(-1, m) for part in h[1:]])
         first = first + (c.ZZ12 @ stacked).reshape(first.shape)
         others = c.ZZ12.T @ h[0].reshape(-1, m) + c.ZZ2 @ stacked

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import linalg
 
 from lmerbridge.covariance import congruence
 from lmerbridge.design import templates
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.crossproducts import Array, CrossProducts
 from lmerbridge.likelihood.dense_effects import whole
+from lmerbridge.likelihood.of_scipy import linalg
 
 __all__ = ["Information", "expected_information"]
 

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import lapack
 
 from lmerbridge.covariance import PLAIN, Structure
 from lmerbridge.design import ModelFrame, RandomBlock, column_map, nested_in
@@ -87,7 +86,7 @@ class Layout:
     @cached_property
     def inverse_maps(self) -> list[Array]:
         """The inverses (k, k) of ``maps``, by term."""
-        return [lapack.dgesv(M, np.eye(len(M)))[2] for M in self.maps]
+        return [np.asarray(np.linalg.inv(M), dtype=np.float64) for M in self.maps]
 
     def places(self, index: int) -> IntArray:
         """Return where the effects of a term stand among all (levels, k): by level and column."""

@@ -29,6 +29,8 @@ def _places(c: CrossProducts) -> list[slice]:
 
 def _shared(c: CrossProducts) -> Array:
     """M (factors, factors)."""
+    assert c.ZZ12 is not None
+    assert c.ZZ2 is not None
     count = len(c.factors)
     own: list[Any] = [c.ZZ1[:, 0, 0], *(c.ZZ2.diagonal()[place] for place in _places(c))]
     n = float(own[0].sum())

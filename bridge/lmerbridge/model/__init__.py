@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lmerbridge.lazy import names_from
 
 if TYPE_CHECKING:
     from lmerbridge.model.design_simulation import simulate_design
@@ -14,21 +15,6 @@ if TYPE_CHECKING:
     from lmerbridge.model.marginal import MarginalMeans
     from lmerbridge.model.model import Model
     from lmerbridge.model.regression import LinearModel, lm
-
-# a fit needs two of them
-_WHERE = {
-    "GeneralizedModel": "generalized",
-    "LinearModel": "regression",
-    "LmList": "lm_list",
-    "MarginalMeans": "marginal",
-    "Model": "model",
-    "from_json": "linear_mixed",
-    "glmer": "generalized_mixed",
-    "lm": "regression",
-    "lmList": "lm_list",
-    "lmer": "linear_mixed",
-    "simulate_design": "design_simulation",
-}
 
 __all__ = [
     "GeneralizedModel",
@@ -44,8 +30,17 @@ __all__ = [
     "simulate_design",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+# a fit needs two of them
+__getattr__ = names_from(
+    __name__,
+    {
+        "design_simulation": "simulate_design",
+        "generalized": "GeneralizedModel",
+        "generalized_mixed": "glmer",
+        "linear_mixed": "from_json lmer",
+        "lm_list": "LmList lmList",
+        "marginal": "MarginalMeans",
+        "model": "Model",
+        "regression": "LinearModel lm",
+    },
+)

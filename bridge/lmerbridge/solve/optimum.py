@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import lapack
 
 from lmerbridge.equality import by_value
 from lmerbridge.solve.settings import (
@@ -108,8 +107,12 @@ class _Objective:
         """Whether a Hessian that costs little says that Newton's steps are the better ones."""
         if self._hessian is None:
             return False
-        _, step, failed = lapack.dposv(self._hessian(x), gradient)
-        return not failed and 0.5 * float(gradient @ step) < SAME_HESSIAN
+        hessian = self._hessian(x)
+        try:
+            np.linalg.cholesky(hessian)
+        except np.linalg.LinAlgError:
+            return False
+        return 0.5 * float(gradient @ np.linalg.solve(hessian, gradient)) < SAME_HESSIAN
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
         """Of the free parameters: exact, or by differences of the gradient."""

@@ -26,7 +26,7 @@ from lmerbridge.result import FitResult
 from lmerbridge.solve.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood import CrossProducts
+    from lmerbridge.likelihood import Search
 
 __all__ = ["NativeEngine"]
 
@@ -73,19 +73,16 @@ class NativeEngine(Engine):
             from lmerbridge.engines.native.generalized import fit_family
 
             return fit_family(frame, spec, frame.family, began)
-        from lmerbridge.likelihood import products_of
+        from lmerbridge.likelihood import Search, products_of
 
         products = products_of(frame)
-        with one_thread_below(products.largest):
-            return self._fit(frame, spec, products, began)
+        search = Search(products)
+        with one_thread_below(products.largest, scipy=search.compact is None):
+            return self._fit(frame, spec, search, began)
 
-    def _fit(
-        self, frame: ModelFrame, spec: FitSpec, products: CrossProducts, began: float
-    ) -> FitResult:
-        from lmerbridge.likelihood import Search
+    def _fit(self, frame: ModelFrame, spec: FitSpec, search: Search, began: float) -> FitResult:
         from lmerbridge.solve.objective import given_start, minimum
 
-        search = Search(products)
         start = None if spec.start is None else given_start(search, spec.start)
         end = math.inf if spec.timeout is None else began + spec.timeout
         objective, optimum = minimum(search, spec.REML, start, end)
@@ -98,6 +95,7 @@ class NativeEngine(Engine):
                 f"the criterion of {frame.formula} could not be computed: the residual variance "
                 "is 0, or the columns of a random-effects term are not finite"
             )
+        products = search.products
         spread = float(np.sqrt(products.gram[-1, -1] / products.n))
         if not optimum.certified and found.sigma < ROUNDING_PART * spread:
             raise FitFailedError(
