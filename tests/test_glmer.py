@@ -234,7 +234,9 @@ def test_residuals_and_deviance_are_r_s(cbpp):
         assert own.residuals(kind).to_numpy() == pytest.approx(values, rel=1e-9, abs=1e-10)
     assert [own.deviance(), own.sigma(), own.logLik()] == pytest.approx(whole, rel=1e-10)
     assert own.predict(type="response", re_form="NA").to_numpy() == pytest.approx(predicted)
-    assert own.confint(method="Wald").to_numpy().T.ravel() == pytest.approx(intervals, rel=1e-9)
+    assert own.confint("Wald", parm="beta_").to_numpy().T.ravel() == pytest.approx(
+        intervals, rel=1e-9
+    )
 
 
 def test_every_form_of_a_binary_response_is_the_same_model(grown):
@@ -383,8 +385,6 @@ def test_what_comes_after(cbpp, m):
         logs["std_error"].to_numpy()
     )
     assert list(m.VarCorr()["grp"]) == ["herd"]
-    with pytest.raises(UnsupportedModelError, match="method='Wald'"):
-        m.confint()
     with pytest.raises(ArgumentError, match="did you mean 'theta'"):
         m.getME("thetaa")
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -35,17 +35,19 @@ from lmerbridge.errors import (
     matched,
     near_match,
 )
+from lmerbridge.inference.drawn import drawn_responses
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.influence import influence
+from lmerbridge.inference.influence import Without, influence
 from lmerbridge.inference.levels import percent_labels
 from lmerbridge.inference.parameters import cells, parameters
-from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.re_form import NA, chosen_effects
-from lmerbridge.inference.simulate import draw
 from lmerbridge.messages import from_outside
 from lmerbridge.optional import needed
 from lmerbridge.result import FitResult
 from lmerbridge.shown import shown, titled_table
+
+if TYPE_CHECKING:
+    from lmerbridge.solve.refits import Refits
 
 __all__ = [
     "INTERVALS",
@@ -297,7 +299,8 @@ def all_parameters(
             else:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     parts.append(S[:, row, column] / (sd[:, row] * sd[:, column]))
-    return np.column_stack([*parts, sigma, beta])
+    spread = [] if frame.family is not None else [sigma]
+    return np.column_stack([*parts, *spread, beta])
 
 
 def responses(
@@ -309,15 +312,12 @@ def responses(
     kind: str,
 ) -> Array:
     """``count`` bootstrap responses (n, count)."""
-    estimates = result.estimates
     if kind == "semiparametric":
+        estimates = result.estimates
         drawn = rng.integers(0, frame.nobs, (frame.nobs, count))
         return np.asarray(estimates.fitted[:, None] + estimates.residuals[drawn])
-    rows = as_rows(frame)
     chosen = chosen_effects(frame, None if use_u else NA)
-    mean = predictions(result, rows, chosen)
-    levels = [len(b.levels) for b in frame.random]
-    return draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, count)
+    return drawn_responses(frame, result, rng, chosen, count)
 
 
 _MEANT = {
@@ -446,6 +446,11 @@ def bootstrap(
         raise UnsupportedModelError(
             "a semiparametric bootstrap draws residuals around the fitted values: use_u=True"
         )
+    if kind == "semiparametric" and result.call.generalized:
+        raise UnsupportedModelError(
+            "a generalized model has no semiparametric bootstrap: its residuals are not "
+            "exchangeable, as their variances depend on the means"
+        )
     if not isinstance(nsim, (int, np.integer)) or nsim < 1:
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     sizes = [min(CHUNK_REFITS, nsim - start) for start in range(0, nsim, CHUNK_REFITS)]
@@ -528,17 +533,23 @@ def _no_jackknife() -> Array:
     )
 
 
-def jackknife_of_parameters(fit: Fit) -> Array:
-    """All parameters without each level of the grouping factor with fewest levels."""
+def jackknife_of_parameters(fit: Fit, refit: Without | None = None) -> Array:
+    """All parameters without each level of the grouping factor with fewest levels; ``refit`` as of
+    :func:`lmerbridge.inference.influence.influence`.
+    """
     frame, result = fit.frame, fit.result
     outermost = min(frame.random, key=lambda block: len(block.levels)).group
-    deleted = influence(fit, outermost)
+    deleted = influence(fit, outermost, refit=refit)
     first = dialect_of(result).deviations_first
     return all_parameters(frame, deleted.beta, deleted.theta, deleted.sigma, first)
 
 
-def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
-    """Names, values and statistic of all parameters, by fast refits."""
+def parameter_statistic(
+    fit: Fit, many: Callable[[Array], Refits] | None = None
+) -> tuple[list[str], Array, Statistic]:
+    """Names, values and statistic of all parameters, by fast refits, or by ``many``: refits of the
+    responses (n, b).
+    """
     from lmerbridge.solve.refits import refit_many
 
     frame, result = fit.frame, fit.result
@@ -550,7 +561,10 @@ def parameter_statistic(fit: Fit) -> tuple[list[str], Array, Statistic]:
     )[0]
 
     def values(Y: Array) -> Array:
-        refits = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
+        if many is not None:
+            refits = many(Y)
+        else:
+            refits = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
         return all_parameters(frame, refits.beta, refits.theta, refits.sigma, first)
 
     def statistic(Y: Array) -> Replications:

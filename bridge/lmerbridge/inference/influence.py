@@ -24,10 +24,13 @@ from lmerbridge.shown import shown, titled_table
 if TYPE_CHECKING:
     from lmerbridge.likelihood import CrossProducts
 
-__all__ = ["Influence", "cooks_distance", "hat_values", "influence", "rstudent"]
+__all__ = ["Influence", "Without", "cooks_distance", "hat_values", "influence", "rstudent"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 LOST_PART = 1e-10  # of a direction's sum of squares: what is left of less is rounding
+
+# the fixed effects, their standard errors, theta and sigma without some rows (indices)
+Without: TypeAlias = Callable[[Any], tuple[Array, Array, Array, float]]
 
 # how one of many fits can fail
 FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
@@ -166,6 +169,7 @@ def influence(
     groups: str | None = None,
     labels: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
+    refit: Without | None = None,
 ) -> Influence:
     """Leave out each level of ``groups``, or each row, and fit the rest.
 
@@ -181,6 +185,8 @@ def influence(
         Of the rows.
     progress : callable, optional
         Called with the fits that are done, and all.
+    refit : callable, optional
+        Fits without some rows; default: by cross-products, as of a linear model.
 
     Returns
     -------
@@ -221,10 +227,13 @@ def influence(
             progress(i, len(sets))
         if not _determined(c, frame, rows):
             continue
+        refitted = None
         try:
-            refitted, _ = refit_products(c.without(frame, rows), REML, start)
+            if refit is None:
+                refitted, _ = refit_products(c.without(frame, rows), REML, start)
+            else:
+                beta[i], errors[i], thetas[i], sigma[i] = refit(rows)
         except FAILURES:  # one set must not end the others
-            refitted = None
             failed.append(names[i])
         if refitted is not None:
             beta[i], errors[i] = refitted.beta, np.sqrt(np.diag(refitted.vcov))

@@ -80,7 +80,8 @@ def parameters(result: FitResult, covariances: bool = False) -> list[Parameter]:
             else:
                 long_name = f"{cross}_{term.names[row]}.{term.names[column]}|{term.group}"
                 found.append(Parameter(name, long_name, cross, t, row, column))
-    found.append(Parameter(".sigma", "sigma", "sigma"))
+    if result.estimates.sigma is not None:
+        found.append(Parameter(".sigma", "sigma", "sigma"))
     names = result.estimates.names
     return found + [Parameter(n, n, "beta", column=j) for j, n in enumerate(names)]
 

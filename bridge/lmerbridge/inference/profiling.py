@@ -15,7 +15,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from lmerbridge.messages import from_outside
 from lmerbridge.result import FitResult
 from lmerbridge.solve.constrained import Held, deviance_with
 from lmerbridge.solve.quasi_newton import QuasiNewton
+
+if TYPE_CHECKING:
+    from lmerbridge.likelihood import CrossProducts
+    from lmerbridge.solve.constrained_family import HeldFamily
 
 __all__ = ["profile"]
 
@@ -62,6 +66,35 @@ def _scaled(frame: ModelFrame) -> tuple[ModelFrame, list[Array]]:
     return frame.with_random(blocks), sizes
 
 
+@dataclass(frozen=True, eq=False)
+class _HeldLinear:
+    """The deviance of a linear model with something held."""
+
+    frame: ModelFrame
+    products: CrossProducts
+    held: Held
+
+    def start(self, L: Array, sigma: float, beta: Array) -> Array:
+        return self.held.pack(L, sigma)
+
+    def shifted(self, shift: Array) -> _HeldLinear:
+        moved = self.products.with_response(self.frame, self.frame.y - shift)
+        return replace(self, products=moved)
+
+    def at(self, value: float) -> Callable[[Array], tuple[float, Array]]:
+        return deviance_with(self.held, self.products, value)
+
+    def parameters(self, free: Array, value: float) -> tuple[Array, float, Array]:
+        """L in theta's order, sigma and the fixed effects."""
+        from lmerbridge.likelihood import fixed_effects
+
+        own, sigma = self.held.unpack(free, value)
+        L = self.held.expand(own)[0]
+        beta = fixed_effects(self.products, L / sigma, False)
+        assert beta is not None
+        return L, sigma, beta
+
+
 class _Profiler:
     """The deviance minimized over everything but one parameter."""
 
@@ -80,6 +113,7 @@ class _Profiler:
         self.sigma = result.estimates.scale
         self.beta = result.estimates.beta
         self.deviance = result.criterion.value
+        self.call = result.call
         self.estimates = np.array(
             [self._value(p, self.covariances, self.sigma, self.beta) for p in self.every]
         )
@@ -104,6 +138,17 @@ class _Profiler:
         if p.kind == "cov":
             return float(self.sizes[p.term][p.row] * self.sizes[p.term][p.column])
         return 1.0
+
+    def criterion(self, frame: ModelFrame, held: Held) -> _HeldLinear | HeldFamily:
+        """What is minimized with something held."""
+        if frame.family is not None:
+            from lmerbridge.likelihood.laplace import Problem
+            from lmerbridge.solve.constrained_family import held_family
+
+            return held_family(Problem.of(frame, frame.family), held, self.call.nAGQ)
+        from lmerbridge.likelihood import cross_products
+
+        return _HeldLinear(frame, cross_products(frame), held)
 
     def held(self, p: Parameter) -> Held:
         """What is held, and where."""
@@ -160,8 +205,6 @@ class _One:
     """The profile of one parameter, going out from its estimate."""
 
     def __init__(self, profiler: _Profiler, p: Parameter):
-        from lmerbridge.likelihood import cross_products
-
         self.profiler, self.p = profiler, p
         movable = p.kind in ("sd", "cor", "cov") and profiler.structures[p.term].plain
         self.order = profiler._order(p) if movable else []
@@ -169,6 +212,7 @@ class _One:
         if self.order:
             frame = _permuted(frame, p.term, self.order)
         self.column: Array | None = None
+        beta = profiler.beta
         if p.kind == "beta":
             self.column = frame.X[:, p.column]
             others = [j for j in range(frame.X.shape[1]) if j != p.column]
@@ -177,12 +221,12 @@ class _One:
             frame = frame.with_columns(
                 frame.X[:, others], [names[j] for j in others], [assign[j] for j in others]
             )
+            beta = beta[others]
         self.frame = frame
-        self.products = cross_products(frame)
-        self.held = profiler.held(p)
+        self.criterion = profiler.criterion(frame, profiler.held(p))
         self.search = QuasiNewton()
         L = profiler._factors(p, self.order)
-        self.free = self.held.pack(L, profiler.sigma)
+        self.free = self.criterion.start(L, profiler.sigma, beta)
         self.known: dict[float, tuple[ProfilePoint, Array]] = {}
         estimate = profiler.estimates[profiler.every.index(p)]
         self.estimate = 0.0 if math.isnan(estimate) else float(estimate)
@@ -192,10 +236,10 @@ class _One:
         if value in self.known:
             return self.known[value][0]
         number = self.profiler.number(self.p, value)
-        c = self.products
+        here = self.criterion
         if self.column is not None:
-            c = c.with_response(self.frame, self.frame.y - value * self.column)
-        at = deviance_with(self.held, c, number)
+            here = here.shifted(value * self.column)
+        at = here.at(number)
         start = self.free
         if self.known:
             start = self.known[min(self.known, key=lambda x: abs(x - value))][1]
@@ -206,23 +250,20 @@ class _One:
         zeta = math.copysign(math.sqrt(excess), value - self.estimate)
         if value == self.estimate:
             zeta = 0.0
-        point = ProfilePoint(value, zeta, self._all(free, value, number, c))
+        point = ProfilePoint(value, zeta, self._all(free, value, number, here))
         self.known[value] = (point, free)
         return point
 
-    def _all(self, free: Array, value: float, number: float, c: Any) -> Array:
-        from lmerbridge.likelihood import fixed_effects
-
-        own, sigma = self.held.unpack(free, number)
-        L = self.held.expand(own)[0]
-        beta = fixed_effects(c, L / sigma, False)
-        assert beta is not None
+    def _all(
+        self, free: Array, value: float, number: float, here: _HeldLinear | HeldFamily
+    ) -> Array:
+        L, sigma, beta = here.parameters(free, number)
         if self.p.kind == "beta":
             whole = np.empty(len(beta) + 1)
             whole[self.others], whole[self.p.column] = beta, value
             beta = whole
         covariances = []
-        for t, block in enumerate(templates(L, list(self.held.sizes))):
+        for t, block in enumerate(templates(L, list(self.profiler.k))):
             S = block @ block.T
             if t == self.p.term and self.order:
                 back = np.argsort(self.order)

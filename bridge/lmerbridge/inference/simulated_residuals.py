@@ -8,14 +8,16 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.errors import ArgumentError
-from lmerbridge.inference.predict import as_rows, predictions
+from lmerbridge.inference.drawn import drawn_responses
 from lmerbridge.inference.re_form import NA, chosen_effects
-from lmerbridge.inference.simulate import draw, generator
+from lmerbridge.inference.simulate import generator
 from lmerbridge.result import FitResult
 
 __all__ = ["quantile_residuals"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+TIED = 1e-12  # of a response: what is nearer is the same
 
 
 def quantile_residuals(
@@ -28,16 +30,16 @@ def quantile_residuals(
     if nsim < 1:
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim}")
     rng = generator(seed)
-    rows = as_rows(frame)
     chosen = chosen_effects(frame, re_form)
-    mean = predictions(result, rows, chosen)
-    levels = [len(b.levels) for b in frame.random]
-    estimates = result.estimates
-    below = np.zeros(frame.nobs)
+    below, ties = np.zeros(frame.nobs), np.zeros(frame.nobs)
     done = 0
     while done < nsim:  # some at a time, for the memory
         count = min(50, nsim - done)
-        made = draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, count)
-        below += np.sum(made < frame.y[:, None], axis=1)
+        made = drawn_responses(frame, result, rng, chosen, count)
+        y = frame.y[:, None]
+        equal = np.abs(made - y) <= TIED * np.abs(y)  # proportions of trials, but for rounding
+        ties += equal.sum(axis=1)
+        below += np.sum((made < y) & ~equal, axis=1)
         done += count
-    return np.asarray((below + rng.uniform(size=frame.nobs)) / (nsim + 1))
+    # the response is one more of those it is equal to, with a place among them at random
+    return np.asarray((below + rng.uniform(size=frame.nobs) * (ties + 1)) / (nsim + 1))

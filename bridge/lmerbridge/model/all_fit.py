@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmerbridge.design import lmerControl
+from lmerbridge.design import glmerControl, lmerControl
 from lmerbridge.engines import FitSpec, load_engine, refusal, status_of
 from lmerbridge.errors import LmerBridgeError
 from lmerbridge.inference.fit import Fit
@@ -27,7 +27,8 @@ def all_fit(fit: Fit, progress: bool) -> pd.DataFrame:
         for i, name in enumerate(LME4_OPTIMIZERS if _available(fit, engine) else ()):
             if bar is not None:
                 bar(i, len(LME4_OPTIMIZERS))
-            rows.append(_lme4_fit(fit, engine, name))
+            make = glmerControl if fit.result.call.generalized else lmerControl
+            rows.append(_engine_fit(fit, engine, name, make(optimizer=name)))
     table = pd.DataFrame(rows)
     table.insert(3, "above", table["criterion"] - table["criterion"].min())
     return table
@@ -42,7 +43,11 @@ def _lme4(fit: Fit) -> str:
 def _available(fit: Fit, engine: str) -> bool:
     if fit.call_given is None or not status_of(engine).available:
         return False
-    return refusal(load_engine(engine), fit.frame, FitSpec(fit.result.call.REML)) is None
+    return refusal(load_engine(engine), fit.frame, _spec(fit)) is None
+
+
+def _spec(fit: Fit) -> FitSpec:
+    return FitSpec(fit.result.call.REML, nAGQ=fit.result.call.nAGQ)
 
 
 def _row(
@@ -58,6 +63,8 @@ def _row(
 
 
 def _native_fits(fit: Fit) -> list[dict[str, Any]]:
+    if fit.result.call.generalized:
+        return [_engine_fit(fit, "native", "Newton", None)] if _available(fit, "native") else []
     from lmerbridge.solve.all_fit import all_fits
 
     return [
@@ -76,13 +83,11 @@ def _native_fits(fit: Fit) -> list[dict[str, Any]]:
     ]
 
 
-def _lme4_fit(fit: Fit, engine: str, optimizer: str) -> dict[str, Any]:
+def _engine_fit(fit: Fit, engine: str, optimizer: str, control: Any) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = updated(
-                fit, engine=engine, start=None, control=lmerControl(optimizer=optimizer)
-            ).result
+            result = updated(fit, engine=engine, start=None, control=control).result
     except LmerBridgeError as error:
         return {"engine": engine, "optimizer": optimizer, "message": str(error)}
     return _row(

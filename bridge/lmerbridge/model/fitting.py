@@ -12,9 +12,9 @@ import pandas as pd
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.call import Call
 from lmerbridge.design.table import read_table
-from lmerbridge.engines import FitSpec, fit_spec, load_engine
+from lmerbridge.engines import FitSpec, fit_spec, load_engine, refusal
 from lmerbridge.engines import fit as fit_engine
-from lmerbridge.errors import DataError, FitWarning
+from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, UnsupportedModelError
 from lmerbridge.formula import update_formula
 from lmerbridge.inference.fit import Fit
 from lmerbridge.messages import from_outside, tell
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "by_maximum_likelihood",
+    "check_native",
+    "family_refits",
     "fit_call",
     "in_r",
+    "native_without",
     "natively",
     "of_formula",
     "refitted",
@@ -149,17 +152,76 @@ def by_maximum_likelihood(fit: Fit) -> Fit:
 def natively(fit: Fit, y: Any) -> Fit:
     """Fit the same model to another response (n,) by the native engine, without warnings."""
     frame = fit.frame.with_response(y)
-    spec = FitSpec(fit.result.call.REML, tuple(fit.result.estimates.parameters.tolist()))
-    return Fit(load_engine("native").fit(frame, spec), frame, fit.call_given)
+    return Fit(_native(fit, frame), frame, fit.call_given)
+
+
+def _native(fit: Fit, frame: ModelFrame) -> FitResult:
+    call, start = fit.result.call, tuple(fit.result.estimates.parameters.tolist())
+    return load_engine("native").fit(frame, FitSpec(call.REML, start, nAGQ=call.nAGQ))
+
+
+def check_native(fit: Fit, what: str) -> None:
+    """Refuse what needs further fits by the native engine of a model that it does not fit.
+
+    Raises
+    ------
+    UnsupportedModelError
+    """
+    call = fit.result.call
+    why = refusal(load_engine("native"), fit.frame, FitSpec(call.REML, nAGQ=call.nAGQ))
+    if why is not None:
+        raise UnsupportedModelError(f"{what} fits again by the native engine ({why})")
+
+
+def native_without(fit: Fit, rows: Any) -> tuple[Any, Any, Any, float]:
+    """Fit a generalized model by the native engine without some rows (indices): they have weight 0.
+
+    Returns
+    -------
+    tuple
+        The fixed effects (p,), their standard errors (p,), theta (m,) and the scale.
+    """
+    frame = fit.frame
+    weights = np.ones(frame.nobs) if frame.weights is None else frame.weights.copy()
+    weights[rows] = 0.0
+    found = _native(fit, replace(frame, rows=replace(frame.rows, weights=weights))).estimates
+    return found.beta, np.sqrt(np.diag(found.vcov)), found.theta, found.scale
 
 
 def refitted_many(fit: Fit, responses: Any) -> Refits:
     """Fit the same model to many responses; arguments as of :meth:`lmerbridge.Model.refit_many`."""
+    from lmerbridge.design.responses import row_matrix
     from lmerbridge.solve.refits import refit_many
 
+    if fit.result.call.generalized:
+        check_native(fit, "refit_many()")
+        new = row_matrix(fit.frame.source, responses, "the matrix of new responses")
+        return family_refits(fit, new)
     call = fit.call  # a model without its data is refused
     spec = fit_spec(fit.frame, fit.result.call.REML, call.start)
     return refit_many(fit.frame, responses, spec.REML, spec.start, fit.products)
+
+
+def family_refits(fit: Fit, Y: Any) -> Refits:
+    """Fit a generalized model to each of many responses (n, B) by the native engine; NaN where it
+    cannot be.
+    """
+    from lmerbridge.solve.refits import Refits
+
+    own = fit.result.estimates
+    count = Y.shape[1]
+    beta, theta = np.full((count, len(own.beta)), np.nan), np.full((count, len(own.theta)), np.nan)
+    sigma, criterion = np.full(count, np.nan), np.full(count, np.nan)
+    converged, singular = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    for i, y in enumerate(Y.T):
+        try:
+            found = natively(fit, y).result
+        except (LmerBridgeError, ArithmeticError, ValueError):  # one must not end the others
+            continue
+        beta[i], theta[i] = found.estimates.beta, found.estimates.theta
+        sigma[i], criterion[i] = found.estimates.scale, found.criterion.value
+        converged[i], singular[i] = found.evidence.converged, bool(found.evidence.singular)
+    return Refits(own.names, beta, theta, sigma, criterion, converged, singular)
 
 
 def in_r(fit: Fit) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,22 +14,23 @@ from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.family import Family, family_of
-from lmerbridge.inference.approximation import ModelApproximation, approximation
 from lmerbridge.inference.axes import AUTO, Reduce, meanint
 from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.re_form import NA
 from lmerbridge.inference.residuals import residuals
-from lmerbridge.model import fitting, generalized_answers
+from lmerbridge.model import fitting, generalized_answers, replications
 from lmerbridge.model.answers import (
     accessors,
+    all_fit,
     averaging,
     comparing,
     criteria,
     display,
     estimates,
     generalized_tests,
+    intervals,
     testing,
 )
 from lmerbridge.model.row_values import Vector, by_row
@@ -37,9 +40,12 @@ from lmerbridge.shown import named_list, shown
 if TYPE_CHECKING:
     from lmerbridge.display.summary import Summary
     from lmerbridge.display.table import RTable
+    from lmerbridge.inference.bootstrap import Bootstrap
+    from lmerbridge.inference.profile import Profile
     from lmerbridge.model.averaging import MeansSource
     from lmerbridge.model.comparing import Compared
     from lmerbridge.model.ref_grid import RefGrid
+    from lmerbridge.solve.refits import Refits
 
 __all__ = ["GeneralizedModel", "generalized_of"]
 
@@ -658,81 +664,160 @@ class GeneralizedModel:
             self._means, at, type, cov_keep, cov_reduce, nesting, offset, rg_limit
         )
 
-    def confint(self, level: float = DEFAULT_LEVEL, method: str = "profile") -> pd.DataFrame:
-        """Compute confidence intervals of the fixed effects.
+    def profile(
+        self,
+        parm: Any = None,
+        progress: bool = False,
+        *,
+        prof_scale: str = "sdcor",
+        signames: bool = True,
+        alphamax: float = 0.01,
+    ) -> Profile:
+        """Profile the criterion over each parameter, of the standard deviations and the effects.
 
         Parameters
         ----------
-        level : float
-            Between 0 and 1.
-        method : str
-            ``"Wald"``: the estimate and so many standard errors. R's default, ``"profile"``, is not
-            here yet, and is refused.
+        parm, progress, prof_scale, signames, alphamax
+            As of :meth:`lmerbridge.Model.profile`.
 
         Returns
         -------
-        DataFrame
-            A row per fixed effect, columns as ``2.5 %``, ``97.5 %``.
+        Profile
+            As there; it is by the native engine, from its own optimum.
 
         Raises
         ------
         UnsupportedModelError
-            Another method than ``"Wald"``.
+            A fit with ``nAGQ=0``, or one that the native engine does not make.
+        """
+        return intervals.profile_of(self.fit, parm, progress, prof_scale, signames, alphamax)
+
+    def confint(
+        self,
+        method: str = "profile",
+        level: float = DEFAULT_LEVEL,
+        parm: Any = None,
+        oldNames: bool = True,
+        nsim: int = replications.OF_INTERVALS,
+        boot_type: str = "perc",
+        seed: int | None = None,
+        jobs: int = 1,
+        resume: str | Path | None = None,
+        progress: bool = False,
+        *,
+        FUN: Callable[[Any], Any] | None = None,
+        prof_scale: str = "sdcor",
+        signames: bool | None = None,
+    ) -> RTable:
+        """Give confidence intervals, a row per parameter, as :meth:`lmerbridge.Model.confint`.
+
+        Parameters
+        ----------
+        method : {"profile", "Wald", "boot"}
+            ``profile``: by the criterion (:meth:`profile`); ``Wald``: of the fixed effects alone;
+            ``boot``: parametric bootstrap (:meth:`bootMer`).
+        level, parm, oldNames, nsim, boot_type, seed, jobs, resume, progress
+            As there.
+        FUN, prof_scale, signames
+            As there.
+
+        Returns
+        -------
+        RTable
+            A column per limit.
+
+        Raises
+        ------
+        UnsupportedModelError
+            The method needs fits that the native engine does not make.
 
         Examples
         --------
         >>> import lmerbridge as lb
         >>> d = lb.datasets.load("sleepstudy")
         >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
-        >>> print(m.confint(method="Wald").round(2).to_string())
+        >>> print(m.confint("Wald", parm="beta_").round(2).to_string())
                      2.5 %  97.5 %
         (Intercept)  -4.54   -1.85
         Days          0.39    0.78
         """
-        return generalized_answers.intervals(self.result, level, method)
+        return intervals.confint(
+            self.fit,
+            method,
+            level,
+            parm,
+            oldNames,
+            nsim,
+            boot_type,
+            seed,
+            jobs,
+            resume,
+            progress,
+            _of_model(FUN),
+            prof_scale,
+            signames,
+        )
 
-    def approximation(
-        self, estimates: bool = True, draws: int = 20_000, seed: int = 0
-    ) -> ModelApproximation:
-        """Compare the likelihood that was maximized (by Laplace's approximation, or by quadrature
-        of few nodes) with the likelihood itself.
-
-        It is integrated by adaptive quadrature of rising order where there is one grouping factor
-        with up to 3 effects a level, and by importance sampling elsewhere.
+    def bootMer(
+        self,
+        FUN: Callable[[Any], Any] | None = None,
+        nsim: int = 1000,
+        seed: int | None = None,
+        use_u: bool = False,
+        jobs: int = 1,
+        resume: str | Path | None = None,
+        progress: bool = False,
+    ) -> Bootstrap:
+        """Bootstrap this model by responses that it draws, fitted again by the native engine.
 
         Parameters
         ----------
-        estimates : bool
-            Whether to find also where the likelihood itself is largest.
-        draws : int
-            Of importance sampling; even.
-        seed : int
-            Of the draws.
+        FUN, nsim, seed, use_u, jobs, resume, progress
+            As of :meth:`lmerbridge.Model.bootMer`.
 
         Returns
         -------
-        ModelApproximation
-            Both log-likelihoods, the error, and how far the estimates are off; its text says so.
+        Bootstrap
+            As there.
 
         Raises
         ------
         UnsupportedModelError
-            More random effects than can be sampled, or the family's dispersion is estimated.
-
-        References
-        ----------
-        Naylor & Smith (1982), Appl. Stat. 31, 214-225; Vehtari et al. (2024), JMLR 25(72).
-
-        Examples
-        --------
-        >>> import lmerbridge as lb
-        >>> d = lb.datasets.load("sleepstudy")
-        >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
-        >>> found = m.approximation()
-        >>> round(found.difference, 2), found.matters
-        (-0.17, False)
+            The native engine does not fit this model.
         """
-        return approximation(self.fit, estimates, draws, seed)
+        return intervals.boot(
+            self.fit, _of_model(FUN), nsim, seed, use_u, "parametric", jobs, resume, progress
+        )
+
+    def refit_many(self, responses: Any) -> Refits:
+        """Fit the same model to many responses by the native engine, without warnings.
+
+        Parameters
+        ----------
+        responses : array (n, B) or table
+            A column per response, such as :meth:`simulate` makes.
+
+        Returns
+        -------
+        Refits
+            As of :meth:`lmerbridge.Model.refit_many`; NaN where one could not be fitted.
+        """
+        return fitting.refitted_many(self.fit, responses)
+
+    def allFit(self, progress: bool = False) -> pd.DataFrame:
+        """Fit the model by the native engine, and by every optimizer of lme4 where R is.
+
+        Parameters
+        ----------
+        progress : bool
+            Show a bar.
+
+        Returns
+        -------
+        DataFrame
+            As of :meth:`lmerbridge.Model.allFit`.
+        """
+        return all_fit.all_fit(self.fit, progress)
 
     def tidy(
         self,
@@ -783,3 +868,12 @@ class GeneralizedModel:
 def generalized_of(fit: Fit) -> GeneralizedModel:
     """Return the model of a fit."""
     return GeneralizedModel(fit)
+
+
+def _of_model(FUN: Callable[[Any], Any] | None) -> Callable[[Fit], Any] | None:
+    """A user's function of a model as one of a fit, which pickles where it does."""
+    return None if FUN is None else partial(_asked, FUN)
+
+
+def _asked(FUN: Callable[[Any], Any], fit: Fit) -> Any:
+    return FUN(generalized_of(fit))

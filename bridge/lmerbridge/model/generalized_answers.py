@@ -18,11 +18,12 @@ from lmerbridge.errors import (
     near_match,
 )
 from lmerbridge.family import Link
+from lmerbridge.inference.drawn import drawn_responses
 from lmerbridge.inference.family_residuals import family_residuals, fitted_family
 from lmerbridge.inference.fit import Fit
-from lmerbridge.inference.predict import INTERVALS, as_rows, predictions
+from lmerbridge.inference.predict import INTERVALS
 from lmerbridge.inference.re_form import chosen_effects, is_na
-from lmerbridge.inference.simulate import draw, generator
+from lmerbridge.inference.simulate import generator
 from lmerbridge.inference.working import working_fit
 from lmerbridge.model import prediction
 from lmerbridge.model.elsewhere import missing_attribute
@@ -31,7 +32,6 @@ from lmerbridge.result import FitResult
 
 __all__ = [
     "deviance",
-    "intervals",
     "missing",
     "part",
     "predict",
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 SCALES = ("link", "response")
-METHODS = ("profile", "Wald", "boot")
 
 
 def missing(model: object, name: str) -> AttributeError:
@@ -138,20 +137,8 @@ def simulate(fit: Fit, nsim: int, seed: Any, re_form: Any, use_u: bool) -> pd.Da
         raise ArgumentError(f"nsim must be a positive whole number, not {nsim!r}")
     if use_u and not is_na(re_form):
         raise DataError("should specify only one of 'use_u' and 're_form'")
-    frame, result, own = fit.frame, fit.result, fitted_family(fit.result)
-    if own.dispersion is None:
-        raise UnsupportedModelError(
-            f"simulate() of the {own.name} family, whose dispersion is estimated, is not here yet"
-        )
-    rng, rows = generator(seed), as_rows(frame)
-    chosen = chosen_effects(frame, None if use_u else re_form)
-    levels = [len(b.levels) for b in frame.random]
-    theta, mean = result.estimates.theta, predictions(result, rows, chosen)
-    eta = draw(rng, rows, mean, theta, 1.0, levels, chosen, nsim, noise=False)
-    weights = np.ones(len(eta)) if frame.weights is None else frame.weights
-    made = np.column_stack(
-        [own.simulate(own.link.inverse(column), weights, 1.0, rng) for column in eta.T]
-    )
+    chosen = chosen_effects(fit.frame, None if use_u else re_form)
+    made = drawn_responses(fit.frame, fit.result, generator(seed), chosen, nsim)
     return row_table(fit, made, [f"sim_{i + 1}" for i in range(nsim)])
 
 
@@ -191,22 +178,6 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
             f"differently (nAGQ = {', '.join(map(str, sorted(nodes)))})"
         )
     return models
-
-
-def intervals(result: FitResult, level: float, method: str) -> pd.DataFrame:
-    """Compute intervals; arguments as of :meth:`lmerbridge.GeneralizedModel.confint`."""
-    check_level(level)
-    kind = matched(method, METHODS, "method")
-    if kind != "Wald":
-        raise UnsupportedModelError(
-            f"confint(method={kind!r}) of a generalized model is not here yet: give method='Wald'"
-        )
-    low, high = _bounds(result, level)
-    tail = 50 * (1 - level)
-    names = [f"{tail:.3g} %", f"{100 - tail:.4g} %"]
-    return pd.DataFrame(
-        dict(zip(names, (low, high), strict=True)), index=list(result.estimates.names)
-    )
 
 
 def _bounds(result: FitResult, level: float) -> tuple[Any, Any]:

@@ -16,11 +16,11 @@ from lmerbridge.arguments import belongs, check_level
 from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.table import RTable
 from lmerbridge.engines import FitSpec, load_engine
-from lmerbridge.errors import ArgumentError, DataError, matched
+from lmerbridge.errors import ArgumentError, DataError, UnsupportedModelError, matched
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, parameters, select
-from lmerbridge.model.fitting import natively
+from lmerbridge.model.fitting import check_native, family_refits, native_without, natively
 from lmerbridge.model.progress import progress_bar
 from lmerbridge.model.replications import OF_INTERVALS
 
@@ -36,7 +36,26 @@ SCALES = ("sdcor", "varcov")
 
 
 def maximum_likelihood(fit: Fit) -> FitResult:
-    """Return the ML fit of the model by the native engine, which profiles start from; made once."""
+    """Return the ML fit of the model by the native engine, which profiles start from; made once.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The native engine does not fit this generalized model, or its criterion is not one to be
+        profiled.
+    """
+    call = fit.result.call
+    if call.generalized:
+        if call.nAGQ == 0:
+            raise UnsupportedModelError(
+                "a fit with nAGQ=0 has no profile: its criterion is not minimized over the fixed "
+                "effects. Profile m.update(nAGQ=1)"
+            )
+        if fit.result.provenance.engine == "native":
+            return fit.result
+        check_native(fit, "profile()")
+        spec = FitSpec(REML=False, nAGQ=call.nAGQ)
+        return fit.once("ML", lambda: load_engine("native").fit(fit.frame, spec))
     return fit.once("ML", lambda: load_engine("native").fit(fit.frame, FitSpec(REML=False)))
 
 
@@ -188,14 +207,23 @@ def boot(
         parameter_statistic,
     )
 
+    if fit.result.call.generalized:
+        check_native(fit, "bootMer()")
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(f"seed must be a non-negative whole number, not {seed!r}")
     jackknife: Callable[[], Any] | None = None
     if FUN is None:
-        names, t0, statistic = parameter_statistic(fit)
-        jackknife = functools.partial(jackknife_of_parameters, fit)
+        family = fit.result.call.generalized
+        names, t0, statistic = parameter_statistic(
+            fit, functools.partial(family_refits, fit) if family else None
+        )
+        jackknife = functools.partial(
+            jackknife_of_parameters,
+            fit,
+            functools.partial(native_without, fit) if family else None,
+        )
     else:
         names, t0, statistic = _statistic(fit, FUN)
     with progress_bar("bootstrap", progress) as bar:

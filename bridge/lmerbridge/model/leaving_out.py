@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from lmerbridge.errors import FitWarning
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import Influence, influence
 from lmerbridge.messages import from_outside
+from lmerbridge.model.fitting import check_native, native_without
 from lmerbridge.model.progress import progress_bar
 from lmerbridge.model.row_values import row_labels
 
@@ -26,9 +28,13 @@ def influence_of(fit: Fit, groups: str | None, progress: bool) -> Influence:
     """
     labels, used = row_labels(fit)
     shown = np.array([str(label) for label in labels], dtype=object)
+    refit = None
+    if fit.result.call.generalized:
+        check_native(fit, "influence()")
+        refit = partial(native_without, fit)
     own = shown if used is None else shown[used]
     with progress_bar("influence", progress) as bar:
-        found = influence(fit, groups, own.tolist(), bar)
+        found = influence(fit, groups, own.tolist(), bar, refit)
     lost = [n for n, row in zip(found.sets, found.beta, strict=True) if np.isnan(row).any()]
     if lost:
         named = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
