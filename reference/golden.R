@@ -1,12 +1,16 @@
-# Makes SUITE/golden/*.json: what lme4 says of each case of SUITE/cases.toml, by default and polished
-# (restarted from its own answer with tight tolerances), and, for the reference suite, its text.
+# Makes SUITE/golden/*.json: what lme4 says of each case of SUITE/cases.toml and generalized.toml, by
+# default and polished (restarted from its own answer with tight tolerances), and, for the linear models
+# of the reference suite, its text.
 # Usage: Rscript reference/golden.R SUITE DATASETS [FOLDER OF BOUNCE.CSV] [--into=FOLDER]  (lme4, jsonlite)
 # for example: Rscript reference/golden.R reference datasets
+# --only=PATTERN: of the cases whose names match it.
 # --into: another folder than SUITE/golden, as for the values of another lme4 (golden_versions.py).
 suppressMessages(library(lme4))
 arguments <- commandArgs(TRUE)
 into <- sub("^--into=", "", grep("^--into=", arguments, value = TRUE))
 arguments <- grep("^--into=", arguments, value = TRUE, invert = TRUE)
+only <- sub("^--only=", "", grep("^--only=", arguments, value = TRUE))
+arguments <- grep("^--only=", arguments, value = TRUE, invert = TRUE)
 suite <- arguments[1]
 folders <- c(suite, arguments[-1])
 whole <- file.exists(file.path(suite, "golden.R"))  # the reference suite keeps everything
@@ -35,6 +39,7 @@ read_toml <- function(path) {
 load_data <- function(name) {
   name <- sub("\\.csv$", "", name)
   paths <- file.path(folders, paste0(name, ".csv"))
+  paths <- c(paths, paste0(paths, ".gz"))
   path <- paths[!is.na(paths) & file.exists(paths)][1]
   if (is.na(path)) return(NULL)
   sidecars <- file.path(folders, paste0(name, ".toml"))
@@ -59,7 +64,7 @@ load_data <- function(name) {
 
 numbers <- function(m) {
   found <- estimates(m)
-  if (whole) found$fitted <- unname(fitted(m))
+  if (whole && !isGLMM(m)) found$fitted <- unname(fitted(m))
   found
 }
 
@@ -67,7 +72,8 @@ estimates <- function(m) {
   re <- as.data.frame(ranef(m, condVar = TRUE))
   vc <- as.data.frame(VarCorr(m))
   list(
-    criterion = unname(if (isREML(m)) REMLcrit(m) else deviance(m)),
+    criterion = unname(if (isREML(m)) REMLcrit(m) else if (isGLMM(m)) -2 * as.numeric(logLik(m))
+                       else deviance(m)),
     logLik = as.numeric(logLik(m)), AIC = AIC(m), BIC = BIC(m), df_residual = df.residual(m),
     nobs = nobs(m), theta = unname(getME(m, "theta")), sigma = sigma(m),
     names = names(fixef(m)), beta = unname(fixef(m)),
@@ -115,6 +121,24 @@ polish <- function(m) {
   best
 }
 
+# Of a generalized model: theta and the fixed effects are searched together, and the inner iteration
+# has a tolerance of its own.
+polish_generalized <- function(m) {
+  best <- m
+  value <- function(m) -2 * as.numeric(logLik(m))
+  tight <- glmerControl("bobyqa", optCtrl = list(rhoend = 1e-9, maxfun = 1e5), tolPwrss = 1e-13)
+  for (size in list(NULL, 1, 0.2, NULL)) {
+    theta <- if (is.null(size)) getME(best, "theta") else start_of(m, size)
+    from <- list(theta = theta, fixef = fixef(best))
+    if (getME(m, "devcomp")$dims[["nAGQ"]] == 0) from <- list(theta = theta)
+    tried <- tryCatch(suppressWarnings(suppressMessages(update(best, start = from, control = tight))),
+                      error = function(e) NULL)
+    # the first of them is what that inner iteration gives, be it more
+    if (!is.null(tried) && (identical(best, m) || value(tried) < value(best) - 1e-7)) best <- tried
+  }
+  best
+}
+
 stamp <- list(R = paste(R.version$major, R.version$minor, sep = "."),
               lme4 = as.character(packageVersion("lme4")),
               Matrix = as.character(packageVersion("Matrix")),
@@ -124,27 +148,40 @@ stamp <- list(R = paste(R.version$major, R.version$minor, sep = "."),
               platform = R.version$platform)
 folder <- if (length(into)) into else file.path(suite, "golden")
 dir.create(folder, showWarnings = FALSE)
-for (block in read_toml(file.path(suite, "cases.toml"))) {
+negative.binomial <- MASS::negative.binomial
+files <- Filter(file.exists, file.path(suite, c("cases.toml", "generalized.toml")))
+for (block in do.call(c, lapply(files, read_toml))) {
   case <- block$values
+  if (length(only) && !grepl(only, case$name)) next
   name <- sub("\\.csv$", "", basename(case$data))
   assign(name, load_data(case$data))
   if (is.null(get(name))) { cat("no data for", case$name, "\n"); next }
   REML <- !identical(case$REML, FALSE)
   call <- bquote(lmer(.(str2lang(case$formula)), data = .(as.name(name)), REML = .(REML)))
+  if (!is.null(case$family)) {
+    call <- bquote(glmer(.(str2lang(case$formula)), data = .(as.name(name)),
+                         family = .(str2lang(case$family)), nAGQ = .(if (is.null(case$nAGQ)) 1L else case$nAGQ)))
+    if (!is.null(case$weights)) call$weights <- str2lang(case$weights)
+    REML <- FALSE
+  }
   error <- NULL
   said <- character()
   m <- withCallingHandlers(
     tryCatch(eval(call), error = function(e) { error <<- conditionMessage(e); NULL }),
     message = function(c) { said <<- c(said, trimws(conditionMessage(c))); invokeRestart("muffleMessage") },
     warning = function(c) { said <<- c(said, conditionMessage(c)); invokeRestart("muffleWarning") })
-  record <- list(name = case$name, formula = case$formula, REML = REML, made_by = stamp)
+  record <- list(name = case$name, formula = case$formula, REML = REML)
+  if (!is.null(case$family)) {
+    record <- c(record, list(family = case$family, nAGQ = if (is.null(case$nAGQ)) 1L else case$nAGQ))
+  }
+  record$made_by <- stamp
   if (is.null(m)) {
     record$error <- error
   } else {
     record$said <- as.list(said)
     record$default <- numbers(m)
-    record$polished <- numbers(polish(m))
-    if (whole) record$text <- list(summary = capture.output(print(summary(m))),
+    record$polished <- numbers(if (isGLMM(m)) polish_generalized(m) else polish(m))
+    if (whole && !isGLMM(m)) record$text <- list(summary = capture.output(print(summary(m))),
                         model = capture.output(print(m)),
                         variances = capture.output(print(VarCorr(m))))
   }

@@ -61,9 +61,15 @@ def keep(case: Case, path: Path) -> str:
     return f"kept: lme4 {version} differs from {then['made_by']['lme4']} in {', '.join(found)}"
 
 
+def cases_of(suite: Path) -> dict[str, Case]:
+    """Return the linear and the generalized models of a suite by name."""
+    files = [suite / "cases.toml", suite / "generalized.toml"]
+    return {case.name: case for path in files if path.is_file() for case in load_cases(path)}
+
+
 def main(suite: str, *folders: str) -> None:
     """Compare and keep, the oldest version first."""
-    cases = {case.name: case for case in load_cases(Path(suite) / "cases.toml")}
+    cases = cases_of(Path(suite))
     records = [path for folder in folders for path in sorted(Path(folder).glob("*.json"))]
 
     def version(path: Path) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
 assert "sleepstudy.csv" in sets and "sleepstudy.toml" in sets
 assert not any(n.endswith(("bounce.csv", "dragons.csv")) for n in [*names, *sets])
 data = [n for n in names if "/_data/reference/" in n]
-assert len(data) == 5, data  # tests read the rest, and the scorecard, which has a wheel of its own
+assert len(data) == 6, data  # tests read the rest, and the scorecard, which has a wheel of its own
 size = os.path.getsize(sys.argv[1])
 assert size < 1_000_000, size
 print(f"wheel: {len(names)} files, {size / 1e6:.2f} MB, lmerbridge alone")
@@ -42,7 +42,7 @@ $install "$wheel"
 cp -r tests pyproject.toml "$work/"
 # what the tests read there; not published/, the proof of this project's own documents
 mkdir "$work/reference"
-cp -r reference/cases.toml reference/zoo.toml reference/golden reference/further \
+cp -r reference/cases.toml reference/generalized.toml reference/zoo.toml reference/golden reference/further \
   reference/inference reference/structured "$work/reference/"
 without=$PWD/scripts/without_extras.py
 cd "$work"

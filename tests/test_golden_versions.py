@@ -20,7 +20,8 @@ def later():
         folder = CHECKOUT / name
         if not (REFERENCE / "golden_versions.py").is_file():  # run from an installed wheel
             continue
-        cases = {c.name: c for c in load_cases(folder / "cases.toml")}
+        files = [folder / "cases.toml", folder / "generalized.toml"]
+        cases = {c.name: c for path in files if path.is_file() for c in load_cases(path)}
         for path in sorted((folder / "golden").glob("*@*.json")):
             case, _, version = path.stem.rpartition("@")
             yield pytest.param(cases[case], version, id=path.stem)

@@ -1,6 +1,6 @@
 """The proof of this project's own documents: ``make reference`` runs it.
 
-It fits the reference suite and the zoo by every engine that works here, prints how they agree, and
+It fits the reference suite, the generalized models and the zoo by every engine that works here, prints how they agree, and
 checks the numbers that the source documents print to their printed precision.
 
 ``values.csv`` has a line for each number: the document and the line it stands on, the case (or
@@ -512,7 +512,8 @@ def published_text(report: PublishedReport) -> str:
 
 def main() -> int:
     """Run the suite and the zoo, print both proofs, and return the exit status."""
-    cases = [*load_cases(), *load_cases(HERE.parent / "zoo.toml")]
+    files = [HERE.parent / f"{name}.toml" for name in ("cases", "generalized", "zoo")]
+    cases = [case for path in files for case in load_cases(path)]
     reports = run_cases(for_a_run(cases, [], []), available_engines())
     print(overview_text(reports))
     published = check_published(reports)

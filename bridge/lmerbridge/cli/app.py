@@ -55,6 +55,13 @@ def fit(
         str, typer.Option(help="auto, lme4, lme4@4.6.2 (in that R), native, ...")
     ] = "auto",
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Of a generalized model, as R writes it: poisson, 'binomial(probit)'."),
+    ] = None,
+    nagq: Annotated[
+        int, typer.Option("--nAGQ", help="Of a generalized model: nodes of the quadrature.")
+    ] = 1,
     weights: Annotated[str | None, typer.Option(help="Column of prior weights.")] = None,
     offset: Annotated[str | None, typer.Option(help="Column that is an offset.")] = None,
     subset: Annotated[str | None, typer.Option(help="Rows to use: 'x > 0'.")] = None,
@@ -74,8 +81,12 @@ def fit(
 ) -> None:
     """Fit a model and print lme4's summary."""
     from lmerbridge import datasets
-    from lmerbridge.model import lmer
+    from lmerbridge.model import glmer, lmer
 
+    if family is None and nagq != 1:
+        raise DataError("--nAGQ is of a generalized model: name its --family")
+    if family is not None and (ml or ddf is not None):
+        raise DataError("--ml and --ddf are of linear models: leave them out with --family")
     path = Path(data)
     if not path.exists() and not path.suffix and data in datasets.names():
         table = datasets.load(data)
@@ -86,23 +97,26 @@ def fit(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         warnings.simplefilter("always", FitMessage)
-        model = lmer(
-            formula,
-            table,
-            REML=not ml,
-            engine=engine,
-            weights=weights,
-            offset=offset,
-            subset=subset,
+        rest: dict[str, Any] = {
+            "engine": engine,
+            "weights": weights,
+            "offset": offset,
+            "subset": subset,
+        }
+        model: Any = (
+            lmer(formula, table, REML=not ml, **rest)
+            if family is None
+            else glmer(formula, table, family, nAGQ=nagq, **rest)
         )
+    own = {"ddf": ddf} if family is None else {}
     if json:
         typer.echo(model.to_json(indent=2))
     elif tidy is TidyFormat.csv:
-        typer.echo(model.tidy(ddf=ddf).to_csv(index=False), nl=False)
+        typer.echo(model.tidy(**own).to_csv(index=False), nl=False)
     elif tidy is TidyFormat.json:
-        typer.echo(model.tidy(ddf=ddf).to_json(orient="records"))
+        typer.echo(model.tidy(**own).to_json(orient="records"))
     else:
-        typer.echo(str(model.summary(correlation=True if correlation else None, ddf=ddf)))
+        typer.echo(str(model.summary(correlation=True if correlation else None, **own)))
     for warning in caught:
         if issubclass(warning.category, (FitMessage, FitWarning)):
             typer.echo(f"note: {warning.message}", err=True)
@@ -245,11 +259,16 @@ def check(
     engine = engines_of(r, "--r") if r else listed(engine or [])
     cases = load_cases(suite)
     if own and scorecard:
-        cases += load_cases(further_cases())
+        cases += [
+            *load_cases(data_folder("reference") / "generalized.toml"),
+            *load_cases(further_cases()),
+        ]
         # those with engines of their own are there to show a verdict
         cases = [case for case in cases if case.engines is None]
-    elif own and not engine:
-        cases += load_cases(data_folder("reference") / "zoo.toml")
+    elif own:
+        cases += load_cases(data_folder("reference") / "generalized.toml")
+        if not engine:
+            cases += load_cases(data_folder("reference") / "zoo.toml")
     cases = chosen_cases(cases, listed(only or []))
     wanted = listed(require or [])
     cases = for_an_upgrade(cases, engine) if r else for_a_run(cases, wanted, engine)

@@ -47,6 +47,11 @@ def _frame(report: CaseReport, frames: Frames) -> ModelFrame | None:
     return frame if frame.fingerprint == report.fingerprint else None
 
 
+def _generalized(case: Case) -> dict[str, Any]:
+    """What a generalized model has beyond a linear one."""
+    return {"family": case.family, "nAGQ": case.nAGQ} if case.family else {}
+
+
 def _settings(case: Case, frame: ModelFrame | None) -> dict[str, Any]:
     """What was asked for beyond formula, data and REML; without a frame, what is not in it."""
     control = case.control if frame is None else frame.asked.control
@@ -104,6 +109,7 @@ def record_baseline(
             fit = {
                 "formula": report.case.formula,
                 "REML": report.case.REML,
+                **_generalized(report.case),
                 "data": report.case.data,
                 "fingerprint": report.fingerprint,
                 "engines": own,
@@ -261,6 +267,9 @@ def _change(report: CaseReport, kept: Mapping[str, Any], frame: ModelFrame | Non
     case = report.case
     then: dict[str, Any] = {"formula": kept["formula"], "REML": kept["REML"]}
     now: dict[str, Any] = {"formula": case.formula, "REML": case.REML}
+    if case.family or "family" in kept:
+        then |= {"family": kept.get("family", ""), "nAGQ": kept.get("nAGQ", 1)}
+        now |= {"family": case.family, "nAGQ": case.nAGQ}
     if "settings" in kept:
         then |= kept["settings"]
         now |= _settings(case, frame)

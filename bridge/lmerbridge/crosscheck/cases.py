@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
 from lmerbridge.design import Control
 from lmerbridge.engines import package_of
 from lmerbridge.equality import by_value
+from lmerbridge.family import Family, family_of
 
-__all__ = ["Case"]
+__all__ = ["Case", "family_text"]
 
 
 @by_value
@@ -30,6 +32,10 @@ class Case:
         A text that the refusal must contain, where the model must be refused.
     control, start, timeout
         As for :func:`lmerbridge.lmer`; ``start`` the values of theta.
+    family : str
+        Of a generalized model, in R's words; ``""`` for a linear one.
+    nAGQ : int
+        As for :func:`lmerbridge.glmer`.
     engines : tuple of str, optional
         Those that fit it; ``None``: all that are asked for.
     require : tuple of str
@@ -63,6 +69,8 @@ class Case:
     control: Control | None = None
     start: tuple[float, ...] | None = None
     timeout: float | None = None
+    family: str = ""
+    nAGQ: int = 1
     engines: tuple[str, ...] | None = None
     require: tuple[str, ...] = ()
     expect: Mapping[str, Expected] = field(default_factory=dict)
@@ -81,6 +89,7 @@ class Case:
             "na_action": self.na_action,
             "contrasts": self.contrasts,
             "control": self.control,
+            "family": family_of(self.family) if self.family else None,
         }
 
     def takes(self, engine: str) -> bool:
@@ -96,3 +105,8 @@ class Case:
     def where(self, key: str) -> str:
         """What begins a message about a key: the file's line, or the case's name."""
         return self.places.get(key) or self.places.get("") or self.name
+
+
+def family_text(family: Family | None) -> str:
+    """A family in R's words, as a suite's file has it; ``""`` where there is none."""
+    return "" if family is None else re.sub(r"(?<=[a-z])_(?=[a-z])", ".", repr(family))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lmerbridge.arguments import checked
-from lmerbridge.crosscheck.cases import Case
+from lmerbridge.crosscheck.cases import Case, family_text
 from lmerbridge.crosscheck.expectations import expectations, known_engine
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.report import suite_text
@@ -30,6 +30,7 @@ from lmerbridge.engines import (
     timeout_seconds,
 )
 from lmerbridge.errors import ArgumentError, DataError, FitWarning, near_match
+from lmerbridge.family import Family, family_of
 from lmerbridge.formula import Formula
 from lmerbridge.rlang import RCommand
 from lmerbridge.shown import shown
@@ -154,9 +155,16 @@ class Comparison:
         Raises
         ------
         DataError
-            An engine without numbers, or matplotlib is missing.
+            An engine without numbers, or a generalized model, whose criterion is one of the fixed
+            effects, too; or matplotlib is missing.
         """
         from lmerbridge.crosscheck.plots import plot_criterion
+
+        if self.frame.family is not None:
+            raise DataError(
+                "plot_criterion() draws the criterion of linear models, over theta alone; "
+                "m.profile() and plot() show a generalized one"
+            )
 
         thetas = {o.engine: o.theta for o in self.report.outcomes if o.quantities is not None}
         for name in (one, two):
@@ -170,6 +178,7 @@ class Comparison:
         return suite_text([self.report], explain=False)
 
 
+MOST_NODES = 100
 # Arguments of lmer() that check() hands on.
 OF_THE_FRAME = ("weights", "offset", "subset", "na_action", "contrasts", "control")
 
@@ -187,6 +196,8 @@ def check(
     tolerances: Mapping[str, tuple[float, str]] | None = None,
     start: Sequence[float] | Mapping[str, Sequence[float]] | str | None = None,
     timeout: Seconds | None = None,
+    family: str | Family | None = None,
+    nAGQ: int = 1,
     name: str = "model",
     **arguments: Any,
 ) -> Comparison:
@@ -214,6 +225,8 @@ def check(
         By quantity another limit, with the reason: ``{"criterion": (1e-3, "lme4 stops early")}``.
     start, timeout
         As for :func:`lmerbridge.lmer`; no engine starts from what another one found.
+    family, nAGQ
+        Of a generalized model, as for :func:`lmerbridge.glmer`; ``REML`` is of no effect then.
     name : str
         The model's, in the table.
     **arguments
@@ -269,9 +282,16 @@ def check(
         else changed_tolerances(entries_of(tolerances, where), where)
     )
     theta, seconds = start_values(start), timeout_seconds(timeout)
+    read = None if family is None else family_of(family)
+    if read is not None and (read.name, read.link.name) == ("gaussian", "identity"):
+        read = None
+    if not 0 <= nAGQ <= MOST_NODES or (read is None and nAGQ != 1):
+        raise ArgumentError(
+            f"nAGQ is a whole number from 0 to {MOST_NODES}, of a model with a family, not {nAGQ!r}"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        frame = build_frame(formula, data, **arguments)
+        frame = build_frame(formula, data, family=read, **arguments)
     chosen = asked if asked is not None else [] if installed else available_engines()
     by_environment = of_environment(None if asked is None else chosen)
     case = Case(
@@ -282,6 +302,8 @@ def check(
         control=arguments.get("control"),
         start=theta,
         timeout=seconds,
+        family=family_text(read),
+        nAGQ=nAGQ,
         require=tuple(dict.fromkeys((*wanted, *by_environment))),
         expect=expected,
         tolerances=limits,

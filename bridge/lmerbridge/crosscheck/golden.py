@@ -71,6 +71,8 @@ def _of_case(case: Case, source: str | Path | None) -> dict[str, Any] | None:
         return None
     text = source.read_text("utf-8") if isinstance(source, Path) else source
     record: dict[str, Any] = json.loads(text)
-    if record["formula"] != case.formula or record["REML"] != case.REML:
+    asked = (case.formula, case.REML and not case.family, case.family, case.nAGQ)
+    of = (record["formula"], record["REML"], record.get("family", ""), record.get("nAGQ", 1))
+    if of != asked:
         return None
     return record

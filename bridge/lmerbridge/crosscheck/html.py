@@ -67,7 +67,7 @@ def _pictures(report: CaseReport) -> list[str]:
     )
     best = best or next((o for o in report.outcomes if o.theta and o not in apart), None)
     case = report.case
-    if apart and best is not None and apart[0] is not best:
+    if apart and best is not None and apart[0] is not best and not case.family:
         try:
             frame = build_frame(case.formula, read_data(case), **case.arguments())
         except LmerBridgeError:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmerbridge.equality import by_value
+from lmerbridge.family import family_of
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import random_table, variance_table
 
@@ -69,7 +70,7 @@ def _build(
     beta: list[float],
     errors: list[float],
     variance: list[tuple[Any, Any, Any, float]],
-    modes: dict[str, tuple[float, float]],
+    modes: dict[str, tuple[float, float]] | None,
     fitted: list[float] | None,
     sigma: float,
     counts: dict[str, float],
@@ -92,8 +93,7 @@ def _build(
             "correlation of fixed effects": _correlations(names, vcov),
             "std. deviations": deviations,
             "correlations": correlations,
-            "modes": {k: v[0] for k, v in modes.items()},
-            "conditional SDs": {k: v[1] for k, v in modes.items()},
+            **_of_modes(modes),
             **({} if fitted is None else {"fitted": {str(i): v for i, v in enumerate(fitted)}}),
             "AIC": {"AIC": criterion["AIC"]},
             "BIC": {"BIC": criterion["BIC"]},
@@ -101,9 +101,18 @@ def _build(
         },
         units={
             "fixed effects": dict(zip(names, errors, strict=True)),
-            "modes": {k: v[1] for k, v in modes.items()},
+            "modes": {k: v[1] for k, v in (modes or {}).items()},
         },
     )
+
+
+def _of_modes(modes: dict[str, tuple[float, float]] | None) -> dict[str, Keyed]:
+    if modes is None:
+        return {}
+    return {
+        "modes": {k: v[0] for k, v in modes.items()},
+        "conditional SDs": {k: v[1] for k, v in modes.items()},
+    }
 
 
 def of_result(result: FitResult) -> Quantities:
@@ -129,7 +138,7 @@ def of_result(result: FitResult) -> Quantities:
                 strict=True,
             )
         ),
-        estimates.fitted.tolist(),
+        _predictor(result),
         estimates.scale,
         {"nobs": result.data.nobs, **{g: len(v) for g, v in result.data.groups.items()}},
         {
@@ -143,6 +152,17 @@ def of_result(result: FitResult) -> Quantities:
     absent = {_MISSING[k]: v for k, v in result.missing.items() if k in _MISSING}
     kept = result.data.kept
     return replace(built, absent=absent, rows=None if kept is None else tuple(kept.tolist()))
+
+
+def _predictor(result: FitResult) -> list[float]:
+    """The fitted values, of a generalized model on the scale of the linear predictor."""
+    call, fitted = result.call, result.estimates.fitted
+    if not call.generalized:
+        return list(map(float, fitted))
+    size = f"negative.binomial(theta = {call.shape!r}, " if call.shape is not None else ""
+    link = family_of(f'{size or f"{call.family}("}link = "{call.link}")').link
+    with np.errstate(all="ignore"):  # a probability that is 0 or 1 in the last digit
+        return list(map(float, np.clip(link.link(fitted), -700, 700)))
 
 
 def _unique_terms(labels: list[str], levels: list[str]) -> list[str]:
@@ -164,25 +184,31 @@ def _listed(value: Any) -> list[Any]:
 def of_golden(record: Mapping[str, Any], which: str, source: str) -> Quantities:
     """The quantities of golden values; ``which`` is ``default`` or ``polished``."""
     fit = record[which]
-    vc, re = fit["varcorr"], fit["ranef"]
+    vc = fit["varcorr"]
     names = [str(n) for n in _listed(fit["names"])]
     missing = {"NA": None}
     rows = [
         (g, missing.get(a, a), missing.get(b, b), _number(v))
-        for g, a, b, v in zip(vc["grp"], vc["var1"], vc["var2"], vc["sdcor"], strict=True)
+        for g, a, b, v in zip(
+            *(_listed(vc[column]) for column in ("grp", "var1", "var2", "sdcor")), strict=True
+        )
     ]
-    labels = [f"{g}.{t}" for g, t in zip(re["grpvar"], re["term"], strict=True)]
-    keys = _unique_terms(labels, re["grp"])
     return _build(
         source,
         names,
         [float(v) for v in _listed(fit["beta"])],
         [float(v) for v in _listed(fit["std_error"])],
         rows,
-        dict(zip(keys, zip(re["condval"], re["condsd"], strict=True), strict=True)),
+        _stored_modes(fit["ranef"]) if "ranef" in fit else None,
         fit.get("fitted"),
         fit["sigma"],
         {"nobs": fit["nobs"], **fit["groups"]},
         {k: float(fit[k]) for k in ("criterion", "AIC", "BIC", "df_residual")},
         fit["vcov"],
     )
+
+
+def _stored_modes(re: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    labels = [f"{g}.{t}" for g, t in zip(re["grpvar"], re["term"], strict=True)]
+    keys = _unique_terms(labels, re["grp"])
+    return dict(zip(keys, zip(re["condval"], re["condsd"], strict=True), strict=True))

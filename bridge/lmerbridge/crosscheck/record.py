@@ -109,6 +109,7 @@ def to_plain(report: CaseReport) -> dict[str, Any]:
         "data": case.data,
         "formula": case.formula,
         "REML": case.REML,
+        **({"family": case.family, "nAGQ": case.nAGQ} if case.family else {}),
         "shows": case.shows,
         "skipped": report.skipped,
         "fingerprint": report.fingerprint,

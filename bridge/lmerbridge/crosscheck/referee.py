@@ -66,6 +66,10 @@ class Referee:
         """REML criterion or deviance at ``theta``; infinite where it cannot be computed."""
         return criterion(self.products, theta, self.spec.REML if REML is None else REML)
 
+    def value(self, theta: Array, beta: Array | None = None) -> float:
+        """The criterion at ``theta``, to which the fixed effects belong."""
+        return self.criterion(theta)
+
     def point(self, theta: Array) -> Point:
         search = Search(self.products)
         c, theta, x = self.products, np.asarray(theta, dtype=np.float64), theta

@@ -16,6 +16,8 @@ from lmerbridge import datasets
 from lmerbridge.crosscheck.cases import Case
 from lmerbridge.crosscheck.compare import Difference
 from lmerbridge.crosscheck.expectations import UNAVAILABLE, Expected, is_well, may_move
+from lmerbridge.crosscheck.generalized_referee import GeneralizedReferee
+from lmerbridge.crosscheck.generalized_verdict import in_order, judge_generalized
 from lmerbridge.crosscheck.golden import golden, golden_since
 from lmerbridge.crosscheck.memory import Kept, Memory
 from lmerbridge.crosscheck.quantities import Quantities, of_golden, of_result
@@ -255,7 +257,7 @@ def _try(
 
 def _asked(case: Case, frame: ModelFrame) -> FitSpec:
     try:
-        return fit_spec(frame, case.REML, case.start, case.timeout)
+        return fit_spec(frame, case.REML, case.start, case.timeout, case.nAGQ)
     except DataError as error:
         raise DataError(f"{case.where('start')}: {error}") from error
 
@@ -281,7 +283,7 @@ def run_frame(
     check_tolerances(frame, case.tolerances, case.where("tolerance"))
     # no engine may start from what another one found
     spec = replace(_asked(case, frame), cold=True)
-    referee = Referee(frame, spec)
+    referee = Referee(frame, spec) if frame.family is None else GeneralizedReferee(frame, spec)
     tried = [_try(name, frame, spec, name in case.require, memory) for name in engines]
     fitted = {t.engine: t.result for t in tried if t.result is not None}
     stored = None if record is None else _of_record(record, frame)
@@ -290,7 +292,7 @@ def run_frame(
     if first in fitted:
         reference = _of_result(first, fitted[first], stored and stored.polished)
     elif reference is None and fitted:
-        criteria = {n: referee.criterion(r.estimates.theta) for n, r in fitted.items()}
+        criteria = {n: _value(referee, r) for n, r in fitted.items()}
         # those that are equally good: the first that was asked for
         lowest = min(criteria.values())
         chosen = next((n for n, v in criteria.items() if v <= lowest + 1e-6), next(iter(fitted)))
@@ -326,10 +328,10 @@ def run_frame(
         if against.name == t.engine:
             verdict, name = Verdict("reference", "the others are compared with it"), ""
         else:
-            verdict, differences, name = judge(referee, t.result, against, case.tolerances, best)
+            verdict, differences, name = _judged(referee, t.result, against, case, best)
         if t.engine == LME4 and record is not None:
             notes = _drift(verdict, record, version)
-        above = referee.criterion(t.result.estimates.theta) - best[1]
+        above = _value(referee, t.result) - best[1]
         if verdict.kind in ("reference", "agree") and best[0] != t.engine and above > 1e-4:
             notes += (f"it stopped {above:.2g} above the best point found, by {best[0]}",)
         outcomes.append(
@@ -352,13 +354,36 @@ def run_frame(
     return CaseReport(case, tuple(outcomes), "", frame.fingerprint)
 
 
+def _value(referee: Referee | GeneralizedReferee, result: FitResult) -> float:
+    """The referee's criterion at an engine's estimates."""
+    found = dict(zip(result.estimates.names, result.estimates.beta.tolist(), strict=True))
+    return referee.value(result.estimates.theta, in_order(referee.frame.x_names, found))
+
+
+def _judged(
+    referee: Referee | GeneralizedReferee,
+    result: FitResult,
+    against: Reference,
+    case: Case,
+    best: tuple[str, float],
+) -> tuple[Verdict, list[Difference], str]:
+    if isinstance(referee, GeneralizedReferee):
+        return judge_generalized(referee, result, against, case.tolerances, best)
+    return judge(referee, result, against, case.tolerances, best)
+
+
 def _best(
-    referee: Referee, fitted: dict[str, FitResult], stored: Reference | None
+    referee: Referee | GeneralizedReferee,
+    fitted: dict[str, FitResult],
+    stored: Reference | None,
 ) -> tuple[str, float]:
     """Who found the lowest criterion, and that; polished golden values count too."""
-    points = {name: referee.criterion(r.estimates.theta) for name, r in fitted.items()}
+    points = {name: _value(referee, r) for name, r in fitted.items()}
     if stored is not None and stored.polished is not None and stored.polished.theta is not None:
-        points[stored.polished.name] = referee.criterion(stored.polished.theta)
+        own = stored.polished
+        beta = in_order(referee.frame.x_names, own.quantities.values["fixed effects"])
+        points[own.name] = referee.value(stored.polished.theta, beta)
+    points = {name: value for name, value in points.items() if not np.isnan(value)}
     if not points:
         return "", float("inf")
     name = min(points, key=lambda n: points[n])

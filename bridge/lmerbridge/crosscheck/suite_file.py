@@ -16,6 +16,8 @@
     control = { optimizer = "bobyqa", optCtrl = { maxfun = 20000 } }    # as for lmerControl()
     start = [1.0, 0.5]                 # theta
     timeout = 60                       # seconds
+    family = 'binomial(link = "probit")'   # a generalized model, as for glmer()
+    nAGQ = 1                           # of a generalized model
     engines = ["lme4", "native"]       # default: all that are available
     require = ["lme4"]                 # for this model alone
     shows = "a split plot"
@@ -45,11 +47,13 @@ from lmerbridge.crosscheck.tolerances import changed_tolerances
 from lmerbridge.design import lmerControl
 from lmerbridge.engines import start_values, timeout_seconds
 from lmerbridge.errors import DataError, near_match
+from lmerbridge.family import family_of
 from lmerbridge.files import data_folder
 
 __all__ = ["load_cases"]
 
 _TEXT = ("name", "data", "formula", "shows", "error", "weights", "offset", "subset", "na_action")
+MOST_NODES = 100
 _REQUIRED = ("name", "data", "formula")
 _TABLES = ("model", "case")
 
@@ -101,6 +105,21 @@ def _control(value: Any, where: str) -> Any:
     return _said(lambda: lmerControl(**value), where)
 
 
+def _family(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where}: family must be a text in quotes, as R writes it")
+    read = _said(lambda: family_of(value), where)
+    if (read.name, read.link.name) == ("gaussian", "identity"):
+        raise DataError(f"{where}: this is the family of a linear model; leave it out")
+    return value
+
+
+def _nodes(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_NODES:
+        raise DataError(f"{where}: nAGQ must be a whole number from 0 to {MOST_NODES}")
+    return value
+
+
 def _said(do: Callable[[], Any], where: str) -> Any:
     """What ``do`` gives; its error, if there is one, with the place before it."""
     try:
@@ -115,6 +134,8 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "control": _control,
     "start": lambda value, where: _said(lambda: start_values(value), where),
     "timeout": lambda value, where: _said(lambda: timeout_seconds(value), where),
+    "family": _family,
+    "nAGQ": _nodes,
     "engines": lambda value, where: _engines(value, "engines", where),
     "require": lambda value, where: _engines(value, "require", where),
 }
@@ -137,6 +158,10 @@ def _case(entry: Mapping[str, Any], number: int, source: _Source) -> Case:
             raise DataError(f"{source.at(number, key)}: {key} must be a text in quotes")
     if not isinstance(entry.get("REML", True), bool):
         raise DataError(f"{source.at(number, 'REML')}: REML must be true or false")
+    if "family" not in entry and "nAGQ" in entry:
+        raise DataError(f"{source.at(number, 'nAGQ')}: nAGQ is of a model with a family")
+    if "family" in entry and "REML" in entry:
+        raise DataError(f"{source.at(number, 'REML')}: REML is of a model without a family")
     values = dict(entry)
     for key, read in _READERS.items():
         if key in values:

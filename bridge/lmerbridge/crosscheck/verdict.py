@@ -14,12 +14,26 @@ from lmerbridge.crosscheck.misprints import as_theta_has_them
 from lmerbridge.crosscheck.quantities import Quantities, of_result
 from lmerbridge.crosscheck.referee import Referee
 from lmerbridge.crosscheck.tolerances import TOLERANCES, Tolerance
+from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.result import FitResult
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-__all__ = ["HARMLESS", "VERDICTS", "Fact", "Reference", "Verdict", "judge"]
+__all__ = [
+    "FLAT_CRITERION",
+    "HARMLESS",
+    "VERDICTS",
+    "Array",
+    "Fact",
+    "Reference",
+    "Verdict",
+    "is_same",
+    "judge",
+    "listed",
+    "off",
+    "other_data",
+]
 
 VERDICTS: dict[str, str] = {
     "agree": "every quantity is within its tolerance",
@@ -101,21 +115,24 @@ class Reference:
     polished: Reference | None = field(default=None, repr=False)
 
 
-def _same(a: float, b: float) -> bool:
+def is_same(a: float, b: float) -> bool:
+    """Whether two criteria are one."""
     return math.isfinite(a) and abs(a - b) <= SAME_CRITERION + 1e-9 * abs(b)
 
 
-def _listed(keys: Sequence[str], most: int = 4) -> str:
+def listed(keys: Sequence[str], most: int = 4) -> str:
+    """The first of them, and how many more there are."""
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
-def _off(d: Difference) -> str:
+def off(d: Difference) -> str:
+    """Where a quantity differs most, and by how much."""
     return d.problem or f"{d.place} is off by {d.difference:.2g} ({d.tolerance.unit})"
 
 
-def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict | None:
+def other_data(frame: ModelFrame, result: FitResult, reference: Reference) -> Verdict | None:
     """Whether the engine fitted other rows, levels or columns than the model frame has."""
-    frame, engine = referee.frame, result.provenance.engine
+    engine = result.provenance.engine
     facts: list[Fact] = []
     if result.data.nobs != frame.nobs:
         gone = frame.nobs - result.data.nobs
@@ -125,7 +142,7 @@ def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict 
         if gone > 0 and result.data.total_rows == frame.source.total_rows:
             positions = [int(i) + 1 for i in frame.source.kept if int(i) not in kept]
             if positions:
-                facts.append(Fact(f"left out row {_listed([str(i) for i in positions])}"))
+                facts.append(Fact(f"left out row {listed([str(i) for i in positions])}"))
         sentence = f"{engine} used {abs(gone)} row(s) {'less' if gone > 0 else 'more'}"
         return Verdict("other data", sentence + ": its numbers are of other data", tuple(facts))
     for group, levels in frame.groups.items():
@@ -142,7 +159,7 @@ def _data(referee: Referee, result: FitResult, reference: Reference) -> Verdict 
     if set(names) != set(expected):
         here = [n for n in names if n not in expected]
         there = [n for n in expected if n not in names]
-        facts = [Fact(f"columns of X: has {_listed(here) or 'none'} instead of {_listed(there)}")]
+        facts = [Fact(f"columns of X: has {listed(here) or 'none'} instead of {listed(there)}")]
         fitted = reference.quantities.values.get("fitted")
         same = len(names) == len(expected)
         if fitted is not None and len(fitted) == len(result.estimates.fitted):
@@ -187,14 +204,14 @@ def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
             f"{engine} gives no log-likelihood for its own estimates: do not use these numbers",
             (Fact(f"the {asked} at its theta", exact),),
         )
-    if not math.isfinite(claimed) or _same(claimed, exact):
+    if not math.isfinite(claimed) or is_same(claimed, exact):
         return None
     facts = (
         Fact(f"{engine} says", claimed),
         Fact(f"the {asked} at its theta", exact),
     )
     other = referee.criterion(theta, REML=not REML)
-    if _same(claimed, other):
+    if is_same(claimed, other):
         is_, was = ("ML", "REML") if REML else ("REML", "ML")
         return Verdict(
             "other criterion",
@@ -203,7 +220,7 @@ def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
             (*facts, Fact(f"the {is_} criterion at its theta", other)),
         )
     for reading, value in referee.other_weights(theta).items():
-        if _same(claimed, value):
+        if is_same(claimed, value):
             return Verdict(
                 "other criterion",
                 f"{engine} reads the prior weights otherwise: {reading}, where lme4 takes them as "
@@ -212,7 +229,7 @@ def _criterion(referee: Referee, result: FitResult) -> Verdict | None:
             )
     for name, constant in referee.constants().items():
         for sign in (1, -1):
-            if _same(claimed, exact + sign * constant):
+            if is_same(claimed, exact + sign * constant):
                 verb = "adds" if sign > 0 else "leaves out"
                 return Verdict(
                     "same optimum, other definition",
@@ -284,9 +301,9 @@ def _counted(what: str, referee: Referee, result: FitResult) -> str | None:
     )
     for name, k in counts.items():
         for suffix, penalty in penalties.items():
-            if _same(value, criterion.value + penalty * k):
+            if is_same(value, criterion.value + penalty * k):
                 return f"{what} counts {name}{suffix}"
-    if what == "BIC" and _same(value, criterion.value + math.log(n - p) * (p + m + 1)):
+    if what == "BIC" and is_same(value, criterion.value + math.log(n - p) * (p + m + 1)):
         return "BIC has log(n - p)"
     return None
 
@@ -327,7 +344,7 @@ def _reference_doubted(
     return Verdict(
         "unexplained",
         f"{reference.name}'s {worst.quantity} are not what belongs to its own theta: "
-        f"{_off(worst)}; the stored values were changed, or are of another model",
+        f"{off(worst)}; the stored values were changed, or are of another model",
         tuple(Fact(f"{d.quantity} ({d.place})", d.difference, d.tolerance.unit) for d in wrong),
     )
 
@@ -366,7 +383,7 @@ def judge(
     reference = replace(reference, quantities=theirs)
     differences = compare(reference.quantities, found, tolerances)
     wrong = [d for d in differences if not d.agrees]
-    verdict = _data(referee, result, reference)
+    verdict = other_data(referee.frame, result, reference)
     constant: Verdict | None = None
     if verdict is None:
         verdict = _criterion(referee, result)
@@ -442,7 +459,7 @@ def _explained(
         worst = left[0] if left else wrong[0]
         return Verdict(
             "unexplained",
-            f"{engine}'s {worst.quantity} are not what belongs to its own theta: {_off(worst)}; "
+            f"{engine}'s {worst.quantity} are not what belongs to its own theta: {off(worst)}; "
             "no definition known gives them",
         )
     doubted = _reference_doubted(referee, result, reference, tolerances)
@@ -454,7 +471,7 @@ def _explained(
         return Verdict(
             "boundary",
             f"{engine} and {name} agree that the fit is singular, and differ in what is not "
-            "defined there: " + _listed([d.quantity for d in rest]),
+            "defined there: " + listed([d.quantity for d in rest]),
         )
     if abs(gap) > limit or (abs(gap) > FLAT_CRITERION and not known):
         if max(gap, above) > FLAT_CRITERION and not result.evidence.converged:
