@@ -179,7 +179,7 @@ def test_an_interrupted_check_shows_what_is_done(run, monkeypatch):
 def cli_cases():
     from lmerbridge.crosscheck import load_cases
 
-    return load_cases()
+    return [*load_cases(), *load_cases(REFERENCE / "generalized.toml")]
 
 
 def test_the_installed_command():

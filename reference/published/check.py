@@ -1,7 +1,8 @@
 """The proof of this project's own documents: ``make reference`` runs it.
 
-It fits the reference suite, the generalized models and the zoo by every engine that works here, prints how they agree, and
-checks the numbers that the source documents print to their printed precision.
+It fits the reference suite, the generalized models and the zoo by every engine that works here,
+prints how they agree, and checks the numbers that the source documents print to their printed
+precision.
 
 ``values.csv`` has a line for each number: the document and the line it stands on, the case (or
 ordinary regression) and the quantity it is of, what is printed. A value that does not reproduce
