@@ -758,6 +758,49 @@ class GeneralizedModel:
             signames,
         )
 
+    def approximation(
+        self, estimates: bool = True, draws: int = 20_000, seed: int = 0
+    ) -> ModelApproximation:
+        """Compare the likelihood that was maximized (by Laplace's approximation, or by quadrature
+        of few nodes) with the likelihood itself.
+
+        It is integrated by adaptive quadrature of rising order where there is one grouping factor
+        with up to 3 effects a level, and by importance sampling elsewhere.
+
+        Parameters
+        ----------
+        estimates : bool
+            Whether to find also where the likelihood itself is largest.
+        draws : int
+            Of importance sampling; even.
+        seed : int
+            Of the draws.
+
+        Returns
+        -------
+        ModelApproximation
+            Both log-likelihoods, the error, and how far the estimates are off; its text says so.
+
+        Raises
+        ------
+        UnsupportedModelError
+            More random effects than can be sampled, or the family's dispersion is estimated.
+
+        References
+        ----------
+        Naylor & Smith (1982), Appl. Stat. 31, 214-225; Vehtari et al. (2024), JMLR 25(72).
+
+        Examples
+        --------
+        >>> import lmerbridge as lb
+        >>> d = lb.datasets.load("sleepstudy")
+        >>> m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
+        >>> found = m.approximation()
+        >>> round(found.difference, 2), found.matters
+        (-0.17, False)
+        """
+        return approximation(self.fit, estimates, draws, seed)
+
     def bootMer(
         self,
         FUN: Callable[[Any], Any] | None = None,
