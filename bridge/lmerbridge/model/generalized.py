@@ -14,6 +14,7 @@ from lmerbridge.arguments import checked
 from lmerbridge.design import ModelFrame
 from lmerbridge.equality import by_value
 from lmerbridge.family import Family, family_of
+from lmerbridge.inference.approximation import ModelApproximation, approximation
 from lmerbridge.inference.axes import AUTO, Reduce, meanint
 from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
