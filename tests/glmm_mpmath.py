@@ -50,6 +50,11 @@ def mean(link, eta):
         return (mp.exp(eta),) * 3
     if link == "identity":
         return eta, mp.mpf(1), mp.mpf(0)
+    if link == "inverse":
+        return 1 / eta, -1 / eta**2, 2 / eta**3
+    if link == "1/mu^2":
+        root = mp.sqrt(eta)
+        return 1 / root, -1 / (2 * root**3), 3 / (4 * root**5)
     return eta * eta, 2 * eta, mp.mpf(2)
 
 
@@ -57,10 +62,12 @@ class Model:
     """A model in numbers of mpmath.
 
     ``Z`` (n, q) has the columns in the user's units, ``terms`` the factor's place of each term.
+    ``shape`` is the dispersion, or the size of a negative binomial.
     """
 
     def __init__(self, frame, problem):
         self.family = problem.family
+        self.shape = mp.mpf(1.0 if self.family.theta is None else self.family.theta)
         self.n = len(frame.y)
         self.y = [mp.mpf(float(v)) for v in frame.y]
         ones = np.ones(self.n)
@@ -101,21 +108,46 @@ class Model:
             return mp.mpf("-inf")
         if self.family.name == "poisson":
             return w * ((y * mp.log(mu) if y else 0) - mu - mp.loggamma(y + 1))
-        theta = mp.mpf(self.family.theta)
+        if self.family.theta is None:
+            return self.of_dispersion(y, w, mu)
+        theta = self.shape
         value = mp.loggamma(y + theta) - mp.loggamma(theta) - mp.loggamma(y + 1)
         value += theta * mp.log(theta) - (y + theta) * mp.log(mu + theta)
         return w * (value + (y * mp.log(mu) if y else 0))
+
+    def of_dispersion(self, y, w, mu):
+        """The log density of a gamma, an inverse Gaussian or a normal."""
+        a = w / self.shape
+        if self.family.name == "Gamma":
+            return a * mp.log(a * y / mu) - a * y / mu - mp.log(y) - mp.loggamma(a)
+        square = (y - mu) ** 2
+        if self.family.name == "inverse.gaussian":
+            return mp.log(a / (2 * mp.pi * y**3)) / 2 - a * square / (2 * mu**2 * y)
+        return mp.log(a / (2 * mp.pi)) / 2 - a * square / 2
+
+    def deviance(self, row, mu):
+        """The deviance's part of a row, of a family with a dispersion."""
+        y, w = self.y[row], self.weights[row]
+        if self.family.name == "Gamma":
+            return 2 * w * ((y - mu) / mu - mp.log(y / mu))
+        if self.family.name == "inverse.gaussian":
+            return w * (y - mu) ** 2 / (y * mu**2)
+        return w * (y - mu) ** 2
 
     def informations(self, row, eta):
         """The score, the expected and the observed information."""
         y, w = self.y[row], self.weights[row]
         mu, slope, bend = mean(self.family.link.name, eta)
-        if self.family.name == "binomial":
+        powers = {"Gamma": 2, "inverse.gaussian": 3, "gaussian": 0}
+        if self.family.name in powers:
+            k = powers[self.family.name]
+            V, dV, w = mu**k, k * mu ** (k - 1), w / self.shape
+        elif self.family.name == "binomial":
             V, dV = mu * (1 - mu), 1 - 2 * mu
         elif self.family.name == "poisson":
             V, dV = mu, mp.mpf(1)
         else:
-            theta = mp.mpf(self.family.theta)
+            theta = self.shape
             V, dV = mu + mu**2 / theta, 1 + 2 * mu / theta
         expected = slope**2 / V
         observed = expected - (y - mu) * (bend / V - slope**2 * dV / V**2)
@@ -148,6 +180,38 @@ class Model:
 
     def laplace(self, theta, beta, u, observed=False, joint=False):
         """The Laplace criterion, its modes found by Newton's method from u (beta too if joint)."""
+        eta, u, determinant = self.at_modes(theta, beta, u, observed, joint)
+        total = mp.fsum(self.density(i, eta[i]) for i in range(self.n))
+        return -2 * total + mp.fsum(v * v for v in u) + determinant
+
+    def moment(self, theta, beta, u, freedom, phi):
+        """lme4's criterion: of 2.1, its dispersion found from phi; of 1.1 if ``freedom`` is None."""
+        link, tried = self.family.link.name, []
+        self.shape = mp.mpf(1 if freedom is None else float(phi))
+        while True:
+            eta, u, determinant = self.at_modes(theta, beta, u, False, False)
+            D = mp.fsum(self.deviance(i, mean(link, eta[i])[0]) for i in range(self.n))
+            if freedom is None or abs(self.shape - D / freedom) < mp.mpf(10) ** (8 - mp.mp.dps):
+                break
+            tried.append((self.shape, D / freedom))
+            assert len(tried) < 20
+            self.shape = D / freedom
+            if len(tried) > 1:  # a secant's step
+                (x, f), (y, g) = tried[-2:]
+                self.shape = y - (g - y) * (y - x) / ((g - y) - (f - x))
+        size = mp.fsum(v * v for v in u)
+        weights, self.weights = self.weights, [mp.mpf(1)] * self.n
+        normal = self.family.name == "gaussian"  # whose weights are in the density
+        self.shape = D / (self.n if normal else mp.fsum(weights))
+        if normal:
+            aic = self.n * (mp.log(2 * mp.pi * self.shape) + 1) - mp.fsum(map(mp.log, weights))
+        else:
+            aic = -2 * mp.fsum(weights[i] * self.density(i, eta[i]) for i in range(self.n))
+        self.weights = weights
+        return aic + size + determinant + (2 if freedom is None else 0)
+
+    def at_modes(self, theta, beta, u, observed, joint):
+        """The linear predictors, the modes, and the log of the determinant."""
         A = self.columns(theta)
         q, p = A.cols, self.Q.cols
         beta, u = mp.matrix(list(beta)), mp.matrix(list(u))
@@ -175,8 +239,7 @@ class Model:
         eta = self.Q * beta + mp.matrix(self.offset) + A * u
         rows = [self.informations(i, eta[i]) for i in range(self.n)]
         matrix = A.T * mp.diag([row[2 if observed else 1] for row in rows]) * A + mp.eye(q)
-        total = mp.fsum(self.density(i, eta[i]) for i in range(self.n))
-        return -2 * total + mp.fsum(v * v for v in u) + mp.log(mp.det(matrix))
+        return eta, u, mp.log(mp.det(matrix))
 
     def integral(self, theta, beta, step, reach):
         """The exact criterion of a model with one grouping factor by the trapezoidal rule, which

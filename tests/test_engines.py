@@ -337,6 +337,8 @@ def test_what_is_asked_of_a_linear_mixed_model_is_all_but_families():
         Feature.FAMILY,
         Feature.DISPERSION,
         Feature.QUADRATURE,
+        Feature.DEFINITION,
+        Feature.SIZE,
     }
 
 

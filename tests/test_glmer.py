@@ -344,8 +344,6 @@ def test_what_glmer_refuses(grown):
         lb.glmer(formula, grown, control=lb.lmerControl(optimizer="bobyqa"))
     with pytest.raises(UnsupportedModelError, match="nAGQ = 9 needs one grouping factor"):
         lb.glmer("y ~ x + (1 | g) + (1 | h)", grown, nAGQ=9, engine="native")
-    with pytest.raises(UnsupportedModelError, match="dispersion is estimated"):
-        lb.glmer("size ~ x + (1 | g)", grown, "Gamma", engine="native")
     with pytest.raises(UnsupportedModelError, match="another family than gaussian"):
         lb.glmer(formula, grown, engine="statsmodels")
     with pytest.raises(DataError, match="negative weights not allowed"):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from glmm_mpmath import FAMILIES, Model, gradient, problem_of
+from lmerbridge.likelihood.criteria import Known
 from lmerbridge.solve.generalized import fit_generalized
 
 DIGITS = 40
@@ -158,7 +159,7 @@ def test_a_model_without_fixed_effects():
             float(model.laplace(floats(theta), [0], u)), abs=1e-10
         )
     np.testing.assert_allclose(point.gradient, expected, rtol=1e-8)
-    fit = fit_generalized(problem)
+    fit = fit_generalized(Known(problem))
     assert fit.optimum.certified
     assert fit.hessian.shape == (1, 1)
 

@@ -17,6 +17,7 @@ import pytest
 import lmerbridge as lb
 from glmm_mpmath import Model, problem_of
 from lmerbridge.errors import ArgumentError, UnsupportedModelError
+from lmerbridge.likelihood.criteria import Known
 from lmerbridge.likelihood.hermite import product_rule
 from lmerbridge.likelihood.quadrature import quadrature
 from lmerbridge.likelihood.search import Coordinates
@@ -225,12 +226,12 @@ def test_refusals():
     _, wide = problem_of("y ~ x + (0 + x + w + v + t || g)", d, "poisson")
     _, plain = problem_of("y ~ x + (1 | g)", d, "poisson")
     with pytest.raises(UnsupportedModelError, match="needs one grouping factor"):
-        fit_generalized(crossed, nodes=5)
+        fit_generalized(Known(crossed, 5))
     with pytest.raises(UnsupportedModelError, match="up to 3 random effects a level"):
-        fit_generalized(wide, nodes=5)
+        fit_generalized(Known(wide, 5))
     for nodes in (0, 101):
         with pytest.raises(ArgumentError, match="nAGQ must be"):
-            fit_generalized(plain, nodes=nodes)
+            fit_generalized(Known(plain, nodes))
 
 
 # -- lme4
@@ -309,14 +310,14 @@ def test_the_optimum_is_that_of_lme4(lme4):
     coordinates = Coordinates(problem.effects.layout)
     for theirs in lme4["fits"]:
         nodes = theirs["nodes"]
-        fit = fit_generalized(problem, nodes=nodes)
+        fit = fit_generalized(Known(problem, nodes))
         assert fit.optimum.certified, fit.optimum.doubt
         beta = np.linalg.solve(problem.R, fit.point.beta)
         np.testing.assert_allclose(coordinates.users(fit.x), theirs["theta"], rtol=0, atol=2e-6)
         np.testing.assert_allclose(beta, theirs["beta"], rtol=0, atol=2e-6)
         there = problem.at(coordinates.of_users([theirs["theta"]]), problem.R @ theirs["beta"])
         assert fit.criterion <= quadrature(there, nodes).criterion + 1e-9  # certified to 1e-8
-        assert (fit.quadrature is None) == (nodes == 1)
+        assert (fit.at is fit.point) == (nodes == 1)
 
 
 # -- fits
@@ -331,9 +332,9 @@ def test_a_fit_of_two_effects_a_level():
     y = rng.binomial(1, 1 / (1 + np.exp(-eta))).astype(float)
     d = pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
     _, problem = problem_of("y ~ x + (x | g)", d, "binomial")
-    fit = fit_generalized(problem, nodes=9)
+    fit = fit_generalized(Known(problem, 9))
     assert fit.optimum.certified, fit.optimum.doubt
-    assert np.abs(fit.quadrature.gradient).max() < 1e-3
+    assert np.abs(fit.at.gradient).max() < 1e-3
     x0 = np.concatenate([fit.x, fit.point.beta])
     for i in range(len(x0)):
         for step in (-1e-2, 1e-2):
@@ -341,7 +342,7 @@ def test_a_fit_of_two_effects_a_level():
             moved[i] += step
             assert quadrature(problem.at(moved[:3], moved[3:]), 9).criterion > fit.criterion
     assert np.linalg.eigvalsh(fit.hessian).min() > 0
-    laplace = fit_generalized(problem)
+    laplace = fit_generalized(Known(problem))
     assert abs(laplace.criterion - fit.criterion) > 0.1
 
 

@@ -18,12 +18,15 @@ from lmerbridge.formula import Formula
 
 __all__ = ["Call"]
 
+GENERALIZED = ("family", "nAGQ", "dispersion", "information", "like", "size_estimated")
+
 
 @by_value
 @dataclass(frozen=True, eq=False)
 class Call:
     """What a model was asked to be. Attributes are as the arguments of :func:`lmerbridge.lmer` and
-    :func:`lmerbridge.glmer`; ``family`` is ``None`` for a linear model.
+    :func:`lmerbridge.glmer`; ``family`` is ``None`` for a linear model, ``size_estimated`` is what
+    :func:`lmerbridge.glmer_nb` asks for.
     """
 
     formula: str | Formula
@@ -40,6 +43,10 @@ class Call:
     timeout: float | None = None
     family: Any = None
     nAGQ: int = 1
+    dispersion: str = "moment"
+    information: str = "expected"
+    like: str | None = None
+    size_estimated: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments by name, as they were given."""
@@ -53,7 +60,7 @@ class Call:
         ArgumentError
             A name is none of an argument.
         """
-        others = ("family", "nAGQ") if self.family is None else ("REML",)
+        others = GENERALIZED if self.family is None else ("REML", "size_estimated")
         known = [field.name for field in dataclasses.fields(self) if field.name not in others]
         unknown = set(changes) - set(known)
         if unknown:

@@ -78,8 +78,10 @@ def fit_spec(
     start: Any = None,
     timeout: float | None = None,
     nAGQ: int = 1,
+    **definition: Any,
 ) -> FitSpec:
-    """How to fit this frame.
+    """How to fit this frame; ``definition`` are further fields of :class:`FitSpec` for a
+    generalized model.
 
     Raises
     ------
@@ -97,6 +99,7 @@ def fit_spec(
             start=theta,
             timeout=timeout_seconds(timeout),
             nAGQ=nAGQ,
+            **definition,
         )
     return FitSpec(
         # without fixed effects there is nothing to restrict: lme4 fits by ML

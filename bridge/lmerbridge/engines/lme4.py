@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +23,7 @@ from lmerbridge.engines.protocol import (
     Status,
     call_info,
     data_info,
+    with_size,
 )
 from lmerbridge.engines.r_names import aliases, with_names
 from lmerbridge.engines.r_status import named, package_status, with_deaths
@@ -143,7 +145,15 @@ class Lme4Engine(Engine):
     """
 
     summary = "lme4 in R: the reference; every mixed model of the formula language, glmer's too"
-    supports = LINEAR_MIXED | {Feature.FAMILY, Feature.DISPERSION, Feature.QUADRATURE}
+    supports = LINEAR_MIXED | {
+        Feature.FAMILY,
+        Feature.DISPERSION,
+        Feature.QUADRATURE,
+        Feature.SIZE,
+    }
+    why_not: Mapping[Feature, str] = MappingProxyType(
+        {Feature.DEFINITION: "each version of lme4 has its own definitions"}
+    )
 
     def __init__(self, r: RCommand | None = None, name: str = "lme4"):
         self.r, self.name = r, name
@@ -160,6 +170,8 @@ class Lme4Engine(Engine):
         return package_status("lme4", self.r)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        if spec.size_estimated and frame.family is not None and frame.family.link.name != "log":
+            return "glmer.nb() of lme4 has the log link alone"
         needed = frame.formula.lme4_needed
         version = None if needed is None else self.status().version
         if (
@@ -294,6 +306,7 @@ def _family_to_r(frame: ModelFrame, spec: FitSpec) -> dict[str, Any]:
     return {
         "family": {"name": name, "link": family.link.name, "theta": family.theta},
         "nAGQ": spec.nAGQ,
+        "size_estimated": spec.size_estimated,
     }
 
 
@@ -407,8 +420,11 @@ def _result(
     code = int(value["code"] or 0)
     failed = [m for m in messages if not m.startswith("boundary (singular)")]
     packages = {k: str(v) for k, v in versions["packages"].items()}
+    call = call_info(frame, replace(spec, REML=bool(value["REML"]), cold=False, timeout=None))
+    if family is not None and spec.size_estimated:
+        call = with_size(call, family, float(value["shape"]))
     return FitResult(
-        call=call_info(frame, replace(spec, REML=bool(value["REML"]), cold=False, timeout=None)),
+        call=call,
         data=data_info(frame),
         estimates=Estimates(
             names=names,

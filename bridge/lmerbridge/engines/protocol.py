@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Protocol, cast, runtime_checkable
@@ -15,6 +15,7 @@ import pandas as pd
 
 from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.equality import by_value
+from lmerbridge.family import Family, with_theta
 from lmerbridge.result import CallInfo, DataInfo, FitResult
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "data_info",
     "features_of",
     "package_version",
+    "with_size",
 ]
 
 
@@ -57,6 +59,8 @@ class Feature(Enum):
     FAMILY = "another family than gaussian, or another link than the identity"
     DISPERSION = "a family whose dispersion is estimated (Gamma, inverse.gaussian, gaussian)"
     QUADRATURE = "nAGQ > 1"
+    DEFINITION = "dispersion=, information= or like="
+    SIZE = "a negative binomial whose size is estimated"
 
 
 # What linear mixed models ask of an engine. A feature that is added later is in no engine's
@@ -87,7 +91,9 @@ class FitSpec:
 
     ``cold``: no engine may start from what another one found. ``timeout``: seconds after which
     the fit is given up. ``nAGQ``: of a generalized model the nodes of the quadrature, 1 for
-    Laplace's approximation, 0 for the rougher one with beta among the modes.
+    Laplace's approximation, 0 for the rougher one with beta among the modes. ``dispersion``,
+    ``information``, ``like``: which definition of its criterion, as of :func:`lmerbridge.glmer`.
+    ``size_estimated``: whether the size of a negative binomial is estimated.
     """
 
     REML: bool = True
@@ -95,6 +101,10 @@ class FitSpec:
     cold: bool = False
     timeout: float | None = None
     nAGQ: int = 1
+    dispersion: str = "moment"
+    information: str = "expected"
+    like: str | None = None
+    size_estimated: bool = False
 
 
 @by_value
@@ -193,6 +203,10 @@ def features_of(frame: ModelFrame, spec: FitSpec) -> set[Feature]:
             found.add(Feature.DISPERSION)
         if spec.nAGQ > 1:
             found.add(Feature.QUADRATURE)
+        if spec.size_estimated:
+            found.add(Feature.SIZE)
+        if (spec.dispersion, spec.information, spec.like) != ("moment", "expected", None):
+            found.add(Feature.DEFINITION)
     outermost = frame.random[-1]
     if len(frame.groups) > 1:
         found.add(Feature.SEVERAL_FACTORS)
@@ -228,7 +242,17 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
         link="identity" if family is None else family.link.name,
         shape=None if family is None else family.theta,
         nAGQ=spec.nAGQ,
+        dispersion=spec.dispersion,
+        information=spec.information,
+        like=spec.like,
+        size_estimated=spec.size_estimated,
     )
+
+
+def with_size(call: CallInfo, family: Family, size: float) -> CallInfo:
+    """The call of a negative binomial with the size that was estimated."""
+    found = with_theta(family, size)
+    return replace(call, family=found.name, shape=found.theta)
 
 
 def data_info(frame: ModelFrame) -> DataInfo:

@@ -105,6 +105,21 @@ class Family:
         n = np.ones_like(mu) if sizes is None else sizes
         return self.distribution.aic(y, mu, weights, dev, n)
 
+    def aic_slope(self, y: Array, weights: Array, dev: float) -> float:
+        """Return the derivative of :meth:`aic` by the deviance.
+
+        Parameters
+        ----------
+        y, weights : array, (n,)
+        dev : float
+            The deviance.
+        """
+        rows = np.ones_like(y) if self.name == "gaussian" else weights
+        total = float(rows.sum())
+        # at mu = y: what the normalizer alone depends on
+        slope, _ = self.distribution.dispersion_derivatives(y, y, np.ones_like(y), dev / total)
+        return -2 * float(rows @ slope) / total
+
     def value(self, y: Array, eta: Array, weights: Array) -> Array:
         """Return the log density for a dispersion of 1 without what is free of eta, (n,).
 

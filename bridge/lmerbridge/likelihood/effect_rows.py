@@ -150,6 +150,27 @@ class EffectRows:
         """By factor, which columns are of ones."""
         return tuple(tuple(bool((z == 1).all()) for z in own.T) for own in self.columns)
 
+    def matrix(self, blocks: Sequence[Array]) -> sparse.csr_array:
+        """Z times a block-diagonal matrix (n, q); every level of a row has its entries, also those
+        that are 0.
+
+        Parameters
+        ----------
+        blocks : sequence of array (width, width)
+            By factor the block of each level.
+        """
+        places, values = [], []
+        for factor, codes, columns, block in zip(
+            self.layout.factors, self.codes, self.columns, blocks, strict=True
+        ):
+            places.append(factor.start + factor.width * codes[:, None] + np.arange(factor.width))
+            values.append(columns @ block)
+        where, entries = np.concatenate(places, axis=1), np.concatenate(values, axis=1)
+        n, width = where.shape
+        q = sum(factor.columns for factor in self.layout.factors)
+        pointer = np.arange(0, n * width + 1, width)
+        return sparse.csr_array((entries.ravel(), where.ravel(), pointer), shape=(n, q))
+
     def predictor(self, effects: Sequence[Array]) -> Array:
         """Z b (n,) for the effects (levels, width) by factor."""
         eta: Array | None = None

@@ -71,7 +71,7 @@ class _Draws:
 
     @classmethod
     def of(cls, point: LaplacePoint) -> _Draws:
-        columns = _columns(point)
+        columns = point.problem.effects.matrix(point.Lambda.factors)
         joined = abs(columns).sign()
         _, blocks = connected_components(joined.T @ joined, directed=False)
         rows = blocks[joined.indices[joined.indptr[:-1]]]
@@ -108,10 +108,9 @@ class _Draws:
     def densities(self, eta: Array) -> Array:
         """Log densities of the rows (n, k), minus infinity where there is no such mean."""
         problem, k = self.point.problem, eta.shape[1]
-        weights = np.ones(len(eta)) if problem.weights is None else problem.weights
         with np.errstate(all="ignore"):
             found = problem.family.value(
-                np.repeat(problem.y, k), eta.ravel(), np.repeat(weights, k)
+                np.repeat(problem.y, k), eta.ravel(), np.repeat(problem.prior, k)
             )
         return np.where(np.isnan(found), -np.inf, found).reshape(eta.shape)
 
@@ -134,22 +133,6 @@ class _Draws:
         density = density - 0.5 * d * np.log(freedom * np.pi)
         density = density - tails * np.log1p(lengths / freedom)
         return found - normal - density, scale - normal - 0.5 * lengths - density
-
-
-def _columns(point: LaplacePoint) -> sparse.csr_array:
-    """Z Lambda (n, q); every level of a row has its entries, also those that are 0."""
-    rows = point.problem.effects
-    places, values = [], []
-    for factor, codes, columns, L in zip(
-        rows.layout.factors, rows.codes, rows.columns, point.Lambda.factors, strict=True
-    ):
-        places.append(factor.start + factor.width * codes[:, None] + np.arange(factor.width))
-        values.append(columns @ L)
-    where, entries = np.concatenate(places, axis=1), np.concatenate(values, axis=1)
-    n, width = where.shape
-    q = sum(factor.columns for factor in rows.layout.factors)
-    pointer = np.arange(0, n * width + 1, width)
-    return sparse.csr_array((entries.ravel(), where.ravel(), pointer), shape=(n, q))
 
 
 def _root(columns: sparse.csr_array, weights: Array) -> Array | None:

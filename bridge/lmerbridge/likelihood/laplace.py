@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +102,7 @@ class Problem:
         p = X.shape[1]
         Q, R = np.linalg.qr(X) if p else (X, np.empty((0, 0)))
         weights = None if frame.weights is None else effects.rows_of(frame.weights)
-        ones = np.ones(len(y)) if weights is None else weights
-        return cls(
+        found = cls(
             family,
             y,
             weights,
@@ -112,8 +111,9 @@ class Problem:
             None if offset is None else effects.rows_of(offset),
             effects,
             observed,
-            -2 * float(family.normalizer(y, ones).sum()),
+            0.0,
         )
+        return found.of_family(family)
 
     @property
     def p(self) -> int:
@@ -125,6 +125,33 @@ class Problem:
         """Where the effects lie, theta in the units of the scaled columns."""
         return self.effects.layout.in_own_units()
 
+    @property
+    def prior(self) -> Array:
+        """The weights (n,), also where all are 1."""
+        return np.ones(len(self.y)) if self.weights is None else self.weights
+
+    def of_dispersion(self, phi: float) -> Problem:
+        """Return the problem for a dispersion: its weights are divided by it.
+
+        Parameters
+        ----------
+        phi : float
+            Of the family, in the place of 1.
+        """
+        prior = self.prior
+        constant = -2 * float(self.family.normalizer(self.y, prior, phi).sum())
+        return replace(self, weights=prior / phi, constant=constant)
+
+    def of_family(self, family: Family) -> Problem:
+        """Return the problem for another family, as a negative binomial of another size.
+
+        Parameters
+        ----------
+        family : Family
+        """
+        constant = -2 * float(family.normalizer(self.y, self.prior).sum())
+        return replace(self, family=family, constant=constant)
+
     def linear(self, beta: Array) -> Array:
         """The fixed part of the linear predictor (n,), offset and all."""
         fixed = self.Q @ beta
@@ -132,8 +159,7 @@ class Problem:
 
     def start(self) -> Array:
         """The fixed effects (p,) of a first iteration without random ones."""
-        weights = np.ones(len(self.y)) if self.weights is None else self.weights
-        eta = self.family.link.link(self.family.initial_mu(self.y, weights))
+        eta = self.family.link.link(self.family.initial_mu(self.y, self.prior))
         rows = self.family.derivatives(self.y, eta, self.weights, 1)
         target = eta + rows.score / np.where(rows.expected > 0, rows.expected, 1.0)
         if self.offset is not None:
@@ -265,6 +291,11 @@ class LaplacePoint:
     criterion: float
     steps: int
 
+    @property
+    def laplace(self) -> LaplacePoint:
+        """Itself."""
+        return self
+
     @cached_property
     def scores(self) -> list[Array]:
         """Z's by factor (levels, width)."""
@@ -315,38 +346,56 @@ class LaplacePoint:
         return slopes
 
     @cached_property
+    def determinant_slopes(self) -> Array:
+        """Derivatives (n,) of the determinant by eta."""
+        return self.weight_slopes * self.row_variances
+
+    @cached_property
     def gradient(self) -> Array:
         """Derivatives of the criterion over theta and beta (m + p,); of theta alone (m,) where
         beta is found with the modes.
         """
-        problem, Lambda, rows = self.problem, self.Lambda, self.rows
-        h = rows.expected if rows.observed is None else rows.observed
-        a = self.weight_slopes * self.row_variances
-        c, v = self._moved(a, h)
-        if self.joint and problem.p:
-            # beta moves with theta: where it does, all rows' predictors do
-            along = np.linalg.solve(self._precision(self.implicit, h), problem.Q.T @ c)
-            a = a - h * (problem.Q @ along)
-            c, v = self._moved(a, h)
+        return self.gradient_of(*self.moved(self.determinant_slopes))
+
+    def gradient_of(self, c: Array, v: Sequence[Array]) -> Array:
+        """Derivatives over theta and beta of the criterion, or of it and a function of eta.
+
+        Parameters
+        ----------
+        c, v
+            What :meth:`moved` gives for :attr:`determinant_slopes`, with that function's
+            derivatives by eta added.
+        """
+        problem, Lambda = self.problem, self.Lambda
         sums = problem.effects.sums(c)
-        parts = determinant_parts(problem.layout, self.elimination, Lambda.blocks, self._inverses)
+        inverses = problem.layout.inverse_maps
+        parts = determinant_parts(problem.layout, self.elimination, Lambda.blocks, inverses)
         found = []
-        for term, back, part in zip(problem.layout.terms, self._inverses, parts, strict=True):
+        for term, back, part in zip(problem.layout.terms, inverses, parts, strict=True):
             f, within = term.factor, term.within
             t, u = self.scores[f][:, within], self.u[f][:, within]
             left = sums[f][:, within] - 2 * t
             whole = 2 * part + left.T @ u + t.T @ v[f][:, within]
             found.append((back.T @ whole).T[upper_triangle(term.size)])
         if not self.joint:
-            found.append(problem.Q.T @ (c - 2 * rows.score))
+            found.append(problem.Q.T @ (c - 2 * self.rows.score))
         return np.concatenate(found)
 
-    @property
-    def _inverses(self) -> list[Array]:
-        return self.problem.layout.inverse_maps
+    def moved(self, a: Array) -> tuple[Array, list[Array]]:
+        """Take what a function of eta depends on through the modes: c (n,) and v by factor of the
+        module's text, from its derivatives ``a`` (n,); where beta is found with the modes it moves
+        too.
+        """
+        rows, Q = self.rows, self.problem.Q
+        h = rows.expected if rows.observed is None else rows.observed
+        c, v = self._moved(a, h)
+        if not (self.joint and self.problem.p):
+            return c, v
+        along = np.linalg.solve(self._precision(self.implicit, h), Q.T @ c)
+        return self._moved(a - h * (Q @ along), h)
 
     def _moved(self, a: Array, h: Array) -> tuple[Array, list[Array]]:
-        """c (n,) and v by factor of the module's text."""
+        """c and v with a beta that stays."""
         problem = self.problem
         whitened, _ = _whiten(problem, self.implicit, a[:, None])
         v = self.Lambda.back([part[:, :, 0] for part in whitened])
@@ -358,7 +407,7 @@ class LaplacePoint:
         average information of theta, and the information of beta.
         """
         problem, Lambda = self.problem, self.Lambda
-        moves = directions(problem.layout, self.scores, Lambda.blocks, self._inverses)
+        moves = directions(problem.layout, self.scores, Lambda.blocks, problem.layout.inverse_maps)
         eta = np.column_stack(
             [
                 problem.effects.predictor([own[:, :, k] for own in moves])

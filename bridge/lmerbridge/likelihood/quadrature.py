@@ -178,8 +178,7 @@ class Levels:
     def _repeated(self, eta: Array) -> tuple[Array, Array]:
         """The response and the weights, once for each of k nodes."""
         problem = self.problem
-        weights = np.ones(len(problem.y)) if problem.weights is None else problem.weights
-        return np.tile(problem.y, len(eta)), np.tile(weights, len(eta))
+        return np.tile(problem.y, len(eta)), np.tile(problem.prior, len(eta))
 
     def densities(self, eta: Array) -> Array:
         """Log densities (k, n) without the constant: minus infinity where there is no such mean."""

@@ -9,7 +9,7 @@ from lmerbridge.lazy import names_from
 if TYPE_CHECKING:
     from lmerbridge.model.design_simulation import simulate_design
     from lmerbridge.model.generalized import GeneralizedModel
-    from lmerbridge.model.generalized_mixed import glmer
+    from lmerbridge.model.generalized_mixed import glmer, glmer_nb
     from lmerbridge.model.linear_mixed import from_json, lmer
     from lmerbridge.model.lm_list import LmList, lmList
     from lmerbridge.model.marginal import MarginalMeans
@@ -24,6 +24,7 @@ __all__ = [
     "Model",
     "from_json",
     "glmer",
+    "glmer_nb",
     "lm",
     "lmList",
     "lmer",
@@ -36,7 +37,7 @@ __getattr__ = names_from(
     {
         "design_simulation": "simulate_design",
         "generalized": "GeneralizedModel",
-        "generalized_mixed": "glmer",
+        "generalized_mixed": "glmer glmer_nb",
         "linear_mixed": "from_json lmer",
         "lm_list": "LmList lmList",
         "marginal": "MarginalMeans",

@@ -44,7 +44,17 @@ __all__ = [
 
 def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
     """Fit a model frame as ``call`` says, and warn of what lme4 would warn of."""
-    spec = fit_spec(frame, call.REML, call.start, call.timeout, call.nAGQ)
+    spec = fit_spec(
+        frame,
+        call.REML,
+        call.start,
+        call.timeout,
+        call.nAGQ,
+        dispersion=call.dispersion,
+        information=call.information,
+        like=call.like,
+        size_estimated=call.size_estimated,
+    )
     for note in frame.asked.notes:
         warnings.warn(note.text, FitWarning, stacklevel=from_outside())
     result = fit_engine(frame, spec, call.engine)
@@ -277,6 +287,10 @@ def stored(text: str, data: Any = None) -> Fit:
         start=asked.start,
         family=None if not asked.generalized else fitted_family(result),
         nAGQ=asked.nAGQ,
+        dispersion=asked.dispersion,
+        information=asked.information,
+        like=asked.like,
+        size_estimated=asked.size_estimated,
     )
     try:
         frame = call.frame(asked.data_name or "data")

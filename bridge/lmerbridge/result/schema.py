@@ -56,6 +56,13 @@ class CallInfo:
     nAGQ : int
         Of a generalized model the nodes of the quadrature: 1 for Laplace's approximation, 0 with
         the fixed effects among the modes.
+    dispersion, information : str
+        Of a generalized model, how an estimated dispersion is found (``moment`` or ``ML``), and
+        which information the determinant has (``expected`` or ``observed``).
+    like : str, optional
+        The version of lme4 whose definitions were asked for.
+    size_estimated : bool
+        Whether ``shape`` was estimated.
     """
 
     formula: str
@@ -74,6 +81,10 @@ class CallInfo:
     link: str = "identity"
     shape: float | None = None
     nAGQ: int = 1
+    dispersion: str = "moment"
+    information: str = "expected"
+    like: str | None = None
+    size_estimated: bool = False
 
     @property
     def generalized(self) -> bool:

@@ -119,10 +119,12 @@ as_family <- function(family) {
 # The fit itself, as R's object.
 fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = NULL,
                          subset = NULL, na_action = "omit", contrasts = NULL, start = NULL,
-                         control = NULL, family = NULL, nAGQ = 1) {
+                         control = NULL, family = NULL, nAGQ = 1,
+                         size_estimated = FALSE) {
   environment <- formula_environment()
   environment$.data <- as_frame(columns, rows)
-  call <- list(if (is.null(family)) quote(lme4::lmer) else quote(lme4::glmer),
+  call <- list(if (is.null(family)) quote(lme4::lmer) else if (size_estimated)
+                 quote(lme4::glmer.nb) else quote(lme4::glmer),
                formula = stats::as.formula(str2lang(formula), env = environment),
                data = quote(.data), na.action = as.name(paste0("na.", na_action)))
   if (is.null(family)) call$REML <- REML else call$nAGQ <- as.integer(nAGQ)
@@ -138,7 +140,7 @@ fitted_model <- function(formula, columns, rows, REML, weights = NULL, offset = 
   give("subset", subset)
   give("contrasts", contrasts)
   give("start", start)
-  give("family", if (!is.null(family)) as_family(family))
+  give("family", if (!is.null(family) && !size_estimated) as_family(family))
   give("control", do.call(if (is.null(family)) lme4::lmerControl else lme4::glmerControl,
                           as.list(control)))
   eval(as.call(call), environment)
@@ -253,7 +255,9 @@ describe <- function(m) {
     lme4_messages = as.character(unlist(info$conv$lme4$messages)),
     evaluations = info$feval,
     gradient = info$derivs$gradient,
-    hessian = info$derivs$Hessian
+    hessian = info$derivs$Hessian,
+    shape = if (generalized && startsWith(stats::family(m)$family, "Negative Binomial"))
+      get("glmer.nb.theta")
   )
 }
 

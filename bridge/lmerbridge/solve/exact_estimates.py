@@ -12,6 +12,7 @@ import numpy as np
 
 from lmerbridge.equality import by_value
 from lmerbridge.errors import FitFailedError
+from lmerbridge.likelihood.criteria import Known
 from lmerbridge.likelihood.exact import ExactCriterion, exact_criterion
 from lmerbridge.likelihood.quadrature import check_nodes
 from lmerbridge.likelihood.search import Coordinates
@@ -93,11 +94,11 @@ def exact_estimates(
     """
     check_nodes(problem, 2)
     coordinates = Coordinates(problem.effects.layout)
-    laplace = fit_generalized(problem, start=start, end=end)
+    laplace = fit_generalized(Known(problem), start=start, end=end)
     fit, settled, nodes = laplace, math.inf, 1
     for nodes in ORDERS[problem.layout.factors[0].width]:
         begin = coordinates.parameters(fit.x)
-        found = fit_generalized(problem, start=begin, end=end, nodes=nodes)
+        found = fit_generalized(Known(problem, nodes), start=begin, end=end)
         moves = _apart(fit, found)
         known = moves[np.isfinite(moves)]
         settled = float(np.abs(known).max()) if len(known) else 0.0

@@ -1,4 +1,4 @@
-"""The Laplace criterion of a generalized linear mixed model as a function to minimize."""
+"""The criterion of a generalized linear mixed model as a function to minimize."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.errors import FitFailedError
-from lmerbridge.likelihood.quadrature import QuadraturePoint, check_nodes, quadrature
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.objective import check_time
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import difference_hessian, free_of_floor
 
 if TYPE_CHECKING:
+    from lmerbridge.likelihood.criteria import Criterion, Point
     from lmerbridge.likelihood.laplace import LaplacePoint, Problem
     from lmerbridge.likelihood.layout import Array
     from lmerbridge.solve.optimum import Optimum
@@ -27,32 +27,41 @@ LIFTED = 0.1  # of a bounded coordinate, where a search begins at the end of ano
 
 class _Objective:
     """The criterion over the coordinates of theta and, unless they are found with the modes, the
-    fixed effects, from ``origin`` on; the modes of the last point are where the next begins.
+    fixed effects, from ``origin`` on, and what the distribution has to estimate, from ``shape`` on;
+    the modes of the last point are where the next begins.
     """
 
     def __init__(
         self,
-        problem: Problem,
+        criterion: Criterion,
         coordinates: Coordinates,
         origin: Array,
+        shape: Array,
         joint: bool,
         end: float,
-        nodes: int = 1,
     ):
-        self.problem, self.coordinates, self.origin = problem, coordinates, origin
-        self.joint, self._end, self._nodes = joint, end, nodes
+        self.of, self.coordinates, self.origin, self.shape = criterion, coordinates, origin, shape
+        self.joint, self._end = joint, end
         self._key = b""
-        self._last: LaplacePoint | QuadraturePoint | None = None
+        self._last: Point | None = None
         self._u: list[Array] | None = None
         self._beta = origin
 
     @property
+    def problem(self) -> Problem:
+        return self.of.problem
+
+    @property
+    def more(self) -> int:
+        """How many coordinates follow those of theta."""
+        return (0 if self.joint else self.problem.p) + len(self.shape)
+
+    @property
     def bounded(self) -> Any:
         """Which coordinates are bounded, by 0."""
-        own = self.coordinates.bounded
-        return own if self.joint else np.append(own, np.zeros(self.problem.p, dtype=bool))
+        return np.append(self.coordinates.bounded, np.zeros(self.more, dtype=bool))
 
-    def at(self, x: Any) -> LaplacePoint | QuadraturePoint | None:
+    def at(self, x: Any) -> Point | None:
         """The point at ``x``.
 
         Raises
@@ -65,17 +74,16 @@ class _Objective:
             return self._last
         check_time(self._end)
         m = len(self.coordinates.bounded)
-        beta = self._beta if self.joint else self.origin + x[m:]
-        found = self.problem.at(self.coordinates.theta(x[:m]), beta, self._u, self.joint)
+        last = len(x) - len(self.shape)
+        beta = self._beta if self.joint else self.origin + x[m:last]
+        theta, shape = self.coordinates.theta(x[:m]), self.shape + x[last:]
+        found = self.of.at(theta, beta, shape, self._u, self.joint)
         if found is not None:
             self._u = found.u
             if self.joint:
                 self._beta = found.beta
-        last: LaplacePoint | QuadraturePoint | None = found
-        if found is not None and self._nodes > 1:
-            last = quadrature(found, self._nodes)
-        self._key, self._last = key, last
-        return last
+        self._key, self._last = key, found
+        return found
 
     def value(self, x: Any) -> float:
         at = self.at(x)
@@ -113,63 +121,67 @@ class GeneralizedFit:
         The coordinates of the covariance parameters, what is at the floor as 0.
     zero : array of bool (m,)
         Which of them are at the floor.
-    point : LaplacePoint
-        At ``x`` and the fixed effects found: the modes and what belongs to them.
+    at : Point
+        At ``x`` and the rest of what was found: the criterion that was minimized.
     hessian : array (free, free) or None
-        Of the criterion over the covariance parameters that are not at the floor and beta, in the
-        units of Q; by differences of the exact gradient. ``None`` with ``joint``.
-    criterion : float
-        At ``point``: what was minimized.
-    quadrature : QuadraturePoint or None
-        At ``point``, where more than one node was asked for.
+        Of the criterion over the covariance parameters that are not at the floor, beta in the units
+        of Q and the log of what the distribution has to estimate; by differences of the exact
+        gradient. ``None`` with ``joint``.
     """
 
     optimum: Optimum
     x: Array
     zero: Any
-    point: LaplacePoint
+    at: Point
     hessian: Array | None
-    criterion: float
-    quadrature: QuadraturePoint | None = None
+
+    @property
+    def point(self) -> LaplacePoint:
+        """The modes and what belongs to them."""
+        return self.at.laplace
+
+    @property
+    def criterion(self) -> float:
+        """What was minimized."""
+        return self.at.criterion
 
 
 def fit_generalized(
-    problem: Problem,
+    criterion: Criterion,
     joint: bool = False,
     start: Array | None = None,
     end: float = math.inf,
-    nodes: int = 1,
 ) -> GeneralizedFit:
     """Minimize the criterion: first over theta with the fixed effects among the modes, which costs
-    little, and from there over both; with several nodes from the optimum of that.
+    little, and from there over all; with several nodes from the optimum of Laplace's approximation.
 
     Parameters
     ----------
-    problem : Problem
+    criterion : Criterion
     joint : bool
-        Whether to stop after the first: lme4's ``nAGQ = 0``.
+        Whether the fixed effects stay among the modes: lme4's ``nAGQ = 0``.
     start : array (m,), optional
         Covariance parameters to start from, in the user's units.
     end : float
         When to give up, on the clock of ``time.perf_counter``.
-    nodes : int
-        Of adaptive Gauss-Hermite quadrature, a dimension; 1 is Laplace's approximation. Of no
-        effect with ``joint``.
 
     Raises
     ------
-    ArgumentError, UnsupportedModelError
-        These ``nodes`` are not for this model.
     FitFailedError
         The time is over, or there is no point at which the modes can be found.
     """
     from lmerbridge.solve.optimum import roughly
 
-    check_nodes(problem, nodes)
+    problem, rough = criterion.problem, criterion.rough
     coordinates = Coordinates(problem.effects.layout)
-    first = _Objective(problem, coordinates, problem.start(), True, end)
+    shape = criterion.first_shape()
+    first = _Objective(rough, coordinates, problem.start(), shape, True, end)
     begin = (
-        None if start is None else coordinates.of_parameters(np.asarray(start, dtype=np.float64))
+        None
+        if start is None
+        else np.append(
+            coordinates.of_parameters(np.asarray(start, dtype=np.float64)), np.zeros(len(shape))
+        )
     )
     if joint:
         return _found(first, _minimum(first, begin))
@@ -181,20 +193,22 @@ def fit_generalized(
     at = first.at(near)
     if at is None:
         raise FitFailedError("the conditional modes cannot be found at the start of the search")
-    objective = _Objective(problem, coordinates, at.beta, False, end)
-    x0 = np.append(_lifted(near, coordinates), np.zeros(problem.p))
-    optimum = _minimum(objective, x0)
-    if nodes > 1:
-        m = len(coordinates.bounded)
-        objective = _Objective(problem, coordinates, at.beta + optimum.x[m:], False, end, nodes)
-        x0 = np.append(_lifted(optimum.x[:m], coordinates), np.zeros(problem.p))
-        optimum = _minimum(objective, x0)
+    objective = _Objective(rough, coordinates, at.beta, shape, False, end)
+    optimum = _minimum(objective, _lifted(near, coordinates, problem.p))
+    if rough is not criterion:
+        x = optimum.x
+        objective = _Objective(criterion, coordinates, at.beta, shape, False, end)
+        optimum = _minimum(objective, _lifted(x, coordinates, 0))
     return _found(objective, optimum)
 
 
-def _lifted(x: Array, coordinates: Coordinates) -> Array:
-    """Covariance parameters to start from, those that are bounded off their bound."""
-    return np.where(coordinates.bounded, np.maximum(x, LIFTED), x)
+def _lifted(x: Array, coordinates: Coordinates, p: int) -> Array:
+    """Where to start from: covariance parameters that are bounded off their bound, and, where there
+    are none yet, ``p`` fixed effects that stay.
+    """
+    m = len(coordinates.bounded)
+    theta = np.where(coordinates.bounded, np.maximum(x[:m], LIFTED), x[:m])
+    return np.concatenate([theta, np.zeros(p), x[m:]])
 
 
 def _minimum(objective: _Objective, start: Array | None) -> Optimum:
@@ -229,10 +243,8 @@ def _found(objective: _Objective, optimum: Optimum) -> GeneralizedFit:
     hessian = None
     if not objective.joint:
         free = np.append(
-            free_of_floor(x[:m], coordinates.bounded, SETTINGS), np.ones(objective.problem.p)
+            free_of_floor(x[:m], coordinates.bounded, SETTINGS), np.ones(objective.more)
         )
         which = np.flatnonzero(free).tolist()
         hessian = difference_hessian(objective.gradient, x, which, SETTINGS)
-    if isinstance(point, QuadraturePoint):
-        return GeneralizedFit(optimum, x[:m], zero, point.laplace, hessian, point.criterion, point)
-    return GeneralizedFit(optimum, x[:m], zero, point, hessian, point.criterion)
+    return GeneralizedFit(optimum, x[:m], zero, point, hessian)

@@ -41,10 +41,15 @@ class NativeEngine(Engine):
     why_not: Mapping[Feature, str] = MappingProxyType(
         {
             Feature.SETTINGS: "this engine chooses its own optimizers",
-            Feature.DISPERSION: "it fits binomial, Poisson and negative binomial models",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY, Feature.QUADRATURE}
+    supports = LINEAR_MIXED.difference(why_not) | {
+        Feature.FAMILY,
+        Feature.DISPERSION,
+        Feature.QUADRATURE,
+        Feature.DEFINITION,
+        Feature.SIZE,
+    }
 
     def status(self) -> Status:
         """Always available: it is part of this package."""
@@ -54,6 +59,8 @@ class NativeEngine(Engine):
         """Quadrature is over few random effects of one factor."""
         if frame.family is None or spec.nAGQ < 2:
             return None
+        if frame.family.dispersion is None or spec.size_estimated:
+            return "with nAGQ > 1 the dispersion, or the size of a negative binomial, is given"
         from lmerbridge.likelihood.quadrature import refused_nodes
 
         first = frame.random[0]
