@@ -185,7 +185,7 @@ class Model:
         return -2 * total + mp.fsum(v * v for v in u) + determinant
 
     def moment(self, theta, beta, u, freedom, phi):
-        """lme4's criterion: of 2.1, its dispersion found from phi; of 1.1 if ``freedom`` is None."""
+        """lme4's criterion: of 2.1, its dispersion found from phi; of 1.1 without ``freedom``."""
         link, tried = self.family.link.name, []
         self.shape = mp.mpf(1 if freedom is None else float(phi))
         while True:

@@ -209,7 +209,7 @@ def glmer_nb(
     >>> d = lb.datasets.load("grouseticks")
     >>> m = lb.glmer_nb("TICKS ~ cHEIGHT + (1 | BROOD)", d, engine="native")
     >>> round(m.getME("glmer.nb.theta"), 2)
-    2.09
+    3.27
     """
     return _fitted(
         negative_binomial(1.0, link),
