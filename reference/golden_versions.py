@@ -30,7 +30,11 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if "default" not in then:
         return [] if then["error"] == now["error"] else ["the error"]
     old, new = (of_golden(record, "default", "lme4") for record in (then, now))
-    found = [f"{d.quantity} ({d.difference:.2g})" for d in compare(old, new) if not d.agrees]
+    found = [
+        f"{d.quantity} ({d.problem or format(d.difference, '.2g')})"
+        for d in compare(old, new)
+        if not d.agrees
+    ]
     if then["default"]["singular"] != now["default"]["singular"]:
         found.append("singular")
     if _words(then["said"]) != _words(now["said"]):

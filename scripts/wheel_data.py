@@ -13,6 +13,7 @@ import lzma
 import math
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ FILES = (
 )
 GOLDEN = "reference/golden"
 DATASETS = ("datasets/*.toml", "datasets/*.csv")
-FITTED_DECIMALS = 4  # of sigma; they are compared to 5e-3 of it
+FITTED_DECIMALS = 3  # of sigma; they are compared to 5e-3 of it
 MODES_DIGITS = 5  # compared to two
 
 
@@ -52,6 +53,7 @@ def packed(folder: Path) -> bytes:
         for file in sorted(folder.glob("*.json"))
         if file.stem.partition("@")[0] not in without_data(folder.parent)
     }
+    records = {name: record for name, record in records.items() if needed(name, record)}
     lines = [
         f"{name}\t{json.dumps(record, separators=(',', ':'))}\n" for name, record in records.items()
     ]
@@ -63,6 +65,26 @@ def without_data(suite: Path) -> set[str]:
     models = tomllib.loads((suite / "generalized.toml").read_text("utf-8"))["model"]
     datasets = suite.parent / "datasets"
     return {m["name"] for m in models if not (datasets / f"{m['data']}.csv").is_file()}
+
+
+def needed(name: str, record: dict[str, Any]) -> bool:
+    """Say whether users' code needs a record. What a later lme4 mended in generalized models the
+    referee says by itself, but where the dispersion is estimated.
+    """
+    known = ("binomial", "poisson", "negative.binomial")
+    return "@" not in name or not record.get("family", "").startswith(known)
+
+
+def smaller(wheel: Path) -> None:
+    """Compress every file of a wheel as well as zlib can."""
+    whole = wheel.with_suffix(".new")
+    with (
+        zipfile.ZipFile(wheel) as before,
+        zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as after,
+    ):
+        for info in before.infolist():
+            after.writestr(info, before.read(info), compresslevel=9)
+    whole.replace(wheel)
 
 
 def with_digits(value: Any) -> Any:
@@ -126,6 +148,7 @@ class WheelData(BuildHookInterface[Any]):
                 include[str(file)] = f"lmerbridge/_data/{file.relative_to(root).as_posix()}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove the packed files."""
+        """Remove the packed files, and compress the wheel."""
         if version != "editable":
             self.made.cleanup()
+            smaller(Path(artifact_path))

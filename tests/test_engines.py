@@ -113,6 +113,7 @@ def test_our_engines_need_no_entry_points(entry_points):
     assert engine_names() == [
         *("lme4", "statsmodels", "native"),
         *("glmm", "glmmTMB", "gpboost", "interlace", "lme-python", "mixedlm", "nlme"),
+        "statsmodels-bayes",
         "statsmodels-plain",
     ]
 

@@ -13,16 +13,16 @@ import pytest
 from scipy import stats
 
 import lmerbridge as lb
-from lmerbridge.crosscheck import golden, load_cases, read_data, run_case, suite
+from checkout import CHECKOUT, REFERENCE, loaded
+from lmerbridge.crosscheck import golden, golden_since, load_cases, read_data, run_case, suite
 from lmerbridge.crosscheck.generalized_referee import GeneralizedReferee
 from lmerbridge.crosscheck.generalized_verdict import BY_DIFFERENCES, judge_generalized
 from lmerbridge.crosscheck.quantities import of_golden, of_result
 from lmerbridge.crosscheck.verdict import Reference
 from lmerbridge.engines import FitSpec, load_engine
 from lmerbridge.errors import ArgumentError, DataError
-from lmerbridge.files import data_folder
 
-CASES = {c.name: c for c in load_cases(data_folder("reference") / "generalized.toml")}
+CASES = {c.name: c for c in load_cases(REFERENCE / "generalized.toml")}
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 
 
@@ -87,6 +87,17 @@ def test_native_against_lme4_s_numbers(name):
     assert outcome.well
     for word in words:
         assert word in outcome.verdict.sentence
+
+
+@pytest.mark.parametrize("name", ["cbpp", "cbpp-nAGQ9", "epil-slope", "toenail-nAGQ0"])
+def test_native_agrees_with_lme4_2_1_as_called(name, monkeypatch):
+    """lme4 2.1 mended the inner iteration's tolerance and the constants of nAGQ > 1."""
+    case = CASES[name]
+    record = golden_since(case, "2.1.0")
+    assert record["made_by"]["lme4"] == "2.1.0"
+    monkeypatch.setattr(suite, "golden", lambda case: record)
+    (outcome,) = run_case(case, ["native"]).outcomes
+    assert outcome.verdict.kind == "agree"
 
 
 @pytest.mark.r
@@ -283,8 +294,6 @@ def test_lme4_s_stored_numbers_are_those_that_documents_print(frame):
 
 
 def test_the_wheel_has_the_numbers_whose_data_it_has():
-    from checkout import CHECKOUT, REFERENCE, loaded
-
     if not (CHECKOUT / "scripts").is_dir():
         pytest.skip("run from an installed wheel")
     left = loaded("wheel_data").without_data(REFERENCE)
@@ -292,3 +301,25 @@ def test_the_wheel_has_the_numbers_whose_data_it_has():
     assert "cbpp" not in left
     models = tomllib.loads((REFERENCE / "generalized.toml").read_text("utf-8"))["model"]
     assert left < {m["name"] for m in models}
+
+
+def test_a_posterior_is_another_criterion():
+    """statsmodels' Bayesian mixed GLM: near the likelihood's estimates, with other errors."""
+    case = CASES["bacteria"]
+    report = run_case(case, ["native", "statsmodels-bayes"])
+    bayes = report.outcomes[1]
+    assert bayes.verdict.kind == "other criterion"
+    assert not bayes.well
+    assert "posterior" in bayes.verdict.sentence
+    one, two = (o.quantities.values["std. deviations"]["ID.(Intercept)"] for o in report.outcomes)
+    assert two == pytest.approx(one, rel=0.2)
+    # it refuses what it does not do, and takes part only where it is named
+    for other, words in (("cbpp", "weights"), ("epil-slope", "correlated"), ("toenail", "minutes")):
+        (outcome,) = run_case(CASES[other], ["statsmodels-bayes"]).outcomes
+        assert outcome.verdict.kind == "refused"
+        assert words in outcome.verdict.sentence
+    linear = next(c for c in load_cases() if c.name == "sleepstudy-intercept")
+    for case in (linear, replace(linear, REML=False)):
+        (outcome,) = run_case(case, ["statsmodels-bayes"]).outcomes
+        assert outcome.verdict.kind == "refused"
+    assert "statsmodels-bayes" not in suite.available_engines()

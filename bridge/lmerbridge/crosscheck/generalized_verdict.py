@@ -146,6 +146,21 @@ def _errors(referee: GeneralizedReferee, sides: Sequence[_Side]) -> tuple[list[s
     return known, facts
 
 
+def _without_likelihood(result: FitResult, side: _Side, best: tuple[str, float] | None) -> Verdict:
+    """The verdict on an engine that gives no log-likelihood for its estimates."""
+    facts: tuple[Fact, ...] = (Fact("the criterion at its estimates", side.exact),)
+    if best is not None and best[0]:
+        facts += (Fact("above the best point found", side.exact - best[1]),)
+    reason = result.missing.get("log-likelihood")
+    if reason is not None:
+        return Verdict("other criterion", f"{side.name} maximized something else: {reason}", facts)
+    return Verdict(
+        "not converged",
+        f"{side.name} gives no log-likelihood for its own estimates: do not use these numbers",
+        facts,
+    )
+
+
 def _rough(referee: GeneralizedReferee, side: _Side) -> bool:
     """Whether its fixed effects are those that ``nAGQ = 0`` has at its theta."""
     found = referee.beta_among_modes(side.theta)
@@ -178,6 +193,8 @@ def judge_generalized(
     assert here is not None
     exact = referee.value(result.estimates.theta, here)
     own = _Side(engine, found, result.estimates.theta, here, exact)
+    if math.isnan(own.claimed):
+        return _without_likelihood(result, own, best), differences, reference.name
     said, other = ("", None) if math.isnan(exact) else _claimed(referee, own)
     if other is not None:
         return other, differences, reference.name

@@ -50,6 +50,7 @@ BUILT_IN = {
     "lme-python": "lmerbridge.engines.rivals.native_packages:LmePythonEngine",
     "mixedlm": "lmerbridge.engines.rivals.mixedlm:MixedlmEngine",
     "nlme": "lmerbridge.engines.rivals.r_packages:NlmeEngine",
+    "statsmodels-bayes": "lmerbridge.engines.rivals.bayes_statsmodels:BayesStatsmodelsEngine",
     "statsmodels-plain": "lmerbridge.engines.rivals.plain_statsmodels:PlainStatsmodelsEngine",
 }
 _loaded: dict[str, Engine] = {}

@@ -150,6 +150,7 @@ def as_result(
     data = data_info(frame)
     if said.nobs is not None and said.nobs != frame.nobs:
         data = replace(data, nobs=said.nobs, kept=None)
+    known = frame.family is not None and frame.family.dispersion is not None
     names, order = _names(frame, said.names)
     packed = np.concatenate(theta)
     diagonal = packed[theta_lower([len(block.names) for block in frame.random]) == 0]
@@ -162,7 +163,7 @@ def as_result(
             vcov=said.vcov[np.ix_(order, order)],
             vcov_definition=said.vcov_definition,
             theta=packed,
-            sigma=said.sigma,
+            sigma=None if known else said.sigma,
             random=tuple(random),
             fitted=said.fitted,
             residuals=(
@@ -176,7 +177,7 @@ def as_result(
             kind="REML" if said.REML else "ML",
             value=-2 * said.loglik,
             logLik=said.loglik,
-            parameters=len(names) + len(packed) + 1,
+            parameters=len(names) + len(packed) + (not known),
             AIC=said.AIC,
             BIC=said.BIC,
             df_residual=said.df_residual,
