@@ -54,9 +54,12 @@ class ICC:
     by_group: dict[str, float]
 
 
-def variance_shares(frame: ModelFrame, result: FitResult) -> tuple[float, dict[str, float], float]:
+def variance_shares(
+    frame: ModelFrame, result: FitResult, residual: float | None = None
+) -> tuple[float, dict[str, float], float]:
     """Variances of the fixed part, of each grouping factor's effects (averaged over the rows:
-    Johnson 2014, Methods Ecol. Evol. 5, 944-946), and of the residuals.
+    Johnson 2014, Methods Ecol. Evol. 5, 944-946), and of the residuals: ``residual``, if it is
+    given.
     """
     linear = frame.X @ result.estimates.beta
     fixed = float(np.var(linear, ddof=1)) if len(linear) > 1 else 0.0
@@ -65,21 +68,21 @@ def variance_shares(frame: ModelFrame, result: FitResult) -> tuple[float, dict[s
         moments = block.columns.T @ block.columns / frame.nobs
         share = float(np.sum(moments * term.covariance))
         random[block.group] = random.get(block.group, 0.0) + share
-    return fixed, random, result.estimates.scale**2
+    return fixed, random, result.estimates.scale**2 if residual is None else residual
 
 
-def r2(frame: ModelFrame, result: FitResult) -> R2:
+def r2(frame: ModelFrame, result: FitResult, residual: float | None = None) -> R2:
     """Nakagawa & Schielzeth (2013, Methods Ecol. Evol. 4, 133-142), with random slopes as in
     Johnson (2014).
     """
-    fixed, random, residual = variance_shares(frame, result)
+    fixed, random, residual = variance_shares(frame, result, residual)
     total = fixed + sum(random.values()) + residual
     return R2(fixed / total, (fixed + sum(random.values())) / total)
 
 
-def icc(frame: ModelFrame, result: FitResult) -> ICC:
+def icc(frame: ModelFrame, result: FitResult, residual: float | None = None) -> ICC:
     """Intraclass correlation (Nakagawa, Johnson & Schielzeth 2017, J. R. Soc. Interface 14)."""
-    fixed, random, residual = variance_shares(frame, result)
+    fixed, random, residual = variance_shares(frame, result, residual)
     between = sum(random.values())
     return ICC(
         between / (between + residual),

@@ -12,7 +12,13 @@ from lmerbridge.lazy import LazyModule
 if TYPE_CHECKING:
     from lmerbridge import display
     from lmerbridge.display import anova as tests_shown
-    from lmerbridge.inference import degrees, explained, pooling, simulated_residuals
+    from lmerbridge.inference import (
+        degrees,
+        explained,
+        pooling,
+        residual_tests,
+        simulated_residuals,
+    )
     from lmerbridge.inference import influence as deletion
     from lmerbridge.model import (
         accessors,
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
         every_term,
         generalized_tests,
         intervals,
+        latent,
         leaving_out,
         modcomp,
         power,
@@ -39,6 +46,7 @@ else:
     degrees = LazyModule("lmerbridge.inference.degrees")
     explained = LazyModule("lmerbridge.inference.explained")
     pooling = LazyModule("lmerbridge.inference.pooling")
+    residual_tests = LazyModule("lmerbridge.inference.residual_tests")
     simulated_residuals = LazyModule("lmerbridge.inference.simulated_residuals")
     deletion = LazyModule("lmerbridge.inference.influence")
     accessors = LazyModule("lmerbridge.model.accessors")
@@ -52,6 +60,7 @@ else:
     every_term = LazyModule("lmerbridge.model.every_term")
     generalized_tests = LazyModule("lmerbridge.model.generalized_tests")
     intervals = LazyModule("lmerbridge.model.intervals")
+    latent = LazyModule("lmerbridge.model.latent")
     leaving_out = LazyModule("lmerbridge.model.leaving_out")
     modcomp = LazyModule("lmerbridge.model.modcomp")
     power = LazyModule("lmerbridge.model.power")
@@ -76,11 +85,13 @@ __all__ = [
     "explained",
     "generalized_tests",
     "intervals",
+    "latent",
     "leaving_out",
     "modcomp",
     "pooling",
     "power",
     "prediction",
+    "residual_tests",
     "simulated_residuals",
     "testing",
     "tests_shown",

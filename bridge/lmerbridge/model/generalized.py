@@ -32,6 +32,10 @@ from lmerbridge.model.answers import (
     estimates,
     generalized_tests,
     intervals,
+    latent,
+    leaving_out,
+    residual_tests,
+    simulated_residuals,
     testing,
 )
 from lmerbridge.model.row_values import Vector, by_row
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from lmerbridge.display.summary import Summary
     from lmerbridge.display.table import RTable
     from lmerbridge.inference.bootstrap import Bootstrap
+    from lmerbridge.inference.explained import ICC, R2
+    from lmerbridge.inference.influence import Influence
     from lmerbridge.inference.profile import Profile
     from lmerbridge.model.averaging import MeansSource
     from lmerbridge.model.comparing import Compared
@@ -380,6 +386,118 @@ class GeneralizedModel:
             Another number of rows, or values that the family has not.
         """
         return generalized_of(fitting.refitted(self.fit, newresp))
+
+    def influence(self, groups: str | None = None, progress: bool = False) -> Influence:
+        """Fit the model without each observation, or without each level of a grouping factor.
+
+        Parameters
+        ----------
+        groups, progress
+            As of :meth:`lmerbridge.Model.influence`.
+
+        Returns
+        -------
+        Influence
+            As there. Each fit is by the native engine, with weight 0 of what is left out.
+
+        Raises
+        ------
+        UnsupportedModelError
+            The native engine does not fit this model.
+        """
+        return leaving_out.influence_of(self.fit, groups, progress)
+
+    def quantile_residuals(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> Vector:
+        """Compute randomized quantile residuals by simulation: uniform if the model holds.
+
+        Parameters
+        ----------
+        nsim, seed, re_form
+            As of :meth:`lmerbridge.Model.quantile_residuals`.
+
+        Returns
+        -------
+        Series
+            A value per row: its place among what is drawn, at random among what is equal to it.
+        """
+        found = simulated_residuals.quantile_residuals(self.frame, self.result, nsim, seed, re_form)
+        return by_row(self.fit, found, "quantile_residuals")
+
+    def residual_tests(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> pd.DataFrame:
+        """Test whether the response is one that the model draws.
+
+        Parameters
+        ----------
+        nsim : int
+            Responses drawn, at least 20.
+        seed, re_form
+            As of :meth:`lmerbridge.Model.quantile_residuals`.
+
+        Returns
+        -------
+        DataFrame
+            ``observed``, ``expected`` and ``p_value``: ``uniformity``, the distance of the quantile
+            residuals from uniform ones; ``dispersion``, the mean squared deviation over that of
+            what is drawn; ``outliers``, rows that are the least or the greatest of all; ``zero
+            inflation``, rows of 0. Dispersion and zeros are tested on both sides.
+
+        References
+        ----------
+        Dunn & Smyth (1996), J. Comput. Graph. Stat. 5, 236-244; Davison & Hinkley (1997), Bootstrap
+        Methods and Their Application, section 4.2 (the tests).
+        """
+        return residual_tests.residual_tests(self.fit, nsim, seed, re_form)
+
+    def overdispersion(self) -> pd.DataFrame:
+        """Compare Pearson's chi-squared, given the modes, with the residual degrees of freedom.
+
+        Returns
+        -------
+        DataFrame
+            ``Chisq``, ``ratio``, ``Df``, ``Pr(>Chisq)``. Of binary rows it says nothing.
+
+        References
+        ----------
+        McCullagh & Nelder (1989), Generalized Linear Models, section 4.5.
+        """
+        return residual_tests.dispersion_test(self.fit)
+
+    def r2(self, approximation: str | None = None) -> R2:
+        """Compute Nakagawa's R2 on the scale of the link: ``marginal`` and ``conditional``.
+
+        Parameters
+        ----------
+        approximation : {"theoretical", "lognormal", "delta", "trigamma"}, optional
+            Of the variance that the distribution adds: of the latent variable (default of a
+            binomial with the logit, probit or cloglog link, for one trial); of the log link
+            ``lognormal`` (its default) or ``trigamma``; or by the delta method (default elsewhere).
+            The mean that it depends on is that of the model without predictors.
+
+        Raises
+        ------
+        UnsupportedModelError
+            The family and link have no such variance.
+
+        References
+        ----------
+        Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14, 20170213.
+        """
+        return latent.r2_of(self.fit, approximation)
+
+    def icc(self, approximation: str | None = None) -> ICC:
+        """Compute the intraclass correlation on the scale of the link: ``adjusted``,
+        ``unadjusted``, ``by_group``.
+
+        Parameters
+        ----------
+        approximation : str, optional
+            As of :meth:`r2`.
+
+        References
+        ----------
+        Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14, 20170213.
+        """
+        return latent.icc_of(self.fit, approximation)
 
     def update(self, formula: str | None = None, **changes: Any) -> GeneralizedModel:
         """Fit again with something changed, as R's ``update``.

@@ -17,7 +17,13 @@ from lmerbridge.display.plots.means import means
 from lmerbridge.display.plots.pooling import pooling, shrinkage
 from lmerbridge.display.plots.profiles import profile_pairs, profile_zeta
 from lmerbridge.display.plots.random_effects import caterpillar, modes, qq_random
-from lmerbridge.display.plots.residuals import qq_residuals, residuals_fitted, scale_location, worm
+from lmerbridge.display.plots.residuals import (
+    qq_residuals,
+    quantile_residuals,
+    residuals_fitted,
+    scale_location,
+    worm,
+)
 from lmerbridge.display.plots.simulated import bootstrap, predictive
 
 __all__ = [
@@ -34,6 +40,7 @@ __all__ = [
     "profile_zeta",
     "qq_random",
     "qq_residuals",
+    "quantile_residuals",
     "residuals_fitted",
     "scale_location",
     "shrinkage",

@@ -7,13 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.arguments import check_level
-from lmerbridge.display.plots.canvas import axes_of, crowded, drawing, smooth
+from lmerbridge.display.plots.canvas import (
+    AxesArray,
+    axes_of,
+    crowded,
+    drawing,
+    entitle,
+    grid_of_axes,
+    smooth,
+)
+from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.inference.residuals import residuals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["qq_line", "qq_residuals", "residuals_fitted", "scale_location", "worm"]
+__all__ = [
+    "qq_line",
+    "qq_residuals",
+    "quantile_residuals",
+    "residuals_fitted",
+    "scale_location",
+    "worm",
+]
 
 
 @drawing
@@ -104,7 +120,7 @@ def qq_line(ax: Axes, values: Any, color: str = "C0") -> None:
 
 @drawing
 def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
-    """Draw scaled residuals against normal quantiles.
+    """Draw scaled residuals against normal quantiles, of a linear model.
 
     Parameters
     ----------
@@ -121,11 +137,56 @@ def qq_residuals(m: Any, ax: Axes | None = None) -> Axes:
     ------
     DataError
         matplotlib is missing.
+    UnsupportedModelError
+        A generalized model, whose residuals are not normal.
     """
+    if m.result.call.generalized:
+        raise UnsupportedModelError(
+            "residuals of a generalized model are not normal: lb.plots.quantile_residuals(m)"
+        )
     ax = axes_of(ax, m, figsize=(4.5, 4.5))
     qq_line(ax, residuals(m.result, "scaled"))
     ax.set_ylabel("scaled residual")
     return ax
+
+
+@drawing
+def quantile_residuals(m: Any, nsim: int = 250, seed: Any = 1, re_form: Any = "NA") -> AxesArray:
+    """Draw quantile residuals: sorted, against those of a uniform distribution, and against the
+    ranks of the fitted values, with a smooth that is flat at 0.5 if the model holds.
+
+    Parameters
+    ----------
+    m : Model or GeneralizedModel
+        A fitted mixed model.
+    nsim, seed, re_form
+        As of :meth:`lmerbridge.Model.quantile_residuals`.
+
+    Returns
+    -------
+    array of Axes (2,)
+
+    Raises
+    ------
+    DataError
+        matplotlib is missing.
+    """
+    share = np.asarray(m.quantile_residuals(nsim, seed, re_form), dtype=float)
+    share = share[np.isfinite(share)]
+    n = len(share)
+    axes = grid_of_axes(2, 2, figsize=(8, 4))
+    axes[0].axline((0, 0), slope=1, color="0.5", linewidth=1, zorder=0)
+    axes[0].plot(_positions(n), np.sort(share), "o", color="C0", markeredgewidth=0, **crowded(n))
+    axes[0].set_xlabel("uniform quantile")
+    axes[0].set_ylabel("quantile residual")
+    place = np.argsort(np.argsort(m.result.estimates.fitted, kind="stable")) / max(n - 1, 1)
+    axes[1].axhline(0.5, color="0.7", linewidth=1, zorder=0)
+    axes[1].plot(place, share, "o", color="C0", markeredgewidth=0, **crowded(n))
+    if n > 4:
+        axes[1].plot(*smooth(place, share), color="C3", linewidth=1.5)
+    axes[1].set_xlabel("rank of the fitted value")
+    entitle(axes, m)
+    return axes
 
 
 @drawing
