@@ -1,6 +1,7 @@
 """Profiles, intervals and bootstraps of generalized models."""
 
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,26 @@ def test_quadrature_is_profiled_too(m):
     found, laplace = nine.confint(parm=".sig01"), m.confint(parm=".sig01")
     assert np.abs(found.to_numpy() - laplace.to_numpy()).max() < 0.05
     assert not np.allclose(found, laplace, atol=1e-3)
+
+
+def test_an_estimated_size_is_held(slopes):
+    d = slopes.fit.call.data.assign(y=np.random.default_rng(2).negative_binomial(2, 0.4, 140))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = lb.glmer_nb("y ~ x + (1 | g)", d, engine="native")
+        size = whole.getME("glmer.nb.theta")
+        given = lb.glmer("y ~ x + (1 | g)", d, lb.families.negative_binomial(size), engine="native")
+    found, wanted = whole.confint(parm="x"), given.confint(parm="x")
+    assert found.to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-4)
+
+
+def test_the_observed_information_is_profiled_too():
+    d = lb.datasets.load("cbpp")
+    m = lb.glmer(CBPP, d, "binomial(cloglog)", engine="native", information="observed")
+    found = m.profile(parm="period3", alphamax=0.5)
+    zeta = [p.zeta for p in found.points["period3"]]
+    assert 0.0 in zeta
+    assert min(abs(z) for z in zeta if z) > 1e-3  # no step at the estimate
 
 
 def test_what_has_no_profile(m):

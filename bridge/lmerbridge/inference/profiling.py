@@ -21,6 +21,7 @@ import numpy as np
 
 from lmerbridge.design import ModelFrame, RandomBlock, templates, upper_triangle
 from lmerbridge.errors import FitFailedError, FitWarning
+from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.parameters import Parameter, parameters
 from lmerbridge.inference.profile import FAILURES, Profile, ProfilePoint
 from lmerbridge.messages import from_outside
@@ -114,6 +115,8 @@ class _Profiler:
         self.beta = result.estimates.beta
         self.deviance = result.criterion.value
         self.call = result.call
+        # of a negative binomial with the size that was estimated
+        self.family = fitted_family(result) if result.call.generalized else None
         self.estimates = np.array(
             [self._value(p, self.covariances, self.sigma, self.beta) for p in self.every]
         )
@@ -141,11 +144,12 @@ class _Profiler:
 
     def criterion(self, frame: ModelFrame, held: Held) -> _HeldLinear | HeldFamily:
         """What is minimized with something held."""
-        if frame.family is not None:
+        if self.family is not None:
             from lmerbridge.likelihood.laplace import Problem
             from lmerbridge.solve.constrained_family import held_family
 
-            return held_family(Problem.of(frame, frame.family), held, self.call.nAGQ)
+            observed = self.call.information == "observed"
+            return held_family(Problem.of(frame, self.family, observed), held, self.call.nAGQ)
         from lmerbridge.likelihood import cross_products
 
         return _HeldLinear(frame, cross_products(frame), held)

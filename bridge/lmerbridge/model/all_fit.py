@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from lmerbridge.design import glmerControl, lmerControl
-from lmerbridge.engines import FitSpec, load_engine, refusal, status_of
+from lmerbridge.engines import load_engine, refusal, status_of
 from lmerbridge.errors import LmerBridgeError
 from lmerbridge.inference.fit import Fit
-from lmerbridge.model.fitting import updated
+from lmerbridge.model.fitting import native_spec, updated
 from lmerbridge.model.progress import progress_bar
 
 __all__ = ["all_fit"]
@@ -43,11 +43,7 @@ def _lme4(fit: Fit) -> str:
 def _available(fit: Fit, engine: str) -> bool:
     if fit.call_given is None or not status_of(engine).available:
         return False
-    return refusal(load_engine(engine), fit.frame, _spec(fit)) is None
-
-
-def _spec(fit: Fit) -> FitSpec:
-    return FitSpec(fit.result.call.REML, nAGQ=fit.result.call.nAGQ)
+    return refusal(load_engine(engine), fit.frame, native_spec(fit)) is None
 
 
 def _row(

@@ -31,6 +31,7 @@ __all__ = [
     "family_refits",
     "fit_call",
     "in_r",
+    "native_spec",
     "native_without",
     "natively",
     "of_formula",
@@ -166,8 +167,21 @@ def natively(fit: Fit, y: Any) -> Fit:
 
 
 def _native(fit: Fit, frame: ModelFrame) -> FitResult:
-    call, start = fit.result.call, tuple(fit.result.estimates.parameters.tolist())
-    return load_engine("native").fit(frame, FitSpec(call.REML, start, nAGQ=call.nAGQ))
+    start = tuple(fit.result.estimates.parameters.tolist())
+    return load_engine("native").fit(frame, replace(native_spec(fit), start=start))
+
+
+def native_spec(fit: Fit) -> FitSpec:
+    """Return how the native engine is asked for the same definitions as this fit's."""
+    call = fit.result.call
+    return FitSpec(
+        call.REML,
+        nAGQ=call.nAGQ,
+        dispersion=call.dispersion,
+        information=call.information,
+        like=call.like,
+        size_estimated=call.size_estimated,
+    )
 
 
 def check_native(fit: Fit, what: str) -> None:
@@ -177,8 +191,7 @@ def check_native(fit: Fit, what: str) -> None:
     ------
     UnsupportedModelError
     """
-    call = fit.result.call
-    why = refusal(load_engine("native"), fit.frame, FitSpec(call.REML, nAGQ=call.nAGQ))
+    why = refusal(load_engine("native"), fit.frame, native_spec(fit))
     if why is not None:
         raise UnsupportedModelError(f"{what} fits again by the native engine ({why})")
 

@@ -17,10 +17,17 @@ from lmerbridge.display.intervals import confint_text
 from lmerbridge.display.table import RTable
 from lmerbridge.engines import FitSpec, load_engine
 from lmerbridge.errors import ArgumentError, DataError, UnsupportedModelError, matched
+from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL, percent_labels
 from lmerbridge.inference.parameters import Parameter, parameters, select
-from lmerbridge.model.fitting import check_native, family_refits, native_without, natively
+from lmerbridge.model.fitting import (
+    check_native,
+    family_refits,
+    native_spec,
+    native_without,
+    natively,
+)
 from lmerbridge.model.progress import progress_bar
 from lmerbridge.model.replications import OF_INTERVALS
 
@@ -51,11 +58,16 @@ def maximum_likelihood(fit: Fit) -> FitResult:
                 "a fit with nAGQ=0 has no profile: its criterion is not minimized over the fixed "
                 "effects. Profile m.update(nAGQ=1)"
             )
+        family = fitted_family(fit.result)
+        if family.dispersion is None or call.like is not None:
+            raise UnsupportedModelError(
+                "profiles of a generalized model are of a family with a known dispersion, by the "
+                "likelihood with its constants: confint(method='Wald') is here"
+            )
         if fit.result.provenance.engine == "native":
             return fit.result
         check_native(fit, "profile()")
-        spec = FitSpec(REML=False, nAGQ=call.nAGQ)
-        return fit.once("ML", lambda: load_engine("native").fit(fit.frame, spec))
+        return fit.once("ML", lambda: load_engine("native").fit(fit.frame, native_spec(fit)))
     return fit.once("ML", lambda: load_engine("native").fit(fit.frame, FitSpec(REML=False)))
 
 
