@@ -190,10 +190,11 @@ def _without_missing(columns: Mapping[str, Column], chosen: Array, na_action: st
     counts: dict[str, int] = {}
     for label, column in columns.items():
         absent = is_missing(column) & chosen
-        if absent.any():
-            counts[label] = int(absent.sum())
+        count = int(np.count_nonzero(absent))
+        if count:
+            counts[label] = count
             missing |= absent
-    if missing.any() and na_action in ("fail", "pass"):
+    if counts and na_action in ("fail", "pass"):
         listed = ", ".join(f"{k} ({v})" for k, v in counts.items())
         why = "; na_action='pass' keeps their rows, which no fit can" if na_action == "pass" else ""
         raise DataError(f"missing values in object: {listed}{why}")

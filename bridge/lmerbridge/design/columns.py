@@ -25,6 +25,7 @@ __all__ = [
     "as_categorical",
     "as_factor",
     "drop_unused_levels",
+    "elements",
     "integer_labels",
     "is_missing",
     "take",
@@ -99,14 +100,27 @@ def is_missing(column: Column) -> Array:
     return np.asarray(missing.any(axis=1) if missing.ndim == 2 else missing)
 
 
+def elements(index: pd.Index[Any]) -> list[Any]:
+    """The elements of an index as Python has them; of texts as Arrow gives them, which takes a
+    fifth of the time.
+    """
+    dtype: Any = index.dtype
+    if isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
+        held: Any = index.array
+        return [np.nan if v is None else v for v in held.__arrow_array__().to_pylist()]
+    return index.tolist()
+
+
 def take(column: Column, rows: Array) -> Column:
     """The column at ``rows`` (a mask or indices)."""
     if isinstance(column, Factor):
         return replace(column, codes=column.codes[rows])
-    if isinstance(column, Numeric) and column.exact is not None:
-        exact = replace(column.exact, codes=column.exact.codes[rows])
-        return replace(column, values=column.values[rows], exact=exact)
-    return replace(column, values=column.values[rows])
+    if isinstance(column, Logical):
+        return Logical(column.values[rows])
+    exact = column.exact
+    if exact is not None:
+        exact = replace(exact, codes=exact.codes[rows])
+    return Numeric(column.values[rows], column.names, column.integer, column.time, exact)
 
 
 def as_categorical(factor: Factor) -> pd.Categorical[Any]:

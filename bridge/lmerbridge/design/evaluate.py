@@ -107,13 +107,14 @@ class Evaluator:
         value = self.value(node)
         if isinstance(value, str):
             raise FormulaError(f"{deparse(node)} is a string, not a variable")
-        single = not isinstance(value, (Numeric, Logical, Factor))
-        if single or all(self.is_constant(name.id) for name in names_in(node)):
+        if not isinstance(value, (Numeric, Logical, Factor)) or all(
+            self.is_constant(name.id) for name in names_in(node)
+        ):
             raise DataError(
                 f"variable lengths differ: {deparse(node)} is not a column with a value for each "
                 f"of the {self.rows} rows"
             )
-        return column_of(value, self.rows, deparse(node))
+        return value
 
     def is_constant(self, name: str) -> bool:
         """Whether ``name`` is one of R's own here, and no column."""

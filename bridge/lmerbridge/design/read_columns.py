@@ -18,6 +18,7 @@ from lmerbridge.design.columns import (
     Logical,
     Numeric,
     as_factor,
+    elements,
     integer_labels,
 )
 from lmerbridge.design.times import Time
@@ -268,7 +269,7 @@ def from_array(values: Any, name: str) -> Column | None:
             name,
             dtype,
             lambda: _categorical(
-                dtype.categories.tolist(), values.codes, bool(dtype.ordered), name
+                elements(dtype.categories), values.codes, bool(dtype.ordered), name
             ),
         )
     return None

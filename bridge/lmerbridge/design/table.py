@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lmerbridge.design.columns import Column
+from lmerbridge.design.columns import Column, elements
 from lmerbridge.design.read_columns import from_array, from_narwhals, from_pandas
 from lmerbridge.errors import DataError, near_match
 from lmerbridge.lazy import LazyModule
@@ -31,7 +31,7 @@ class Table:
         self.native = frame
         self._frame: nw.DataFrame[Any] | None = None
         if isinstance(frame, pd.DataFrame):
-            names = [str(c) for c in frame.columns]
+            names = [str(c) for c in elements(frame.columns)]
             self.rows = len(frame)
         elif _is_arrow(frame):  # narwhals refuses one that has a name twice
             names = list(frame.column_names)

@@ -127,7 +127,7 @@ def _column_map(columns: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
             continue
         off, centre = columns[:, j], 0.0
         if intercept is not None:
-            centre = float(off.mean())
+            centre = float(np.add.reduce(off)) / n
             off = off - centre
         size = math.sqrt(float(off @ off) / n) or 1.0
         back[j, j] = 1 / size

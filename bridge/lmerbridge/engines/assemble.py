@@ -203,11 +203,13 @@ def result_of(
         messages.append("Model failed to converge" + (f": {doubt}" if doubt else ""))
     # lme4 counts the size of a negative binomial, even one that was given
     shape = frame.family is not None and frame.family.theta is not None
-    sigma = None if estimates.sigma is None else float(estimates.sigma)  # no number of numpy's
+    sigma = estimates.sigma
+    if isinstance(sigma, np.floating):  # no number of numpy's
+        estimates = replace(estimates, sigma=float(sigma))
     return FitResult(
         call=call_info(frame, spec),
         data=data_info(frame),
-        estimates=replace(estimates, sigma=sigma),
+        estimates=estimates,
         criterion=counted(
             frame, spec.REML, criterion, components, dispersion=sigma is not None or shape
         ),

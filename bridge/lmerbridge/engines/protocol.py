@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame, nested_in
 from lmerbridge.equality import by_value
-from lmerbridge.family import Family, with_theta
 from lmerbridge.result import CallInfo, DataInfo, FitResult
+
+if TYPE_CHECKING:
+    from lmerbridge.family import Family
 
 __all__ = [
     "LINEAR_MIXED",
@@ -251,6 +253,8 @@ def call_info(frame: ModelFrame, spec: FitSpec) -> CallInfo:
 
 def with_size(call: CallInfo, family: Family, size: float) -> CallInfo:
     """The call of a negative binomial with the size that was estimated."""
+    from lmerbridge.family import with_theta
+
     found = with_theta(family, size)
     return replace(call, family=found.name, shape=found.theta)
 

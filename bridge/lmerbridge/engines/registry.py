@@ -153,10 +153,9 @@ def status_of(name: str) -> Status:
 
 def refusal(engine: Engine, frame: ModelFrame, spec: FitSpec) -> str | None:
     """Why ``engine`` does not fit this model, or ``None``."""
-    for feature in sorted(features_of(frame, spec), key=lambda f: f.name):
-        if feature not in engine.supports:
-            why = engine.why_not.get(feature, "this engine does not do that")
-            return f"{feature.value}: {why}"
+    for feature in sorted(features_of(frame, spec) - engine.supports, key=lambda f: f.name):
+        why = engine.why_not.get(feature, "this engine does not do that")
+        return f"{feature.value}: {why}"
     return engine.limits(frame, spec)
 
 

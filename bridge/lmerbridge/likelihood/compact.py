@@ -296,14 +296,13 @@ class CompactSolution:
         """All quantities at this theta, of the cross-products that this form is of."""
         k, levels = self._t.shape[1:]
         sigma = math.sqrt(self.rss / self.freedom)
-        inverse = np.linalg.inv(c.R) if c.p else np.empty((0, 0))
-        root = sigma * (inverse @ self.half)
+        root = sigma * (c.inverse @ self.half)
         modes = (self.Sigma @ self.residual).T
         spread = (self.Sigma @ self.U.reshape(k, -1)).reshape(k, k, levels).transpose(2, 0, 1)
         return Evaluation(
             theta=theta,
             criterion=self.criterion,
-            beta=c.b + inverse @ self.beta,
+            beta=c.b + c.inverse @ self.beta,
             vcov=root @ root.T,
             sigma=sigma,
             modes=[modes[:, term.within] @ M.T for term, M in zip(c.terms, c.maps, strict=True)],

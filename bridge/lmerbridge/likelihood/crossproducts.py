@@ -49,8 +49,8 @@ class CrossProducts:
         Z'[Q r].
     gram : array (p + 1, p + 1)
         [Q r]'[Q r].
-    R : array (p, p); b : array (p,)
-        X = Q R, and the coefficients of the ordinary regression.
+    R, inverse : array (p, p); b : array (p,)
+        X = Q R, R^-1, and the coefficients of the ordinary regression.
     log_weights : float
         Sum of the logarithms of the prior weights.
     """
@@ -65,6 +65,7 @@ class CrossProducts:
     Zr2: Array
     gram: Array
     R: Array
+    inverse: Array
     b: Array
     log_weights: float
 
@@ -140,9 +141,8 @@ class CrossProducts:
             Only the products with the response are new.
         """
         y, X, root = replace(frame.rows, y=response).weighted()
-        inverse = np.linalg.inv(self.R) if self.p else np.empty((0, 0))
-        Q = X @ inverse
-        b = inverse @ (Q.T @ y)
+        Q = X @ self.inverse
+        b = self.inverse @ (Q.T @ y)
         residual = y - X @ b
         gram = self.gram.copy()
         gram[:-1, -1] = gram[-1, :-1] = Q.T @ residual
@@ -169,7 +169,7 @@ class CrossProducts:
         its rows stays, with no part in the criterion.
         """
         y, X, root = frame.weighted(rows)
-        right = np.column_stack([X @ np.linalg.inv(self.R) if self.p else X, y - X @ self.b])
+        right = np.column_stack([X @ self.inverse, y - X @ self.b])
         factors, scales = self.factors, self.layout.scales
         blocks = self.layout.blocks(frame)
         columns = [_columns(own, M, rows, root) for own, M in zip(blocks, scales, strict=True)]
@@ -352,6 +352,7 @@ def cross_products(frame: ModelFrame, known: Layout | None = None) -> CrossProdu
         Zr2=Zr2,
         gram=gram,
         R=R,
+        inverse=inverse,
         b=b,
         log_weights=0.0 if frame.weights is None else float(np.log(frame.weights).sum()),
     )

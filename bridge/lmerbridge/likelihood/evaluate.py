@@ -189,7 +189,11 @@ def criterion(c: CrossProducts, theta: Array, REML: bool) -> float:
 
 def criterion_without_effects(c: CrossProducts, REML: bool) -> float:
     """REML criterion or deviance of the ordinary regression, where theta is 0."""
-    return float(criteria_of_regressions(c, REML, c.gram[-1:, -1])[0])
+    freedom, rss = c.n - c.p if REML else c.n, float(c.gram[-1, -1])
+    if not rss > 0:
+        return math.inf
+    value = freedom * (1 + math.log(2 * math.pi * rss / freedom)) - c.log_weights
+    return value + c.log_det_R if REML else value
 
 
 def criteria_of_regressions(c: CrossProducts, REML: bool, rss: Array) -> Array:
@@ -385,7 +389,7 @@ def fixed_derivatives(c: CrossProducts, theta: Array, REML: bool) -> FixedDeriva
     if s is None:
         return None
     p = c.p
-    root = np.linalg.inv(c.R) @ s.half if p else np.empty((0, 0))
+    root = c.inverse @ s.half
     derivatives = []
     for term, block, back in zip(c.terms, s.blocks, s.inverses, strict=True):
         W = s.whitened[term.factor][:, term.within, :p] @ s.half
@@ -422,8 +426,7 @@ def evaluate(c: CrossProducts, theta: Array, REML: bool) -> Evaluation | None:
 def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:
     p = c.p
     sigma = math.sqrt(s.rss / s.freedom)
-    inverse = np.linalg.inv(c.R) if p else np.empty((0, 0))
-    root = sigma * (inverse @ s.half)
+    root = sigma * (c.inverse @ s.half)
     spread = spreads(c.layout, s.elimination)
 
     modes, variances = [], []
@@ -436,7 +439,7 @@ def _evaluation(c: CrossProducts, s: _Solution, theta: Array) -> Evaluation:
     return Evaluation(
         theta=np.asarray(theta, dtype=np.float64),
         criterion=s.criterion,
-        beta=c.b + inverse @ s.beta,
+        beta=c.b + c.inverse @ s.beta,
         vcov=root @ root.T,
         sigma=sigma,
         modes=modes,

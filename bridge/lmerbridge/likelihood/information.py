@@ -177,7 +177,7 @@ def expected_information(c: CrossProducts, theta: Array, REML: bool = True) -> I
             + np.einsum("ipq,jqp->ij", PhiP, PhiP, optimize=True)
         )
     W = 2 * _inverse(0.5 * (information + information.T), np.diag(traces))
-    back = np.linalg.inv(c.R) if p else np.empty((0, 0))
+    back = c.inverse
     return Information(
         np.asarray(back @ Phi @ back.T, dtype=np.float64),
         c.R.T @ P @ c.R,

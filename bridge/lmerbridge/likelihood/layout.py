@@ -108,9 +108,11 @@ class Layout:
         Structured terms keep the user's units: their structure is one of the user's columns.
         """
         pairs = zip(self.maps, self.terms, strict=True)
-        return replace(
-            self, maps=tuple(np.eye(len(M)) if t.structure.plain else M for M, t in pairs)
-        )
+        maps = tuple(np.eye(len(M)) if t.structure.plain else M for M, t in pairs)
+        found = replace(self, maps=maps)
+        if all(term.structure.plain for term in self.terms):
+            vars(found)["inverse_maps"] = list(maps)  # that need not be computed
+        return found
 
     def alone(self, index: int) -> Layout:
         """Return the layout of the model with the terms on one factor only."""

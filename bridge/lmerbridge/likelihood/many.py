@@ -80,9 +80,8 @@ def many_responses(frame: ModelFrame, c: CrossProducts, responses: Array) -> Man
     _, X, root = frame.weighted()
     if root is not None:
         Y = Y * root[:, None]
-    inverse: Array = np.asarray(np.linalg.inv(c.R), dtype=np.float64) if c.p else np.empty((0, 0))
-    Q = X @ inverse
-    b = np.asarray(inverse @ (Q.T @ Y), dtype=np.float64)
+    Q = X @ c.inverse
+    b = np.asarray(c.inverse @ (Q.T @ Y), dtype=np.float64)
     residual = Y - X @ b
     factor = c.factors[0]
     Zr = np.empty((factor.width, factor.levels, Y.shape[1]))
@@ -183,8 +182,7 @@ def solutions_of_many(many: Many, thetas: Array, REML: bool) -> Solutions:
     with np.errstate(all="ignore"):
         s = _solve(many, thetas, REML)
     c = many.shared
-    inverse = np.linalg.inv(c.R) if c.p else np.empty((0, 0))
-    return Solutions(s.criterion, many.b + s.beta @ inverse.T, np.sqrt(s.rss / s.freedom))
+    return Solutions(s.criterion, many.b + s.beta @ c.inverse.T, np.sqrt(s.rss / s.freedom))
 
 
 def criteria_without_effects(many: Many, REML: bool) -> Array:

@@ -45,7 +45,6 @@ class _Part:
     coordinates: slice
     theta: slice
     map: Array
-    inverse: Array
     sizes: Array
 
 
@@ -107,9 +106,7 @@ class Coordinates:
     @cached_property
     def _parts(self) -> list[_Part]:
         parts, start, theta = [], 0, 0
-        for term, M, inverse in zip(
-            self._layout.terms, self._layout.maps, self._layout.inverse_maps, strict=True
-        ):
+        for term, M in zip(self._layout.terms, self._layout.maps, strict=True):
             k, structure = term.size, term.structure
             count, full = structure.count(k), k * (k + 1) // 2
             sizes = _sizes(M, structure, count)
@@ -120,7 +117,6 @@ class Coordinates:
                     slice(start, start + count),
                     slice(theta, theta + full),
                     M,
-                    inverse,
                     sizes,
                 )
             )
@@ -174,7 +170,7 @@ class Coordinates:
 
     def of_users(self, theta: Array) -> Array:
         """The coordinates of a theta for the user's columns."""
-        moved = self._moved(theta, [part.inverse for part in self._parts])
+        moved = self._moved(theta, self._layout.inverse_maps)
         if self.plain:
             return moved
         coordinates = []
@@ -225,7 +221,7 @@ class Coordinates:
 
     def starts(self) -> Iterator[Array]:
         """Points to start a search from beside the usual ones: other correlations."""
-        for which in range(2):
+        for which in range(0 if self.plain else 2):
             x = np.where(self.bounded, 1.0, 0.0)
             angles = False
             for p in self._parts:

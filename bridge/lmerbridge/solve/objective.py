@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.errors import FitFailedError
+from lmerbridge.likelihood.compact import CompactSolution
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import lifted
 
 if TYPE_CHECKING:
     from lmerbridge.likelihood import Derivatives, Evaluation, Search
-    from lmerbridge.likelihood.compact import CompactSolution
     from lmerbridge.solve.optimum import Optimum
 
 __all__ = ["Objective", "check_time", "given_start", "minimum"]
@@ -65,24 +65,21 @@ class Objective:
         return criterion_without_effects(self._search.products, self._REML)
 
     def _at(self, x: Any) -> Derivatives | CompactSolution | None:
-        from lmerbridge.likelihood import derivatives
-
         key = x.tobytes()
         if key != self._key:
             check_time(self._end)
-            search = self._search
-            self._key, self._last = (
-                key,
-                derivatives(search.products, search.theta(x), self._REML)
-                if self._compact is None
-                else self._compact.at(x, self._REML),
-            )
+            self._key, self._last = key, self._solved(x)
         return self._last
+
+    def _solved(self, x: Any) -> Derivatives | CompactSolution | None:
+        if self._compact is not None:
+            return self._compact.at(x, self._REML)
+        from lmerbridge.likelihood import derivatives
+
+        return derivatives(self._search.products, self._search.theta(x), self._REML)
 
     def evaluation(self, x: Any) -> Evaluation | None:
         """All quantities at ``x``, in the user's units."""
-        from lmerbridge.likelihood.compact import CompactSolution
-
         search, at = self._search, self._at(x)
         if at is None:
             return None
@@ -112,8 +109,6 @@ class Objective:
         return slope.T @ at.information @ slope
 
     def _hessian(self, x: Any) -> Any:
-        from lmerbridge.likelihood.compact import CompactSolution
-
         at = self._at(x)
         if isinstance(at, CompactSolution):
             return at.hessian

@@ -88,6 +88,8 @@ class _Objective:
         self._value, self._gradient, self._hessian = value, gradient, hessian
         self.settings = settings
         self.evaluations = 0
+        self._place = (b"", b"")
+        self._spectrum: tuple[Vector, Vector, bool] | None = None
 
     def value(self, x: Vector) -> float:
         self.evaluations += 1
@@ -107,12 +109,25 @@ class _Objective:
         """Whether a Hessian that costs little says that Newton's steps are the better ones."""
         if self._hessian is None:
             return False
-        hessian = self._hessian(x)
-        try:
-            np.linalg.cholesky(hessian)
-        except np.linalg.LinAlgError:
+        found = self.spectrum(x, np.ones(len(x), dtype=bool))
+        if found is None:
             return False
-        return 0.5 * float(gradient @ np.linalg.solve(hessian, gradient)) < SAME_HESSIAN
+        vectors, sizes, convex = found
+        along = vectors.T @ gradient
+        return convex and 0.5 * float(along @ (along / sizes)) < SAME_HESSIAN
+
+    def spectrum(self, x: Vector, free: Flags) -> tuple[Vector, Vector, bool] | None:
+        """:func:`spectrum` of :meth:`hessian`, of the last point kept; ``None`` where the Hessian
+        cannot be computed.
+        """
+        place = (x.tobytes(), free.tobytes())
+        if place != self._place:
+            hessian = self.hessian(x, free)
+            self._place, self._spectrum = place, None
+            if np.isfinite(hessian).all():
+                vectors, sizes, convex = spectrum(hessian)
+                self._spectrum = vectors, sizes, bool(convex)
+        return self._spectrum
 
     def hessian(self, x: Vector, free: Flags) -> Vector:
         """Of the free parameters: exact, or by differences of the gradient."""
@@ -147,11 +162,10 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
         if not free.any():
             return x, 0.0, True
         if near is None or not np.array_equal(near, free):
-            hessian = objective.hessian(x, free)
-            if not np.isfinite(hessian).all():
+            found = objective.spectrum(x, free)
+            if found is None:
                 return x, np.inf, False
-            vectors, sizes, positive = spectrum(hessian)
-            convex = bool(positive)
+            vectors, sizes, convex = found
         along = vectors.T @ gradient
         decrement = float(0.5 * np.sum(along**2 / sizes))
         if decrement < WELL_WITHIN * s.tolerance:
@@ -160,8 +174,7 @@ def _newton(objective: _Objective, x: Vector, diagonal: Flags) -> tuple[Vector, 
         step[free] = -vectors @ (along / sizes)
         for fraction in FRACTIONS:
             trial = above_floor(x + fraction * step, diagonal, s.floor)
-            found = objective.value(trial)
-            if found < value:
+            if objective.value(trial) < value:
                 x = trial
                 near = free if fraction == 1.0 and decrement < SAME_HESSIAN else None
                 break
