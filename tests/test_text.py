@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
+from checkout import REFERENCE
 from lmerbridge.crosscheck import golden, load_cases
 from lmerbridge.design import build_frame
 from lmerbridge.display import model_html, model_text, summary_text, variance_text
@@ -31,7 +32,7 @@ from lmerbridge.result import (
 )
 from lmerbridge.rmath import round_r
 
-CASES = [c for c in load_cases() if c.error is None]
+CASES = [c for c in load_cases(REFERENCE / "cases.toml") if c.error is None]
 
 
 def numbers(texts):

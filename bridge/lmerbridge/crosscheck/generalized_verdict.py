@@ -206,8 +206,13 @@ def judge_generalized(
         )
     if math.isnan(exact) or reference.theta is None or there is None:
         sentence = f"{engine}'s {wrong[0].quantity} differ: {off(wrong[0])}"
-        why = "; the referee does not know the criterion of a family whose dispersion is estimated"
-        return Verdict("unexplained", sentence + why), differences, reference.name
+        if referee.knows:
+            return Verdict("unexplained", sentence), differences, reference.name
+        why = (
+            "; a dispersion that is estimated has several definitions (lme4 up to 1.1, lme4 2.1 by "
+            "moments, maximum likelihood), and the referee has the criterion of none"
+        )
+        return Verdict("other criterion", sentence + why), differences, reference.name
     value = referee.value(reference.theta, there)
     theirs = _Side(reference.name, reference.quantities, reference.theta, there, value)
     said_there, other = _claimed(referee, theirs)
