@@ -323,3 +323,14 @@ def test_a_posterior_is_another_criterion():
         (outcome,) = run_case(case, ["statsmodels-bayes"]).outcomes
         assert outcome.verdict.kind == "refused"
     assert "statsmodels-bayes" not in suite.available_engines()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("salamander", "agree"), ("cbpp-probit", "other criterion")]
+)
+def test_glmm_has_the_observed_information(name, kind):
+    pytest.importorskip("glmm")
+    (outcome,) = run_case(CASES[name], ["glmm"]).outcomes
+    assert outcome.verdict.kind == kind
+    if kind != "agree":
+        assert "the observed information" in outcome.verdict.sentence

@@ -129,9 +129,18 @@ class GlmmEngine(_Package):
             Feature.START: "not passed on",
             Feature.SETTINGS: "not passed on",
             Feature.TIMEOUT: "its fit cannot be ended from here",
+            Feature.DISPERSION: "not passed on",
+            Feature.QUADRATURE: "not passed on",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not)
+    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY}
+
+    def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        if frame.family is not None and frame.family.name not in ("binomial", "poisson"):
+            return "it estimates the size of a negative binomial"
+        if spec.nAGQ == 0:
+            return "it has no nAGQ = 0"
+        return super().limits(frame, spec)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         module: Any = importlib.import_module("glmm")
@@ -173,7 +182,17 @@ class GlmmEngine(_Package):
             )
 
         def call(data: pd.DataFrame) -> Any:
-            return module.fit(data, frame.formula.text, reml=spec.REML, weights=frame.weights)
+            family = frame.family
+            if family is None:
+                return module.fit(data, frame.formula.text, reml=spec.REML, weights=frame.weights)
+            formula = frame.formula.text
+            if family.name == "binomial":  # whose response may be an expression
+                sizes = np.ones(frame.nobs) if frame.weights is None else frame.weights
+                data["successes"] = np.round(frame.y * sizes)
+                data["failures"] = sizes - data["successes"]
+                formula = f"cbind(successes, failures) ~ {formula.partition('~')[2]}"
+            weights = None if family.name == "binomial" else frame.weights
+            return module.fit(data, formula, family.name, link=family.link.name, weights=weights)
 
         return _fit(frame, spec, self.name, self.package, call, said)
 
