@@ -10,7 +10,7 @@ import mpmath as mp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import lmerbridge as lb
 from glmm_mpmath import Model, gradient, problem_of
@@ -280,6 +280,90 @@ def test_which_information_is_asked_for():
     again = lb.from_json(observed.to_json(), data=d)
     assert again.result.call.information == "observed"
     assert again.update(". ~ . - Days").result.call.dispersion == "ML"
+
+
+# -- after the fit
+
+
+@pytest.fixture(scope="module")
+def gammas():
+    formula, asked = "y ~ Days + (1 | Subject)", {"family": "Gamma(log)", "engine": "native"}
+    d = reaction()
+    return [
+        lb.glmer(formula, d, **asked),
+        lb.glmer(formula, d, **asked, dispersion="ML"),
+        lb.glmer(formula, d, **asked, like="1.1"),
+    ]
+
+
+def test_what_theta_is_in_units_of(gammas):
+    """SDs are theta itself, but up to lme4 1.1 theta times sigma."""
+    for m, scale in zip(gammas, (1.0, 1.0, gammas[2].sigma()), strict=True):
+        own = m.result.estimates
+        assert own.theta_scale == pytest.approx(scale)
+        assert m.VarCorr()["sdcor"][0] == pytest.approx(own.theta[0] * scale)
+
+
+def test_simulated_responses_have_the_moments_of_the_model(gammas):
+    """Of log y: the variances of the random effect, and of the log of a gamma of shape 1 / phi."""
+    for m in gammas:
+        logs = np.log(m.simulate(400, seed=1).to_numpy())
+        of_subject = m.VarCorr()["sdcor"][0] ** 2
+        expected = of_subject + special.polygamma(1, 1 / m.sigma() ** 2)
+        rows = logs.var(axis=1)
+        assert rows.mean() == pytest.approx(expected, rel=0.05)
+
+
+def test_standard_errors_of_predictions(gammas):
+    """Nearly those of the modes, as there are few fixed effects; not with sigma in them twice."""
+    for m in gammas:
+        errors = m.predict(se_fit=True)["se_fit"].to_numpy()
+        modes = m.ranef()["condsd"].to_numpy()
+        assert 0.5 * modes.min() < errors.min()
+        assert errors.max() < 2 * modes.max()
+
+
+def test_a_bootstrap_has_sigma(gammas):
+    for m in gammas:
+        found = m.bootMer(nsim=3, seed=1)
+        assert found.table().index.tolist() == [".sig01", ".sigma", "(Intercept)", "Days"]
+        original = found.table()["original"].to_numpy()
+        expected = [m.VarCorr()["sdcor"][0], m.sigma(), *m.fixef()]
+        np.testing.assert_allclose(original, expected, rtol=1e-10)
+        with pytest.raises(UnsupportedModelError, match="whose dispersion is estimated"):
+            m.profile()
+
+
+def test_further_fits_are_by_the_same_definition(gammas):
+    for m in gammas:
+        same = m.refit_many(np.column_stack([m.frame.y] * 2))
+        np.testing.assert_allclose(same.criterion, m.result.criterion.value, rtol=1e-9)
+        np.testing.assert_allclose(same.theta[:, 0], m.result.estimates.theta[0], rtol=1e-4)
+
+
+def test_how_far_the_estimates_are_from_the_likelihood_s(gammas):
+    """The definition of lme4 1.1 is off by more than a third of the standard deviation."""
+    moment, ml, old = (m.approximation() for m in gammas)
+    assert not moment.matters
+    assert not ml.matters
+    assert old.estimates["shift"].iloc[-1] < -0.3
+    assert moment.exact == pytest.approx(ml.exact, abs=0.05)
+    assert old.exact < ml.exact - 5
+
+
+def test_after_glmer_nb():
+    d = counts()
+    m = lb.glmer_nb("y ~ x + (1 | g)", d, engine="native")
+    size = m.getME("glmer.nb.theta")
+    assert m.family.theta == m.frame.family.theta == size
+    again = lb.from_json(m.to_json(), data=d)
+    assert again.family.theta == size
+    # another response has another size; the model without x too
+    assert m.refit(counts(seed=9)["y"]).getME("glmer.nb.theta") != pytest.approx(size, rel=1e-3)
+    assert again.update(". ~ . - x").getME("glmer.nb.theta") != pytest.approx(size, rel=1e-3)
+    variance = m.simulate(300, seed=1).to_numpy().var()
+    mu2 = np.exp(2 * 0.33 + 2 * 0.41**2 + 2 * 0.7**2)  # roughly: E exp(2 eta)
+    assert variance > mu2 / size
 
 
 def test_refusals():

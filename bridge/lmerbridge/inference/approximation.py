@@ -116,9 +116,13 @@ def approximation(fit: Fit, estimates: bool, draws: int, seed: int) -> ModelAppr
     from lmerbridge.likelihood.search import Coordinates
 
     result, frame = fit.result, fit.frame
-    problem = Problem.of(frame, fitted_family(result))
+    family = fitted_family(result)
+    problem = Problem.of(frame, family)
+    if family.dispersion is None:
+        problem = problem.of_dispersion(result.estimates.scale**2)
     coordinates = Coordinates(problem.effects.layout)
-    theta = coordinates.theta(coordinates.of_users(result.estimates.theta))
+    own = result.estimates.theta_scale * result.estimates.theta
+    theta = coordinates.theta(coordinates.of_users(own))
     beta = problem.R @ result.estimates.beta
     nodes = max(1, result.call.nAGQ)
     check_nodes(problem, nodes)
@@ -160,7 +164,7 @@ def _estimates(fit: Fit, problem: Problem) -> pd.DataFrame:
 
     own, terms = fit.result.estimates, fit.result.estimates.random
     coordinates = Coordinates(problem.effects.layout)
-    best = exact_estimates(problem, coordinates.of_users(own.theta))
+    best = exact_estimates(problem, coordinates.of_users(own.theta_scale * own.theta))
     factors = templates(coordinates.users(best.fit.x), [len(term.names) for term in terms])
     deviations = np.concatenate([np.linalg.norm(L, axis=1) for L in factors])
     fitted = np.concatenate([own.beta, *(term.deviations for term in terms)])

@@ -272,11 +272,18 @@ def _interval(
 
 
 def all_parameters(
-    frame: ModelFrame, beta: Array, theta: Array, sigma: Array, deviations_first: bool
+    frame: ModelFrame,
+    beta: Array,
+    theta: Array,
+    sigma: Array,
+    deviations_first: bool,
+    relative: bool = True,
 ) -> Array:
     """Standard deviations and correlations, sigma and fixed effects (B, q), in the order of
-    :func:`~lmerbridge.inference.parameters.parameters`.
+    :func:`~lmerbridge.inference.parameters.parameters`; ``relative`` says whether theta is in units
+    of sigma.
     """
+    unit = sigma if relative else np.ones_like(sigma)
     parts: list[Array] = []
     start = 0
     for block in frame.random:
@@ -286,7 +293,7 @@ def all_parameters(
         rows, columns = np.triu_indices(k)
         L[:, columns, rows] = theta[:, start : start + count]
         start += count
-        S = (sigma**2)[:, None, None] * (L @ np.swapaxes(L, 1, 2))
+        S = (unit**2)[:, None, None] * (L @ np.swapaxes(L, 1, 2))
         sd = np.sqrt(np.diagonal(S, axis1=1, axis2=2))
         structure = block.structure
         pairs = cells(k, deviations_first)
@@ -299,7 +306,8 @@ def all_parameters(
             else:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     parts.append(S[:, row, column] / (sd[:, row] * sd[:, column]))
-    spread = [] if frame.family is not None else [sigma]
+    known = frame.family is not None and frame.family.dispersion is not None
+    spread = [] if known else [sigma]
     return np.column_stack([*parts, *spread, beta])
 
 
@@ -541,7 +549,8 @@ def jackknife_of_parameters(fit: Fit, refit: Without | None = None) -> Array:
     outermost = min(frame.random, key=lambda block: len(block.levels)).group
     deleted = influence(fit, outermost, refit=refit)
     first = dialect_of(result).deviations_first
-    return all_parameters(frame, deleted.beta, deleted.theta, deleted.sigma, first)
+    relative = result.estimates.relative
+    return all_parameters(frame, deleted.beta, deleted.theta, deleted.sigma, first, relative)
 
 
 def parameter_statistic(
@@ -556,16 +565,17 @@ def parameter_statistic(
     estimates = result.estimates
     names = [p.name for p in parameters(result)]
     first = dialect_of(result).deviations_first  # once: other processes have options of their own
-    t0 = all_parameters(
-        frame, estimates.beta[None], estimates.theta[None], np.array([estimates.scale]), first
-    )[0]
+    relative, scale = estimates.relative, np.array([estimates.scale])
+    t0 = all_parameters(frame, estimates.beta[None], estimates.theta[None], scale, first, relative)[
+        0
+    ]
 
     def values(Y: Array) -> Array:
         if many is not None:
             refits = many(Y)
         else:
             refits = refit_many(frame, Y, result.call.REML, estimates.parameters, fit.products)
-        return all_parameters(frame, refits.beta, refits.theta, refits.sigma, first)
+        return all_parameters(frame, refits.beta, refits.theta, refits.sigma, first, relative)
 
     def statistic(Y: Array) -> Replications:
         try:

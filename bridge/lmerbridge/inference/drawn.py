@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.predict import as_rows, predictions
 from lmerbridge.inference.simulate import draw
@@ -37,24 +36,20 @@ def drawn_responses(
         Per term the columns whose effects are kept; the others are drawn anew.
     nsim : int
 
-    Raises
-    ------
-    UnsupportedModelError
-        The family's dispersion is estimated.
     """
     rows, family = as_rows(frame), fitted_family(result) if result.call.generalized else None
-    if family is not None and family.dispersion is None:
-        raise UnsupportedModelError(
-            f"responses of the {family.name} family, whose dispersion is estimated, are not drawn "
-            "here yet"
-        )
     estimates, levels = result.estimates, [len(b.levels) for b in frame.random]
     mean = predictions(result, rows, chosen)
     noise = family is None
-    eta = draw(rng, rows, mean, estimates.theta, estimates.scale, levels, chosen, nsim, noise=noise)
+    eta = draw(
+        rng, rows, mean, estimates.theta, estimates.theta_scale, levels, chosen, nsim, noise=noise
+    )
     if family is None:
         return eta
     weights = np.ones(len(eta)) if frame.weights is None else frame.weights
     return np.column_stack(
-        [family.simulate(family.link.inverse(column), weights, 1.0, rng) for column in eta.T]
+        [
+            family.simulate(family.link.inverse(column), weights, estimates.scale**2, rng)
+            for column in eta.T
+        ]
     )

@@ -34,4 +34,8 @@ def _working(fit: Fit) -> Fit:
     eta = predictions(fit.result, as_rows(frame), chosen_effects(frame, None))
     rows = fitted_family(fit.result).derivatives(frame.y, eta, frame.weights)
     weighted = replace(frame.rows, weights=rows.expected.copy())
-    return Fit(fit.result, replace(frame, rows=weighted), fit.call_given)
+    # a linear model's theta is in units of sigma
+    own = fit.result.estimates
+    linear = replace(own, theta=own.theta * own.theta_scale / own.scale)
+    result = replace(fit.result, estimates=linear)
+    return Fit(result, replace(frame, rows=weighted), fit.call_given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from lmerbridge.errors import LmerBridgeError
 from lmerbridge.inference.fit import Fit
 from lmerbridge.model.fitting import native_spec, updated
 from lmerbridge.model.progress import progress_bar
+from lmerbridge.version_numbers import version_number
 
 __all__ = ["all_fit"]
 
@@ -41,9 +43,21 @@ def _lme4(fit: Fit) -> str:
 
 
 def _available(fit: Fit, engine: str) -> bool:
-    if fit.call_given is None or not status_of(engine).available:
+    """Whether the engine fits the same model by the same definition."""
+    status = status_of(engine)
+    if fit.call_given is None or not status.available:
         return False
-    return refusal(load_engine(engine), fit.frame, native_spec(fit)) is None
+    family, result = fit.frame.family, fit.result
+    if family is not None and family.dispersion is None and engine != "native":
+        # up to 2.0 lme4 had another definition of an estimated dispersion
+        own = result.provenance.engine_version if result.provenance.package == "lme4" else "2.1"
+        ages = [version_number(v or "") < (2, 1) for v in (status.version, own)]
+        if ages[0] != ages[1]:
+            return False
+    spec = native_spec(fit)
+    if engine != "native":
+        spec = replace(spec, like=result.call.like)
+    return refusal(load_engine(engine), fit.frame, spec) is None
 
 
 def _row(
@@ -83,7 +97,10 @@ def _engine_fit(fit: Fit, engine: str, optimizer: str, control: Any) -> dict[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = updated(fit, engine=engine, start=None, control=control).result
+            changes: dict[str, Any] = {"engine": engine, "start": None, "control": control}
+            if fit.result.call.generalized and engine == "native":
+                changes["like"] = native_spec(fit).like
+            result = updated(fit, **changes).result
     except LmerBridgeError as error:
         return {"engine": engine, "optimizer": optimizer, "message": str(error)}
     return _row(

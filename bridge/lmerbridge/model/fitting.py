@@ -21,6 +21,7 @@ from lmerbridge.messages import from_outside, tell
 from lmerbridge.model.names import data_name
 from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
+from lmerbridge.version_numbers import version_number
 
 if TYPE_CHECKING:
     from lmerbridge.solve.refits import Refits
@@ -92,7 +93,17 @@ def fit_call(call: Call, name: str | None = None, known: tuple[tuple[str, int], 
     frame = call.frame(data_name(call.data) if name is None else name)
     if frame.source.missing and frame.source.missing != known:
         tell(_deleted_rows(frame))
-    return Fit(_fit_frame(frame, call), frame, call)
+    return _fit_of(frame, call)
+
+
+def _fit_of(frame: ModelFrame, call: Call) -> Fit:
+    """The fit of a frame, whose family has the size that was estimated."""
+    result = _fit_frame(frame, call)
+    if call.size_estimated:
+        from lmerbridge.inference.family_residuals import fitted_family
+
+        frame = replace(frame, asked=replace(frame.asked, family=fitted_family(result)))
+    return Fit(result, frame, call)
 
 
 def updated(fit: Fit, formula: str | None = None, **changes: Any) -> Fit:
@@ -138,7 +149,7 @@ def refitted(fit: Fit, newresp: Any = None, newweights: Any = None) -> Fit:
     frame = fit.frame if newresp is None else fit.frame.with_response(newresp)
     if newweights is not None:
         frame = frame.with_weights(newweights)
-    return Fit(_fit_frame(frame, call), frame, call)
+    return _fit_of(frame, call)
 
 
 def by_maximum_likelihood(fit: Fit) -> Fit:
@@ -172,14 +183,17 @@ def _native(fit: Fit, frame: ModelFrame) -> FitResult:
 
 
 def native_spec(fit: Fit) -> FitSpec:
-    """Return how the native engine is asked for the same definitions as this fit's."""
-    call = fit.result.call
+    """Return how the native engine is asked for the same definitions as this fit's: those of the
+    lme4 that fitted.
+    """
+    call, made = fit.result.call, fit.result.provenance
+    old = made.package == "lme4" and version_number(made.engine_version) < (2, 1)
     return FitSpec(
         call.REML,
         nAGQ=call.nAGQ,
         dispersion=call.dispersion,
         information=call.information,
-        like=call.like,
+        like="1.1" if old else call.like,
         size_estimated=call.size_estimated,
     )
 

@@ -6,6 +6,7 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,8 @@ def maximum_likelihood(fit: Fit) -> FitResult:
         if fit.result.provenance.engine == "native":
             return fit.result
         check_native(fit, "profile()")
-        return fit.once("ML", lambda: load_engine("native").fit(fit.frame, native_spec(fit)))
+        spec = replace(native_spec(fit), like=None)  # with its constants
+        return fit.once("ML", lambda: load_engine("native").fit(fit.frame, spec))
     return fit.once("ML", lambda: load_engine("native").fit(fit.frame, FitSpec(REML=False)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -260,6 +261,30 @@ class Estimates:
     def scale(self) -> float:
         """What the random effects' standard deviations are relative to: sigma, or 1 without it."""
         return 1.0 if self.sigma is None else self.sigma
+
+    @property
+    def theta_scale(self) -> float:
+        """What theta is to be multiplied by to give standard deviations of the random effects:
+        :attr:`scale`; 1 in a generalized model of the native engine or of lme4 2.0 on, whatever its
+        dispersion.
+        """
+        start = 0
+        for term in self.random:
+            k = len(term.names)
+            L = np.zeros((k, k))
+            column, row = np.triu_indices(k)
+            L[row, column] = self.theta[start : start + len(row)]
+            start += len(row)
+            sizes = np.linalg.norm(L, axis=1)
+            at = int(np.argmax(sizes))
+            if sizes[at] > 0:
+                return float(term.deviations[at] / sizes[at])
+        return self.scale
+
+    @property
+    def relative(self) -> bool:
+        """Whether theta is in units of :attr:`scale`."""
+        return math.isclose(self.theta_scale, self.scale, rel_tol=1e-6)
 
     @property
     def deviations(self) -> list[float]:
