@@ -1,6 +1,6 @@
 """Engines fit; one file or folder each. The registry lists ours, entry points find others."""
 
-from lmerbridge.engines.asked import Seconds, fit_spec, start_values, timeout_seconds
+from lmerbridge.engines.asked import Seconds, fit_spec, like_lme4, start_values, timeout_seconds
 from lmerbridge.engines.located import EngineName, engine_name, package_of
 from lmerbridge.engines.protocol import (
     LINEAR_MIXED,
@@ -41,6 +41,7 @@ __all__ = [
     "is_engine",
     "is_registered",
     "is_rival",
+    "like_lme4",
     "load_engine",
     "package_of",
     "prepare",

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines.protocol import FitSpec
 from lmerbridge.errors import ArgumentError, DataError, as_number
+from lmerbridge.version_numbers import version_number
 
-__all__ = ["Seconds", "fit_spec", "start_values", "timeout_seconds"]
+__all__ = ["Seconds", "fit_spec", "like_lme4", "start_values", "timeout_seconds"]
 
 COLD = "cold"
 
@@ -70,6 +71,13 @@ def timeout_seconds(timeout: Any) -> float | None:
     if not (found > 0 and math.isfinite(found)):
         raise ArgumentError(f"timeout must be a positive number of seconds, not {timeout!r}")
     return found
+
+
+def like_lme4(version: str) -> str | None:
+    """Return the ``like`` that asks the native engine for the definitions of a version of lme4;
+    ``None`` for its own, those of 2.1.
+    """
+    return "1.1" if version_number(version) < (2, 1) else None
 
 
 def fit_spec(

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from lmerbridge.design import glmerControl, lmerControl
-from lmerbridge.engines import load_engine, refusal, status_of
+from lmerbridge.engines import like_lme4, load_engine, refusal, status_of
 from lmerbridge.errors import LmerBridgeError
 from lmerbridge.inference.fit import Fit
 from lmerbridge.model.fitting import native_spec, updated
 from lmerbridge.model.progress import progress_bar
-from lmerbridge.version_numbers import version_number
 
 __all__ = ["all_fit"]
 
@@ -49,10 +48,8 @@ def _available(fit: Fit, engine: str) -> bool:
         return False
     family, result = fit.frame.family, fit.result
     if family is not None and family.dispersion is None and engine != "native":
-        # up to 2.0 lme4 had another definition of an estimated dispersion
-        own = result.provenance.engine_version if result.provenance.package == "lme4" else "2.1"
-        ages = [version_number(v or "") < (2, 1) for v in (status.version, own)]
-        if ages[0] != ages[1]:
+        # versions of lme4 have different definitions of an estimated dispersion
+        if like_lme4(status.version or "") != native_spec(fit).like:
             return False
     spec = native_spec(fit)
     if engine != "native":

@@ -12,7 +12,7 @@ import pandas as pd
 from lmerbridge.design import ModelFrame
 from lmerbridge.design.call import Call
 from lmerbridge.design.table import read_table
-from lmerbridge.engines import FitSpec, fit_spec, load_engine, refusal
+from lmerbridge.engines import FitSpec, fit_spec, like_lme4, load_engine, refusal
 from lmerbridge.engines import fit as fit_engine
 from lmerbridge.errors import DataError, FitWarning, LmerBridgeError, UnsupportedModelError
 from lmerbridge.formula import update_formula
@@ -21,7 +21,6 @@ from lmerbridge.messages import from_outside, tell
 from lmerbridge.model.names import data_name
 from lmerbridge.result import FitResult
 from lmerbridge.result import from_json as result_from_json
-from lmerbridge.version_numbers import version_number
 
 if TYPE_CHECKING:
     from lmerbridge.solve.refits import Refits
@@ -187,13 +186,13 @@ def native_spec(fit: Fit) -> FitSpec:
     lme4 that fitted.
     """
     call, made = fit.result.call, fit.result.provenance
-    old = made.package == "lme4" and version_number(made.engine_version) < (2, 1)
+    like = like_lme4(made.engine_version) if made.package == "lme4" else call.like
     return FitSpec(
         call.REML,
         nAGQ=call.nAGQ,
         dispersion=call.dispersion,
         information=call.information,
-        like="1.1" if old else call.like,
+        like=like,
         size_estimated=call.size_estimated,
     )
 
