@@ -47,11 +47,11 @@ def _available(fit: Fit, engine: str) -> bool:
     if fit.call_given is None or not status.available:
         return False
     family, result = fit.frame.family, fit.result
-    if family is not None and family.dispersion is None and engine != "native":
-        # versions of lme4 have different definitions of an estimated dispersion
-        if like_lme4(status.version or "") != native_spec(fit).like:
-            return False
     spec = native_spec(fit)
+    # versions of lme4 have different definitions of an estimated dispersion
+    dispersed = family is not None and family.dispersion is None
+    if dispersed and engine != "native" and like_lme4(status.version or "") != spec.like:
+        return False
     if engine != "native":
         spec = replace(spec, like=result.call.like)
     return refusal(load_engine(engine), fit.frame, spec) is None
