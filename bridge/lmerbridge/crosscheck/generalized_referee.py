@@ -15,8 +15,10 @@ from scipy import linalg
 
 from lmerbridge.design import ModelFrame
 from lmerbridge.engines import FitSpec
-from lmerbridge.likelihood.laplace import LaplacePoint, Problem
-from lmerbridge.likelihood.quadrature import QuadraturePoint, quadrature, refused_nodes
+from lmerbridge.errors import UnsupportedModelError
+from lmerbridge.likelihood.criteria import Criterion, Known, Moment, Point
+from lmerbridge.likelihood.laplace import Problem
+from lmerbridge.likelihood.quadrature import refused_nodes
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import difference_hessian, free_of_floor
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedReferee"]
 
+OLD = "modes for a dispersion of 1, as lme4 has them up to 2.0"
+
 
 class GeneralizedReferee:
     """Judges points (theta, beta) of one generalized model."""
@@ -34,6 +38,7 @@ class GeneralizedReferee:
     def __init__(self, frame: ModelFrame, spec: FitSpec):
         self.frame, self.spec = frame, spec
         self._problems: dict[bool, Problem] = {}
+        self._criteria: dict[tuple[int, bool], Criterion] = {}
         self._values: dict[tuple[bytes, int, bool], float] = {}
 
     @property
@@ -42,9 +47,21 @@ class GeneralizedReferee:
         return self.frame.family
 
     @property
+    def dispersed(self) -> bool:
+        """Whether a dispersion is estimated; the criterion is then that of lme4 2.1."""
+        return self.family.dispersion is None
+
+    @cached_property
     def knows(self) -> bool:
-        """Whether it has the criterion; not where the dispersion is estimated."""
-        return self.family.dispersion is not None
+        """Whether it has the criterion; not of an estimated size, nor of a dispersion that has no
+        moment estimate.
+        """
+        if self.spec.size_estimated:
+            return False
+        try:
+            return self._criterion(self.spec.nAGQ, False) is not None
+        except UnsupportedModelError:
+            return False
 
     def _problem(self, observed: bool = False) -> Problem:
         if observed not in self._problems:
@@ -55,12 +72,25 @@ class GeneralizedReferee:
     def _coordinates(self) -> Coordinates:
         return Coordinates(self._problem().effects.layout)
 
-    def _point(
-        self, x: Array, own: Array, nAGQ: int, observed: bool = False
-    ) -> LaplacePoint | QuadraturePoint | None:
+    def _criterion(self, nAGQ: int, observed: bool) -> Criterion:
+        """What is minimized.
+
+        Raises
+        ------
+        UnsupportedModelError
+            It is not defined for this model.
+        """
+        key = (nAGQ, observed)
+        if key not in self._criteria:
+            problem = self._problem(observed)
+            self._criteria[key] = (
+                Moment.of(problem) if self.dispersed else Known(problem, max(1, nAGQ))
+            )
+        return self._criteria[key]
+
+    def _point(self, x: Array, own: Array, nAGQ: int, observed: bool = False) -> Point | None:
         theta = self._coordinates.theta(x)
-        found = self._problem(observed).at(theta, own, None, joint=nAGQ == 0)
-        return quadrature(found, nAGQ) if found is not None and nAGQ > 1 else found
+        return self._criterion(nAGQ, observed).at(theta, own, np.empty(0), None, nAGQ == 0)
 
     def value(
         self, theta: Array, beta: Array | None, nAGQ: int | None = None, observed: bool = False
@@ -95,6 +125,12 @@ class GeneralizedReferee:
 
     def others(self, theta: Array, beta: Array) -> dict[str, float]:
         """By name the criterion of other approximations than the one that was asked for."""
+        if self.dispersed:
+            x = self._coordinates.of_users(np.asarray(theta, dtype=np.float64))
+            own = self._problem().R @ np.asarray(beta, dtype=np.float64)
+            old = Moment(self._problem(), None)
+            at = old.at(self._coordinates.theta(x), own, np.empty(0), None, self.spec.nAGQ == 0)
+            return {} if at is None else {OLD: at.criterion}
         first = self.frame.random[0]
         width = sum(block.columns.shape[1] for block in self.frame.random)
         nodes = [0, 1, 25]
@@ -145,8 +181,7 @@ class GeneralizedReferee:
         point = self._point(x, own, nAGQ) if self.knows and problem.p else None
         if point is None:
             return {}
-        laplace = point.laplace if isinstance(point, QuadraturePoint) else point
-        found = {"given theta": self._in_units(laplace.precision)}
+        found = {"given theta": self._in_units(point.laplace.precision)}
         if nAGQ > 0:
             free = free_of_floor(x, self._coordinates.bounded, SETTINGS)
             which = np.flatnonzero(np.append(free, np.ones(problem.p, dtype=bool)))

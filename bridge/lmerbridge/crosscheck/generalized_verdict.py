@@ -37,6 +37,7 @@ BY_DIFFERENCES = "lme4's standard errors by differences"
 INNER = 0.02  # what lme4's inner iteration has been seen to leave of the criterion, and more
 EXACT = 5e-4  # of a standard error, half of what is compared
 OF_ERRORS = ("standard errors", "correlation of fixed effects")
+MODES = "conditional SDs"
 OF_CRITERION = ("criterion", "AIC", "BIC")
 
 
@@ -96,15 +97,19 @@ def _claimed(referee: GeneralizedReferee, side: _Side) -> tuple[str, Verdict | N
             None,
         )
     for name, value in referee.others(side.theta, side.beta).items():
-        if is_same(claimed, value) and not is_same(value, exact):
+        # definitions of an estimated dispersion are far apart
+        alike = abs(claimed - value) < close if referee.dispersed else is_same(claimed, value)
+        if alike and not is_same(value, exact):
             return "", Verdict(
                 "other criterion",
                 f"{side.name} minimized another approximation of the likelihood: {name}",
                 (*facts, Fact(f"the criterion with {name}", value)),
             )
     if abs(claimed - exact) < close:
+        what = "iteration for the dispersion" if referee.dispersed else "inner iteration"
+        setting = "" if referee.dispersed else " (tolPwrss)"
         return (
-            f"{side.name}'s inner iteration ended early (tolPwrss): the criterion that it reports "
+            f"{side.name}'s {what} ended early{setting}: the criterion that it reports "
             f"is {claimed - exact:+.2g} off that of its own estimates",
             None,
         )
@@ -144,6 +149,21 @@ def _errors(referee: GeneralizedReferee, sides: Sequence[_Side]) -> tuple[list[s
                 "its own estimates give others"
             )
     return known, facts
+
+
+def _times_sigma(one: _Side, other: _Side) -> str:
+    """Say that lme4's conditional standard deviations have sigma in them twice, if they have."""
+    for side, against in ((one, other), (other, one)):
+        own, true = (s.quantities.values.get(MODES, {}) for s in (side, against))
+        sigma = side.quantities.sigma
+        if side.lme4 and own and set(own) == set(true):
+            ratio = np.array([own[key] / true[key] for key in own])
+            if np.allclose(ratio, sigma, rtol=0.01):
+                return (
+                    f"{side.name}'s conditional standard deviations are multiplied by sigma,"
+                    f" {sigma:.3g}, which they have in them already"
+                )
+    return ""
 
 
 def _without_likelihood(result: FitResult, side: _Side, best: tuple[str, float] | None) -> Verdict:
@@ -234,6 +254,11 @@ def judge_generalized(
         if of_errors:
             reasons += of_errors
             rest = [d for d in rest if d.quantity not in OF_ERRORS]
+    if referee.dispersed and any(d.quantity == MODES for d in rest):
+        of_modes = _times_sigma(own, theirs)
+        if of_modes:
+            reasons.append(of_modes)
+            rest = [d for d in rest if d.quantity != MODES]
     limit = next(t.limit for t in tolerances if t.quantity == "criterion")
     if gap > limit and referee.spec.nAGQ > 0 and _rough(referee, own):
         verdict = Verdict(

@@ -79,6 +79,7 @@ def _build(
 ) -> Quantities:
     deviations, correlations = _variance(variance)
     deviations["sigma"] = sigma  # beside the table's Residual, so that neither can be wrong alone
+    deviations.setdefault("Residual", sigma)  # tables of a family have none from lme4 2.0 on
     return Quantities(
         source=source,
         sigma=sigma,
