@@ -226,9 +226,10 @@ def test_the_scorecard(monkeypatch, run, tmp_path):
         files.further_cases()
     here = tmp_path / "bridge" / "lmerbridge" / "_data" / "reference"
     here.mkdir(parents=True)
-    (here / "cases.toml").write_text(
-        '[[model]]\nname = "a"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
-    )
+    for name in ("cases", "generalized"):
+        (here / f"{name}.toml").write_text(
+            '[[model]]\nname = "a"\ndata = "Dyestuff"\nformula = "Yield ~ 1 + (1 | Batch)"\n'
+        )
     status, out, err = run("check", "--scorecard")
     assert (status, out) == (2, "")
     assert re.fullmatch(rf"lmerbridge: [^\n]*{words} \(or 'lmerbridge\[scorecard\]'\)\n", err)

@@ -30,11 +30,16 @@ def test_golden_values(tmp_path):
         if plain is None or short is None:
             assert plain is short
             continue
-        # fitted values to 9 digits
-        for which in ("default", "polished"):
-            whole = plain.get(which, {}).pop("fitted", [])
-            found = short.get(which, {}).pop("fitted", [])
-            assert found == pytest.approx(whole, rel=1e-8, abs=0)
+        # fitted values to a thousandth of sigma, which is a fifth of what they are compared to;
+        # modes to five digits; R's text, which tests of a checkout read, not at all
+        plain.pop("text", None)
+        for which in plain.keys() & {"default", "polished"}:
+            whole, found = plain[which], short[which]
+            near = pytest.approx(whole.pop("fitted", []), rel=0, abs=1e-3 * whole["sigma"])
+            assert found.pop("fitted", []) == near
+            for key in ("condval", "condsd"):
+                modes = pytest.approx(whole["ranef"].pop(key), rel=1e-4)
+                assert found["ranef"].pop(key) == modes
         assert short == plain
 
 
@@ -42,6 +47,7 @@ def test_golden_values_of_later_versions(tmp_path):
     case = next(c for c in load_cases(REFERENCE / "cases.toml") if c.name == "Dyestuff")
     record = json.loads((REFERENCE / "golden" / "Dyestuff.json").read_text("utf-8"))
     (tmp_path / "golden").mkdir()
+    (tmp_path / "generalized.toml").write_text("model = []\n")
     for version in ("", "@1.1.35", "@2.0.1"):
         text = json.dumps({**record, "said": [version]}, indent=1)
         (tmp_path / "golden" / f"Dyestuff{version}.json").write_text(text)

@@ -29,6 +29,7 @@ from lmerbridge.crosscheck.verdict import (
     off,
     other_data,
 )
+from lmerbridge.equality import by_value
 from lmerbridge.result import FitResult
 
 __all__ = ["BY_DIFFERENCES", "in_order", "judge_generalized"]
@@ -52,7 +53,8 @@ def _beta(names: Sequence[str], found: Quantities) -> Array | None:
     return in_order(names, found.values["fixed effects"])
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, eq=False)
 class _Side:
     """One of two fits: who, its numbers, and the referee's value at its estimates."""
 
