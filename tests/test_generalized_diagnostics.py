@@ -19,6 +19,7 @@ from lmerbridge.rlang import find_r
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 SHARES = """
+if (!requireNamespace("performance", quietly = TRUE)) { cat("null"); quit() }
 suppressMessages({library(lme4); library(performance)})
 found <- sapply(c("logit", "probit", "cloglog"), function(link) {
   m <- glmer(cbind(incidence, size - incidence) ~ period + (1 | herd), cbpp, binomial(link),
@@ -57,6 +58,8 @@ def test_shares_are_those_of_performance(m):
         text=True,
         check=True,
     )
+    if json.loads(done.stdout) is None:
+        pytest.skip("R has no package performance")
     for link, wanted in zip(("logit", "probit", "cloglog"), json.loads(done.stdout), strict=True):
         one = m.update(family=f"binomial({link})")
         found = [one.r2().marginal, one.r2().conditional, one.icc().adjusted, one.icc().unadjusted]

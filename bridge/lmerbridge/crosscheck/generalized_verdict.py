@@ -218,14 +218,14 @@ def judge_generalized(
     if math.isnan(own.claimed):
         return _without_likelihood(result, own, best), differences, reference.name
     said, other = ("", None) if math.isnan(exact) else _claimed(referee, own)
-    if other is not None:
-        return other, differences, reference.name
     if not wrong:
         return (
             Verdict("agree", f"{engine} agrees with {reference.name}"),
             differences,
             reference.name,
         )
+    if other is not None:
+        return other, differences, reference.name
     if math.isnan(exact) or reference.theta is None or there is None:
         sentence = f"{engine}'s {wrong[0].quantity} differ: {off(wrong[0])}"
         if referee.knows:
