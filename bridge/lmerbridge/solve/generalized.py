@@ -43,6 +43,7 @@ class _Objective:
         self.of, self.coordinates, self.origin, self.shape = criterion, coordinates, origin, shape
         self.joint, self._end = joint, end
         self._key = b""
+        self._gradients: dict[bytes, Any] = {}
         self._last: Point | None = None
         self._u: list[Array] | None = None
         self._beta = origin
@@ -90,8 +91,15 @@ class _Objective:
         return math.inf if at is None else at.criterion
 
     def gradient(self, x: Any) -> Any:
-        at = self.at(x)
-        return np.zeros(len(x)) if at is None else self._chain(x).T @ at.gradient
+        """Derivatives at ``x``, kept: the Hessian, by differences of them, is asked for twice, for
+        the certificate and for the standard errors.
+        """
+        key = x.tobytes()
+        if key not in self._gradients:
+            at = self.at(x)
+            found = np.zeros(len(x)) if at is None else self._chain(x).T @ at.gradient
+            self._gradients[key] = found
+        return self._gradients[key].copy()
 
     def information(self, x: Any) -> Any:
         at = self.at(x)
