@@ -81,7 +81,7 @@ def test_maximum_likelihood(family, observed):
             model.shape = mp.exp(x[-1])
             return model.laplace(x[:m], x[m:-1], u, observed)
 
-        here = [*floats([*theta, *at.beta]), mp.log(mp.mpf(shape))]
+        here = [*floats([*theta, *at.laplace.beta]), mp.log(mp.mpf(shape))]
         assert at.criterion == pytest.approx(float(criterion(here)), rel=0, abs=1e-10)
         expected = gradient(criterion, here)
     scale = np.abs(expected).max()

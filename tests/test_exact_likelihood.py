@@ -10,7 +10,7 @@ from scipy import special
 
 from glmm_mpmath import Model, problem_of
 from lmerbridge.errors import ArgumentError, FitFailedError, UnsupportedModelError
-from lmerbridge.likelihood.exact import approximation, exact_criterion
+from lmerbridge.likelihood.exact import exact_at, exact_criterion
 from lmerbridge.likelihood.importance import pareto_shapes
 from lmerbridge.likelihood.quadrature import quadrature
 from lmerbridge.solve.exact_estimates import exact_estimates
@@ -235,11 +235,12 @@ def test_many_effects_that_hang_together():
     d = pd.DataFrame({"g": np.repeat(np.arange(120), 10), "h": rng.integers(0, 120, 1200)})
     d["y"] = rng.poisson(1e4, 1200).astype(float)
     _, problem = problem_of("y ~ 1 + (1 | g) + (1 | h)", d.astype({"g": str, "h": str}), "poisson")
-    found = approximation(problem, np.array([0.3, 0.3]), problem.start(), draws=2000)
-    assert found.exact.method == "importance sampling"
+    point = problem.at(np.array([0.3, 0.3]), problem.start())
+    found = exact_at(point, draws=2000)
+    assert found.method == "importance sampling"
     assert 0 < found.error < 0.2
-    assert abs(found.difference) < 4 * found.error + 0.02
-    assert found.exact.effective > 200
+    assert abs(point.criterion - found.value) < 4 * found.error + 0.02
+    assert found.effective > 200
 
 
 def test_pareto_shapes_of_known_tails():
@@ -257,14 +258,15 @@ def test_laplace_is_off_where_binary_rows_are_few():
     d = coin_tosses(60, 4, 2.0)
     _, problem = problem_of(PLAIN, d, "binomial")
     theta, beta = np.array([2.0]), problem.R @ [-0.5, 0.8]
-    found = approximation(problem, theta, beta)
     point = problem.at(theta, beta)
-    assert found.laplace == point.criterion
-    assert found.difference == pytest.approx(point.criterion - quadrature(point, 100).criterion)
-    assert found.difference > 1
+    found = exact_at(point)
+    assert found == exact_criterion(problem, theta, beta)
+    difference = point.criterion - found.value
+    assert difference == pytest.approx(point.criterion - quadrature(point, 100).criterion)
+    assert difference > 1
     assert found.error < 1e-7
-    small = approximation(problem, np.array([0.1]), beta)
-    assert abs(small.difference) < 0.01
+    small = problem.at(np.array([0.1]), beta)
+    assert abs(small.criterion - exact_at(small).value) < 0.01
 
 
 def test_exact_estimates():

@@ -154,19 +154,14 @@ class GeneralizedReferee:
         if not self.knows or not problem.p:
             return None
         point = self._point(self._coordinates.of_users(theta), problem.start(), 0)
-        return None if point is None else linalg.solve_triangular(problem.R, point.beta)
+        return None if point is None else linalg.solve_triangular(problem.R, point.laplace.beta)
 
-    @cached_property
+    @property
     def saturated(self) -> float:
         """-2 log-likelihood of the saturated model, which lme4 up to 1.1 leaves out of the
         criterion with ``nAGQ > 1`` (lme4#161, #868).
         """
-        frame, family = self.frame, self.family
-        weights = np.ones(frame.nobs) if frame.weights is None else frame.weights
-        mu = family.initial_mu(frame.y, weights)
-        densities = family.log_density(frame.y, family.link.link(mu), weights)
-        squares = family.deviance_residuals_squared(frame.y, mu, weights)
-        return float(-2 * densities.sum() - squares.sum())
+        return self._problem().saturated
 
     def covariances(self, theta: Array, beta: Array) -> dict[str, Array]:
         """The fixed effects' covariance matrix at a point, by definition.
@@ -181,7 +176,7 @@ class GeneralizedReferee:
         point = self._point(x, own, nAGQ) if self.knows and problem.p else None
         if point is None:
             return {}
-        found = {"given theta": self._in_units(point.laplace.precision)}
+        found = {"given theta": problem.beta_vcov(point.laplace.precision)}
         if nAGQ > 0:
             free = free_of_floor(x, self._coordinates.bounded, SETTINGS)
             which = np.flatnonzero(np.append(free, np.ones(problem.p, dtype=bool)))
@@ -196,18 +191,5 @@ class GeneralizedReferee:
 
             settings = replace(SETTINGS, central=True)
             hessian = difference_hessian(gradient, np.append(x, own), which.tolist(), settings)
-            found["joint"] = self._in_units(0.5 * hessian)
+            found["joint"] = problem.beta_vcov(0.5 * hessian)
         return {name: vcov for name, vcov in found.items() if vcov is not None}
-
-    def _in_units(self, information: Array) -> Array | None:
-        """Beta's block, the last, of the inverse; ``None`` where that is not positive."""
-        p, R = self._problem().p, self._problem().R
-        if not np.isfinite(information).all():
-            return None
-        L, failed = linalg.lapack.dpotrf(information, lower=1)
-        if failed:
-            return None
-        inverse = linalg.cho_solve((L, True), np.eye(len(information)))[-p:, -p:]
-        half = linalg.solve_triangular(R, inverse)
-        vcov: Array = linalg.solve_triangular(R, half.T)
-        return 0.5 * (vcov + vcov.T)

@@ -110,9 +110,9 @@ class ModelApproximation:
 
 def approximation(fit: Fit, estimates: bool, draws: int, seed: int) -> ModelApproximation:
     """Compare; arguments as of :meth:`lmerbridge.GeneralizedModel.approximation`."""
-    from lmerbridge.likelihood.exact import exact_criterion
+    from lmerbridge.likelihood.exact import exact_at
     from lmerbridge.likelihood.laplace import Problem
-    from lmerbridge.likelihood.quadrature import check_nodes, quadrature
+    from lmerbridge.likelihood.quadrature import quadrature
     from lmerbridge.likelihood.search import Coordinates
 
     result, frame = fit.result, fit.frame
@@ -125,14 +125,14 @@ def approximation(fit: Fit, estimates: bool, draws: int, seed: int) -> ModelAppr
     theta = coordinates.theta(coordinates.of_users(own))
     beta = problem.R @ result.estimates.beta
     nodes = max(1, result.call.nAGQ)
-    check_nodes(problem, nodes)
     point = problem.at(theta, beta)
     if point is None:
         raise FitFailedError("the conditional modes cannot be found at the fit's estimates")
-    exact = exact_criterion(problem, theta, beta, draws=draws, seed=seed)
+    approximate = quadrature(point, nodes).criterion
+    exact = exact_at(point, draws=draws, seed=seed)
     found = ModelApproximation(
         result.call.nAGQ,
-        -0.5 * quadrature(point, nodes).criterion,
+        -0.5 * approximate,
         -0.5 * exact.value,
         0.5 * exact.error,
         exact.method,

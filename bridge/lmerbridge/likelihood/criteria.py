@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -25,7 +26,7 @@ MOST_EFFECTS = 3000
 RANK = 1e-9  # of an eigenvalue of the correlations of the columns
 
 
-# a criterion at its parameters, with the conditional modes
+# a criterion at its parameters; the conditional modes are in ``laplace``
 Point: TypeAlias = LaplacePoint | QuadraturePoint | MomentPoint | ShapePoint
 
 
@@ -145,6 +146,11 @@ class Moment:
             )
         return cls(problem, float(found))
 
+    @cached_property
+    def _phi(self) -> float:
+        """Where the search for a dispersion begins."""
+        return first_shape(self.problem)
+
     @property
     def rough(self) -> Criterion:
         """Itself."""
@@ -158,7 +164,7 @@ class Moment:
         self, theta: Array, beta: Array, shape: Array, u: Sequence[Array] | None, joint: bool
     ) -> Point | None:
         """Return the point; ``shape`` is of no effect."""
-        return moment_point(self.problem, theta, beta, u, joint, self.freedom)
+        return moment_point(self.problem, theta, beta, u, joint, self.freedom, self._phi)
 
 
 @by_value

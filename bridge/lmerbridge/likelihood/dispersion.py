@@ -28,6 +28,7 @@ import numpy as np
 from lmerbridge.equality import by_value
 from lmerbridge.likelihood.laplace import LaplacePoint, Problem
 from lmerbridge.likelihood.layout import Array
+from lmerbridge.likelihood.shape import first_shape
 
 __all__ = ["MomentPoint", "moment_point"]
 
@@ -55,16 +56,6 @@ class MomentPoint:
     laplace: LaplacePoint
     phi: float
     freedom: float | None
-
-    @property
-    def beta(self) -> Array:
-        """The fixed effects (p,) in the units of Q."""
-        return self.laplace.beta
-
-    @property
-    def u(self) -> list[Array]:
-        """The spherical modes by factor."""
-        return self.laplace.u
 
     @property
     def information(self) -> Array:
@@ -125,7 +116,7 @@ def moment_point(
     freedom : float or None
         n - q; ``None`` for a phi of 1.
     phi : float, optional
-        Where to start from.
+        Where to start from; default: the mean deviance without random effects.
 
     Returns
     -------
@@ -137,8 +128,7 @@ def moment_point(
         return None if point is None else MomentPoint(problem, point, 1.0, None)
     low, high = 0.0, math.inf
     if phi is None:
-        without = problem.at(np.zeros_like(theta), beta, None, joint)
-        phi = 1.0 if without is None else -2 * float(without.rows.value.sum()) / freedom
+        phi = first_shape(problem)
     for _ in range(MOST_STEPS):
         point = problem.of_dispersion(phi).at(theta, beta, u, joint)
         if point is None:

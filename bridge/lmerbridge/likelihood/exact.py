@@ -29,7 +29,7 @@ from lmerbridge.likelihood.quadrature import (
     root_of,
 )
 
-__all__ = ["Approximation", "ExactCriterion", "approximation", "exact_criterion"]
+__all__ = ["ExactCriterion", "exact_at", "exact_criterion"]
 
 DRAWS = 20_000
 AGREED = 1e-8  # of -2 log-likelihood, between two orders
@@ -74,32 +74,6 @@ class ExactCriterion:
     tail: float | None = None
 
 
-@by_value
-@dataclass(frozen=True, eq=False)
-class Approximation:
-    """How far Laplace's approximation is from the likelihood, at one theta and beta.
-
-    Attributes
-    ----------
-    laplace : float
-        Its criterion.
-    exact : ExactCriterion
-    """
-
-    laplace: float
-    exact: ExactCriterion
-
-    @property
-    def difference(self) -> float:
-        """Laplace's -2 log-likelihood less the exact one."""
-        return self.laplace - self.exact.value
-
-    @property
-    def error(self) -> float:
-        """Of the difference, as of the exact value."""
-        return self.exact.error
-
-
 def exact_criterion(
     problem: Problem,
     theta: Array,
@@ -133,13 +107,40 @@ def exact_criterion(
 
     Raises
     ------
+    ArgumentError
+        ``draws`` are too few, or odd.
     FitFailedError
         There are no conditional modes at these parameters.
     UnsupportedModelError
         More random effects than can be sampled.
     """
-    point = _at(problem, theta, beta)
-    factors = problem.layout.factors
+    point = problem.at(np.asarray(theta, dtype=np.float64), np.asarray(beta, dtype=np.float64))
+    if point is None:
+        raise FitFailedError(
+            "the conditional modes of the random effects cannot be found at these parameters:"
+            " without them there is no place to integrate around"
+        )
+    return exact_at(point, sampling=sampling, draws=draws, seed=seed)
+
+
+def exact_at(
+    point: LaplacePoint, *, sampling: bool = False, draws: int = DRAWS, seed: int = 0
+) -> ExactCriterion:
+    """Compute :func:`exact_criterion` around modes that are known.
+
+    Parameters
+    ----------
+    point : LaplacePoint
+        The modes.
+    sampling, draws, seed
+        As there.
+
+    Raises
+    ------
+    ArgumentError, UnsupportedModelError
+        As there.
+    """
+    factors = point.problem.layout.factors
     if not sampling and len(factors) == 1 and factors[0].width <= MOST_WIDTH:
         return _by_quadrature(point)
     if draws < 100 or draws % 2:
@@ -148,36 +149,6 @@ def exact_criterion(
     return ExactCriterion(
         found.value, found.error, "importance sampling", draws, found.effective, found.tail
     )
-
-
-def approximation(
-    problem: Problem, theta: Array, beta: Array, *, draws: int = DRAWS, seed: int = 0
-) -> Approximation:
-    """Compare Laplace's approximation with the likelihood.
-
-    Parameters
-    ----------
-    problem, theta, beta, draws, seed
-        As :func:`exact_criterion` takes them; ``problem.observed`` says which Laplace's
-        approximation it is.
-
-    Raises
-    ------
-    FitFailedError, UnsupportedModelError
-        As :func:`exact_criterion` has them.
-    """
-    exact = exact_criterion(problem, theta, beta, draws=draws, seed=seed)
-    return Approximation(_at(problem, theta, beta).criterion, exact)
-
-
-def _at(problem: Problem, theta: Array, beta: Array) -> LaplacePoint:
-    point = problem.at(np.asarray(theta, dtype=np.float64), np.asarray(beta, dtype=np.float64))
-    if point is None:
-        raise FitFailedError(
-            "the conditional modes of the random effects cannot be found at these parameters:"
-            " without them there is no place to integrate around"
-        )
-    return point
 
 
 def _by_quadrature(point: LaplacePoint) -> ExactCriterion:

@@ -152,6 +152,41 @@ class Problem:
         constant = -2 * float(family.normalizer(self.y, self.prior).sum())
         return replace(self, family=family, constant=constant)
 
+    @cached_property
+    def saturated(self) -> float:
+        """-2 log-likelihood of the saturated model."""
+        mu = self.family.initial_mu(self.y, self.prior)
+        value = self.family.value(self.y, self.family.link.link(mu), self.prior)
+        squares = self.family.deviance_residuals_squared(self.y, mu, self.prior)
+        return float(self.constant - 2 * value.sum() - squares.sum())
+
+    def beta_vcov(self, information: Array, following: int = 0) -> Array | None:
+        """Return the covariance matrix (p, p) of beta in the user's units, a block of an inverse.
+
+        Parameters
+        ----------
+        information : array (k, k)
+            With beta in the units of Q.
+        following : int
+            How many rows follow those of beta, which are otherwise the last.
+
+        Returns
+        -------
+        array or None
+            ``None`` where the information is not positive, or there are no fixed effects.
+        """
+        if not self.p or not np.isfinite(information).all():
+            return None
+        root, failed = linalg.lapack.dpotrf(information, lower=1)
+        if failed:
+            return None
+        last = len(information) - following
+        own = slice(last - self.p, last)
+        inverse = linalg.cho_solve((root, True), np.eye(len(information)))[own, own]
+        half = linalg.solve_triangular(self.R, inverse)
+        found: Array = linalg.solve_triangular(self.R, half.T)
+        return 0.5 * (found + found.T)
+
     def linear(self, beta: Array) -> Array:
         """The fixed part of the linear predictor (n,), offset and all."""
         fixed = self.Q @ beta

@@ -252,16 +252,6 @@ class QuadraturePoint:
     nodes: int
 
     @property
-    def beta(self) -> Array:
-        """The fixed effects (p,) in the units of Q."""
-        return self.laplace.beta
-
-    @property
-    def u(self) -> list[Array]:
-        """The spherical modes by factor."""
-        return self.laplace.u
-
-    @property
     def information(self) -> Array:
         """An approximation of the Hessian that is not negative: that of Laplace's criterion."""
         return self.laplace.information

@@ -80,16 +80,6 @@ class ShapePoint:
     shape: float
 
     @property
-    def beta(self) -> Array:
-        """The fixed effects (p,) in the units of Q."""
-        return self.laplace.beta
-
-    @property
-    def u(self) -> list[Array]:
-        """The spherical modes by factor."""
-        return self.laplace.u
-
-    @property
     def criterion(self) -> float:
         """-2 log-likelihood by Laplace's approximation."""
         return self.laplace.criterion

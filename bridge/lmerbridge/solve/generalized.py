@@ -80,9 +80,9 @@ class _Objective:
         theta, shape = self.coordinates.theta(x[:m]), self.shape + x[last:]
         found = self.of.at(theta, beta, shape, self._u, self.joint)
         if found is not None:
-            self._u = found.u
+            self._u = found.laplace.u
             if self.joint:
-                self._beta = found.beta
+                self._beta = found.laplace.beta
         self._key, self._last = key, found
         return found
 
@@ -201,11 +201,11 @@ def fit_generalized(
     at = first.at(near)
     if at is None:
         raise FitFailedError("the conditional modes cannot be found at the start of the search")
-    objective = _Objective(rough, coordinates, at.beta, shape, False, end)
+    objective = _Objective(rough, coordinates, at.laplace.beta, shape, False, end)
     optimum = _minimum(objective, _lifted(near, coordinates, problem.p))
     if rough is not criterion:
         x = optimum.x
-        objective = _Objective(criterion, coordinates, at.beta, shape, False, end)
+        objective = _Objective(criterion, coordinates, at.laplace.beta, shape, False, end)
         optimum = _minimum(objective, _lifted(x, coordinates, 0))
     return _found(objective, optimum)
 

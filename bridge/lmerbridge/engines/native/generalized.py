@@ -111,7 +111,7 @@ def _left_out(problem: Problem, spec: FitSpec) -> float:
     """
     if spec.like != "1.1" or spec.nAGQ < 2:
         return 0.0
-    return problem.family.aic(problem.y, problem.y, problem.prior, 0.0, problem.prior)
+    return problem.saturated
 
 
 def _no_size(found: GeneralizedFit) -> str | None:
@@ -147,8 +147,8 @@ def _sum_of_squares(point: LaplacePoint) -> float:
 def _estimates(frame: ModelFrame, found: GeneralizedFit, theta: Array) -> Estimates:
     point, at = found.point, found.at
     sigma, scale = _sigma(at)
-    conditional = _conditional(point)
-    joint = None if found.hessian is None else _joint(found, found.hessian)
+    conditional = point.problem.beta_vcov(point.precision)
+    joint = _joint(found)
     vcov = conditional if joint is None else joint
     eta = point.problem.effects.frame_of(point.eta)
     mu = point.problem.family.link.inverse(eta)
@@ -187,38 +187,18 @@ def _sigma(at: Point) -> tuple[float | None, float]:
     return sigma, sigma
 
 
-def _conditional(point: LaplacePoint) -> Array | None:
-    """Beta's covariance matrix given theta; ``None`` where the rows say nothing of some of it."""
-    p = point.problem.p
-    if not p:
-        return None
-    L, failed = linalg.lapack.dpotrf(point.precision, lower=1)
-    return None if failed else _in_units(point, linalg.cho_solve((L, True), np.eye(p)))
-
-
-def _in_units(point: LaplacePoint, vcov: Array) -> Array:
-    """The covariance matrix (p, p) of beta, from that of the coefficients of Q."""
-    half = linalg.solve_triangular(point.problem.R, vcov)
-    found: Array = linalg.solve_triangular(point.problem.R, half.T)
-    return 0.5 * (found + found.T)
-
-
-def _joint(found: GeneralizedFit, hessian: Array) -> Array | None:
-    """Beta's block of the inverse Hessian; ``None`` where that is not positive. The size of a
-    negative binomial is taken as given, as in lme4.
+def _joint(found: GeneralizedFit) -> Array | None:
+    """Beta's covariance matrix by the Hessian; ``None`` where that is not positive, or not there.
+    The size of a negative binomial is taken as given, as in lme4.
     """
-    point = found.point
-    p, at = point.problem.p, found.at
-    if not p or not np.isfinite(hessian).all():
+    if found.hessian is None:
         return None
-    last = len(hessian) - int(isinstance(at, ShapePoint))
-    given = isinstance(at, ShapePoint) and at.problem.family.theta is not None
-    size = last if given else len(hessian)
-    L, failed = linalg.lapack.dpotrf(0.5 * hessian[:size, :size], lower=1)
-    if failed:
-        return None
-    inverse = linalg.cho_solve((L, True), np.eye(size))
-    return _in_units(point, inverse[last - p : last, last - p : last])
+    problem, at, information = found.point.problem, found.at, 0.5 * found.hessian
+    if not isinstance(at, ShapePoint):
+        return problem.beta_vcov(information)
+    if at.problem.family.theta is not None:
+        return problem.beta_vcov(information[:-1, :-1])
+    return problem.beta_vcov(information, following=1)
 
 
 def _modes_and_variances(point: LaplacePoint) -> tuple[list[Array], list[Array]]:
