@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import lzma
 import math
+import struct
 import tempfile
 import tomllib
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from zopfli.zlib import compress
 
 FILES = (
     "reference/cases.toml",
@@ -75,16 +78,44 @@ def needed(name: str, record: dict[str, Any]) -> bool:
     return "@" not in name or not record.get("family", "").startswith(known)
 
 
+def deflated(content: bytes) -> bytes:
+    """Return a file's content as a zip archive holds it: zlib's without its two bytes before and
+    four behind (RFC 1950).
+    """
+    return bytes(compress(content, numiterations=5)[2:-4])
+
+
 def smaller(wheel: Path) -> None:
-    """Compress every file of a wheel as well as zlib can."""
-    whole = wheel.with_suffix(".new")
-    with (
-        zipfile.ZipFile(wheel) as before,
-        zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as after,
-    ):
-        for info in before.infolist():
-            after.writestr(info, before.read(info), compresslevel=9)
-    whole.replace(wheel)
+    """Compress every file of a wheel by zopfli, which saves 3 % beside zlib at its best.
+
+    ``zipfile`` takes no compressed content, so that the archive is written here, as the format's
+    description has it (APPNOTE 6.3.3, sections 4.3.7, 4.3.12 and 4.3.16).
+    """
+    local, central = bytearray(), bytearray()
+    with zipfile.ZipFile(wheel) as before:
+        files = before.infolist()
+        for info in files:
+            content, name = before.read(info), info.filename.encode()
+            year, month, day, hour, minute, second = info.date_time
+            body = deflated(content)
+            common = struct.pack(
+                "<HHHHHIIIHH",
+                20,  # the version that is needed to read it
+                0x800,  # names are UTF-8
+                zipfile.ZIP_DEFLATED,
+                hour << 11 | minute << 5 | second // 2,
+                (year - 1980) << 9 | month << 5 | day,
+                zlib.crc32(content),
+                len(body),
+                len(content),
+                len(name),
+                0,
+            )
+            place = struct.pack("<HHHII", 0, 0, 0, info.external_attr, len(local))
+            central += b"PK\1\2" + struct.pack("<BB", 20, 3) + common + place + name
+            local += b"PK\3\4" + common + name + body
+    end = struct.pack("<HHHHIIH", 0, 0, len(files), len(files), len(central), len(local), 0)
+    wheel.write_bytes(local + central + b"PK\5\6" + end)
 
 
 def with_digits(value: Any) -> Any:
