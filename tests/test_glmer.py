@@ -374,8 +374,8 @@ def test_what_comes_after(cbpp, m):
     mu = m.predict(type="response")
     assert mu.to_numpy() == pytest.approx(m.fitted().to_numpy(), abs=1e-12)
     assert np.log(mu / (1 - mu)).to_numpy() == pytest.approx(m.predict().to_numpy(), abs=1e-12)
-    ratios = m.tidy(conf_int=True, exponentiate=True)
-    logs = m.tidy(conf_int=True)
+    ratios = m.tidy("fixed", conf_int=True, exponentiate=True)
+    logs = m.tidy("fixed", conf_int=True)
     for column in ("estimate", "conf_low", "conf_high"):
         assert np.log(ratios[column]).to_numpy() == pytest.approx(logs[column].to_numpy())
     # the delta method

@@ -1,7 +1,10 @@
 """Models side by side: the cells are R's numbers, and every form holds the same ones."""
 
+import json
 import re
+import subprocess
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,19 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge.errors import ArgumentError
+from lmerbridge.rlang import find_r
 
+CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+R_CBPP = """
+suppressMessages(library(lme4))
+m <- glmer(cbind(incidence, size - incidence) ~ period + (1 | herd), cbpp, binomial)
+ratio <- exp(fixef(m))
+cat(jsonlite::toJSON(list(
+  estimate = ratio, error = ratio * sqrt(diag(as.matrix(vcov(m)))),
+  limits = exp(confint(m, parm = "beta_", method = "Wald")), sd = sqrt(VarCorr(m)$herd[1]),
+  rmse = sqrt(mean(residuals(m, "response")^2)), deviance = deviance(m), AIC = AIC(m),
+  p = coef(summary(m))[, 4]), digits = I(15)))
+"""
 SLEEP = lb.datasets.load("sleepstudy")
 
 
@@ -36,6 +51,61 @@ def test_cells_are_what_r_prints(models):
     assert cells.loc["R2 Cond.", "mixed"] == "0.799"
     assert cells.loc["AIC"].tolist() == ["1906.3", "1755.6"]
     assert "* p < 0.05" in str(t)
+
+
+@pytest.fixture(scope="module")
+def cbpp():
+    return lb.glmer(CBPP, lb.datasets.load("cbpp"), engine="native")
+
+
+@pytest.mark.r
+def test_generalized_models_are_tidied_as_r_has_them(models):
+    m = lb.glmer(CBPP, lb.datasets.load("cbpp"), engine="lme4")
+    rscript = Path(find_r().home) / "bin" / "Rscript"
+    done = subprocess.run(
+        [str(rscript), "--vanilla", "-e", R_CBPP], capture_output=True, text=True, check=True
+    )
+    said = json.loads(done.stdout)
+    table = m.tidy(conf_int=True, exponentiate=True)
+    fixed, spread = table[table["effect"] == "fixed"], table[table["effect"] == "ran_pars"]
+    assert fixed["estimate"].to_numpy() == pytest.approx(said["estimate"], rel=1e-9)
+    assert fixed["std_error"].to_numpy() == pytest.approx(said["error"], rel=1e-9)
+    assert fixed["p_value"].to_numpy() == pytest.approx(said["p"], rel=1e-9)
+    assert fixed[["conf_low", "conf_high"]].to_numpy() == pytest.approx(np.array(said["limits"]))
+    assert spread["estimate"].tolist() == pytest.approx(said["sd"], rel=1e-9)
+    assert m.rmse() == pytest.approx(said["rmse"][0], rel=1e-9)
+    assert m.glance()["deviance"].tolist() == pytest.approx(said["deviance"], rel=1e-9)
+    cells = lb.table({**models, "binomial": m}, exponentiate=True).frame["binomial"]
+    assert cells["period2"] == f"{said['estimate'][1]:.3f}"
+    assert cells["SD (Intercept | herd)"] == f"{said['sd'][0]:.3f}"
+    assert cells["AIC"] == f"{said['AIC'][0]:.1f}"
+    assert cells["RMSE"] == f"{said['rmse'][0]:.3f}"
+
+
+def test_ratios_are_of_generalized_models_alone(models, cbpp):
+    plain = lb.table({**models, "binomial": cbpp}, stars=True).frame
+    ratios = lb.table({**models, "binomial": cbpp}, stars=True, exponentiate=True).frame
+    assert plain["mixed"].tolist() == ratios["mixed"].tolist()
+    assert plain.loc["period4", "binomial"] == "-1.580***"
+    assert ratios.loc["period4", "binomial"] == "0.206***"
+    assert "R2 Marg." in lb.table(cbpp).frame.index
+    # a cauchit link has no latent variance, and a model of it no shares
+    without = lb.table(cbpp.update(family="binomial(cauchit)")).frame
+    assert "R2 Marg." not in without.index
+    assert "AIC" in without.index
+
+
+def test_limits_of_a_generalized_model_are_those_that_were_asked_for(cbpp):
+    limits = cbpp.confint()
+    table = cbpp.tidy(conf_int=True, conf_method="profile").set_index("term")
+    for term, row in (("sd__(Intercept)", ".sig01"), ("period3", "period3")):
+        found = table.loc[term, ["conf_low", "conf_high"]].to_list()
+        assert found == limits.loc[row].to_list()
+
+
+def test_without_predictors_nothing_is_explained():
+    m = lb.lmer("Reaction ~ (Days | Subject)", SLEEP, engine="native")
+    assert lb.table(m).frame.loc["R2 Marg.", "(1)"] == "0.000"
 
 
 def test_every_form_holds_every_cell(models):

@@ -10,6 +10,7 @@ from scipy import stats
 
 import lmerbridge as lb
 from lmerbridge.errors import ArgumentError
+from lmerbridge.model import power as module
 
 BLOCKS, SPREAD, SIGMA = 12, 5.0, 1.0
 
@@ -104,8 +105,6 @@ def test_what_cannot_be_asked(paired, arguments, error, words):
 
 @pytest.mark.parametrize("test", ["LRT", "z"])
 def test_responses_are_refitted_in_parts_with_a_bar(test, monkeypatch):
-    from lmerbridge.model import power as module
-
     m = lb.lmer("Reaction ~ Days + (1 | Subject)", lb.datasets.load("sleepstudy"), engine="native")
     whole = m.power("Days", effect=3.0, nsim=30, test=test, seed=4)
     told = []
@@ -120,3 +119,37 @@ def test_responses_are_refitted_in_parts_with_a_bar(test, monkeypatch):
     assert told == [(0, 30), (12, 30), (24, 30)]
     np.testing.assert_allclose(parts.p_values, whole.p_values, rtol=1e-6)
     assert parts.seed == whole.seed == 4
+
+
+def test_of_a_generalized_model_tests_are_those_of_one_at_a_time():
+    d = lb.datasets.load("cbpp")
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    m = lb.glmer(formula, d, engine="native")
+    effect = {"period2": 0.0, "period3": 0.0, "period4": -0.5}
+    ratios = m.power("period", effect=effect, nsim=3, test="LRT", seed=5)
+    errors = m.power("period4", effect=effect, nsim=3, seed=5)
+    assert ratios.effect == errors.effect == {"(Intercept)": m.fixef()["(Intercept)"], **effect}
+    # the draws: rows' probabilities, and effects of herds
+    drawn = module._drawn_of_family(m.fit, errors.effect, 3, 5)
+    assert (drawn * d["size"].to_numpy()[:, None]).round(9).mod(1).eq(0).all(axis=None)
+    small = m.update(". ~ . - period")
+    for i in range(3):
+        one, other = m.refit(drawn[i]), small.refit(drawn[i])
+        z = one.fixef()["period4"] / math.sqrt(one.vcov().loc["period4", "period4"])
+        assert errors.p_values[i] == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-6)
+        ratio = 2 * (one.logLik() - other.logLik())
+        assert ratios.p_values[i] == pytest.approx(stats.chi2.sf(ratio, 3), rel=1e-5)
+    with pytest.raises(ArgumentError, match="unknown test 'Satterthwaite'; tests: LRT, z"):
+        m.power("period4", test="Satterthwaite")
+
+
+def test_draws_of_a_generalized_model_have_the_means_that_were_asked_for():
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame({"g": np.repeat(np.arange(20).astype(str), 10), "x": [0.0, 1.0] * 100})
+    d["y"] = rng.poisson(np.exp(0.5 + 0.2 * d["x"] + 0.3 * rng.normal(size=20).repeat(10)))
+    m = lb.glmer("y ~ x + (1 | g)", d, "poisson", engine="native")
+    asked = {"(Intercept)": 0.4, "x": 0.9}
+    drawn = module._drawn_of_family(m.fit, asked, 400, 1)
+    shift = float(m.VarCorr()["vcov"].iloc[0]) / 2  # of a lognormal mean
+    for x, mean in ((0.0, math.exp(0.4 + shift)), (1.0, math.exp(1.3 + shift))):
+        assert drawn[(d["x"] == x).to_numpy()].to_numpy().mean() == pytest.approx(mean, rel=0.03)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["named_list", "shown", "text_html", "titled_table"]
+__all__ = ["Text", "named_list", "shown", "text_html", "titled_table"]
 
 Shown = TypeVar("Shown", bound=type[Any])
 V = TypeVar("V")
@@ -49,6 +49,13 @@ def titled_table(title: str, table: pd.DataFrame, more: str = "table()") -> str:
     if len(table) > MOST_ROWS:
         lines.append(f"... {len(table) - MOST_ROWS} more rows: {more}")
     return "\n".join(lines)
+
+
+@shown
+class Text(str):
+    """A text of several lines that a session and a notebook show as it is printed."""
+
+    __slots__ = ()
 
 
 @shown

@@ -4,6 +4,7 @@ manner of R's modelsummary (Arel-Bundock 2022, J. Stat. Softw. 103(1)).
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pandas as pd
 
 from lmerbridge.arguments import check_level, checked
 from lmerbridge.display.named_models import named_models
-from lmerbridge.errors import ArgumentError
+from lmerbridge.errors import ArgumentError, UnsupportedModelError
 from lmerbridge.optional import needed
 
 __all__ = ["ModelTable", "table"]
@@ -195,13 +196,14 @@ def _p_value(value: float, digits: int) -> str:
     return f"<{least:.{digits}f}" if value < least else f"{value:.{digits}f}"
 
 
-def _estimates(m: Any, ddf: str | None, level: float) -> pd.DataFrame:
+def _estimates(m: Any, ddf: str | None, level: float, exponentiate: bool) -> pd.DataFrame:
     """Rows of fixed effects with what there is of std_error, statistic, p_value, conf_low, ..."""
     if not hasattr(m, "ranef"):  # an ordinary regression
         found: pd.DataFrame = m.tidy()
         limits = m.confint(level=level).to_numpy()
         return found.assign(conf_low=limits[:, 0], conf_high=limits[:, 1])
-    found = m.tidy("fixed", conf_int=True, conf_level=level, ddf=ddf)
+    own = {"exponentiate": exponentiate} if m.result.call.generalized else {"ddf": ddf}
+    found = m.tidy("fixed", conf_int=True, conf_level=level, **own)
     if "p_value" not in found:
         from scipy.special import ndtr
 
@@ -231,15 +233,16 @@ def _about(m: Any, digits: int) -> dict[str, str]:
     said = {"Num.Obs.": f"{m.nobs():d}"}
     if hasattr(m, "ngrps"):
         said |= {f"Num. {group}": f"{count:d}" for group, count in m.ngrps().items()}
-    if hasattr(m, "r2"):
-        r2, icc = m.r2(), m.icc()
-        for label, value in (
-            ("R2 Marg.", r2.marginal),
-            ("R2 Cond.", r2.conditional),
-            ("ICC", icc.adjusted),
-        ):
-            if value is not None and math.isfinite(value):
-                said[label] = _number(value, digits)
+    with contextlib.suppress(UnsupportedModelError):  # a link without a latent variance
+        if hasattr(m, "r2"):
+            r2, icc = m.r2(), m.icc()
+            for label, value in (
+                ("R2 Marg.", r2.marginal),
+                ("R2 Cond.", r2.conditional),
+                ("ICC", icc.adjusted),
+            ):
+                if value is not None and math.isfinite(value):
+                    said[label] = _number(value, digits)
     for label, of in (("AIC", m.AIC), ("BIC", m.BIC), ("RMSE", m.rmse)):
         said[label] = f"{of():.1f}" if label != "RMSE" else _number(of(), digits)
     return said
@@ -261,13 +264,15 @@ def table(
     digits: int = 3,
     ddf: str | None = "Satterthwaite",
     level: float = 0.95,
+    exponentiate: bool = False,
 ) -> ModelTable:
     """Compare models side by side, as a paper shows them.
 
     Parameters
     ----------
     models : Model, sequence of models, or mapping of str to model
-        Mixed models and ordinary regressions; of a mapping the keys are the columns' heads.
+        Mixed models, generalized ones and ordinary regressions; of a mapping the keys are the
+        columns' heads.
     statistic : {"std_error", "conf_int", "statistic", "p_value"}
         What stands in brackets below an estimate.
     stars : bool
@@ -279,6 +284,9 @@ def table(
         normal ones.
     level : float
         Of the intervals, between 0 and 1.
+    exponentiate : bool
+        Whether effects of generalized models are ratios, as of their ``tidy``; those of other
+        models stay as they are.
 
     Returns
     -------
@@ -308,7 +316,7 @@ def table(
         ),
     }[statistic]
     fixed: list[dict[str, dict[Any, Any]]] = [
-        {str(r["term"]): r for r in _estimates(m, ddf, level).to_dict("records")}
+        {str(r["term"]): r for r in _estimates(m, ddf, level, exponentiate).to_dict("records")}
         for m in named.values()
     ]
     rows: list[tuple[str, tuple[str, ...]]] = []

@@ -6,9 +6,21 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from lmerbridge.shown import text_html
+from lmerbridge.shown import text_html, titled_table
 
-__all__ = ["RTable"]
+__all__ = ["RTable", "WholeTable", "titled"]
+
+
+class WholeTable(pd.DataFrame):
+    """A DataFrame that prints all its columns, below each other where a line cannot hold them."""
+
+    @property
+    def _constructor(self) -> Any:
+        return WholeTable
+
+    def __repr__(self) -> str:
+        with pd.option_context("display.max_columns", None):
+            return super().__repr__()
 
 
 class RTable(pd.DataFrame):
@@ -58,3 +70,8 @@ class RTable(pd.DataFrame):
         if self.text == getattr(self, "_text", None):
             return text_html(self.text)
         return pd.DataFrame(self).to_html()
+
+
+def titled(title: str, table: pd.DataFrame) -> RTable:
+    """Return a table that prints with a title, its numbers to five digits."""
+    return RTable.of(table, titled_table(title, table))

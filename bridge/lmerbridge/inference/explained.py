@@ -34,16 +34,21 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@shown
+@dataclass(frozen=True, repr=False)
 class R2:
     """Nakagawa's: ``marginal`` by the fixed effects, ``conditional`` by these and the random."""
 
     marginal: float
     conditional: float
 
+    def __str__(self) -> str:
+        return f"R2: marginal {self.marginal:.3f}, conditional {self.conditional:.3f}"
 
+
+@shown
 @by_value
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ICC:
     """Intraclass correlations: ``adjusted``, of the variance that the fixed effects leave;
     ``unadjusted``, of all; ``by_group``, the adjusted one of each grouping factor.
@@ -52,6 +57,13 @@ class ICC:
     adjusted: float
     unadjusted: float
     by_group: dict[str, float]
+
+    def __str__(self) -> str:
+        text = f"ICC: adjusted {self.adjusted:.3f}, unadjusted {self.unadjusted:.3f}"
+        if len(self.by_group) < 2:
+            return text
+        own = (f"{group} {share:.3f}" for group, share in self.by_group.items())
+        return f"{text}; adjusted, by group: {', '.join(own)}"
 
 
 def variance_shares(
@@ -62,7 +74,8 @@ def variance_shares(
     given.
     """
     linear = frame.X @ result.estimates.beta
-    fixed = float(np.var(linear, ddof=1)) if len(linear) > 1 else 0.0
+    # from the first: what is constant has a variance of 0, and not of its mean's rounding
+    fixed = float(np.var(linear - linear[0], ddof=1)) if len(linear) > 1 else 0.0
     random: dict[str, float] = {}
     for block, term in zip(frame.random, result.estimates.random, strict=True):
         moments = block.columns.T @ block.columns / frame.nobs

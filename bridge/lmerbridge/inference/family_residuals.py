@@ -10,7 +10,7 @@ from lmerbridge.family import Family, family_of
 from lmerbridge.family.families import negative_binomial
 from lmerbridge.result import FitResult
 
-__all__ = ["family_residuals", "fitted_family"]
+__all__ = ["deviance", "family_residuals", "fitted_family"]
 
 
 def fitted_family(result: FitResult) -> Family:
@@ -19,6 +19,11 @@ def fitted_family(result: FitResult) -> Family:
     if call.shape is not None:
         return negative_binomial(call.shape, call.link)
     return family_of(f"{call.family}({call.link!r})")
+
+
+def deviance(result: FitResult) -> float:
+    """Return the sum of the squared deviance residuals."""
+    return float(np.sum(family_residuals(result, "deviance") ** 2))
 
 
 def family_residuals(

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lmerbridge.design import glmerControl, lmerControl
+from lmerbridge.display.table import WholeTable
 from lmerbridge.engines import like_lme4, load_engine, refusal, status_of
 from lmerbridge.errors import LmerBridgeError
 from lmerbridge.inference.fit import Fit
@@ -30,7 +31,7 @@ def all_fit(fit: Fit, progress: bool) -> pd.DataFrame:
                 bar(i, len(LME4_OPTIMIZERS))
             make = glmerControl if fit.result.call.generalized else lmerControl
             rows.append(_engine_fit(fit, engine, name, make(optimizer=name)))
-    table = pd.DataFrame(rows)
+    table = WholeTable(rows)
     table.insert(3, "above", table["criterion"] - table["criterion"].min())
     return table
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         degrees,
         explained,
         pooling,
-        residual_tests,
         simulated_residuals,
     )
     from lmerbridge.inference import influence as deletion
@@ -46,7 +45,6 @@ else:
     degrees = LazyModule("lmerbridge.inference.degrees")
     explained = LazyModule("lmerbridge.inference.explained")
     pooling = LazyModule("lmerbridge.inference.pooling")
-    residual_tests = LazyModule("lmerbridge.inference.residual_tests")
     simulated_residuals = LazyModule("lmerbridge.inference.simulated_residuals")
     deletion = LazyModule("lmerbridge.inference.influence")
     accessors = LazyModule("lmerbridge.model.accessors")
@@ -91,7 +89,6 @@ __all__ = [
     "pooling",
     "power",
     "prediction",
-    "residual_tests",
     "simulated_residuals",
     "testing",
     "tests_shown",

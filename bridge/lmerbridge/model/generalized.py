@@ -16,7 +16,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.family import Family, family_of
 from lmerbridge.inference.approximation import ModelApproximation, approximation
 from lmerbridge.inference.axes import AUTO, Reduce, meanint
-from lmerbridge.inference.family_residuals import fitted_family
+from lmerbridge.inference.family_residuals import deviance, fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
 from lmerbridge.inference.re_form import NA
@@ -26,15 +26,17 @@ from lmerbridge.model.answers import (
     accessors,
     all_fit,
     averaging,
+    broom,
     comparing,
     criteria,
     display,
     estimates,
+    explained,
     generalized_tests,
     intervals,
     latent,
     leaving_out,
-    residual_tests,
+    power,
     simulated_residuals,
     testing,
 )
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from lmerbridge.inference.profile import Profile
     from lmerbridge.model.averaging import MeansSource
     from lmerbridge.model.comparing import Compared
+    from lmerbridge.model.power import Power
     from lmerbridge.model.ref_grid import RefGrid
     from lmerbridge.solve.refits import Refits
 
@@ -215,7 +218,7 @@ class GeneralizedModel:
         """Return the sum of the squared deviance residuals, given the conditional modes: lme4's
         ``deviance`` of a generalized model, which is not minus twice :meth:`logLik`.
         """
-        return generalized_answers.deviance(self.result)
+        return deviance(self.result)
 
     def AIC(self, k: float = 2.0) -> float:
         """Return -2 logLik + ``k`` times the number of parameters.
@@ -423,7 +426,7 @@ class GeneralizedModel:
         found = simulated_residuals.quantile_residuals(self.frame, self.result, nsim, seed, re_form)
         return by_row(self.fit, found, "quantile_residuals")
 
-    def residual_tests(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> pd.DataFrame:
+    def residual_tests(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> RTable:
         """Test whether the response is one that the model draws.
 
         Parameters
@@ -435,7 +438,7 @@ class GeneralizedModel:
 
         Returns
         -------
-        DataFrame
+        RTable
             ``observed``, ``expected`` and ``p_value``: ``uniformity``, the distance of the quantile
             residuals from uniform ones; ``dispersion``, the mean squared deviation over that of
             what is drawn; ``outliers``, rows that are the least or the greatest of all; ``zero
@@ -446,21 +449,21 @@ class GeneralizedModel:
         Dunn & Smyth (1996), J. Comput. Graph. Stat. 5, 236-244; Davison & Hinkley (1997), Bootstrap
         Methods and Their Application, section 4.2 (the tests).
         """
-        return residual_tests.residual_tests(self.fit, nsim, seed, re_form)
+        return generalized_tests.drawn(self.fit, nsim, seed, re_form)
 
-    def overdispersion(self) -> pd.DataFrame:
+    def overdispersion(self) -> RTable:
         """Compare Pearson's chi-squared, given the modes, with the residual degrees of freedom.
 
         Returns
         -------
-        DataFrame
+        RTable
             ``Chisq``, ``ratio``, ``Df``, ``Pr(>Chisq)``. Of binary rows it says nothing.
 
         References
         ----------
         McCullagh & Nelder (1989), Generalized Linear Models, section 4.5.
         """
-        return residual_tests.dispersion_test(self.fit)
+        return generalized_tests.dispersion(self.fit)
 
     def r2(self, approximation: str | None = None) -> R2:
         """Compute Nakagawa's R2 on the scale of the link: ``marginal`` and ``conditional``.
@@ -983,29 +986,76 @@ class GeneralizedModel:
 
     def tidy(
         self,
+        effects: str | Sequence[str] = ("ran_pars", "fixed"),
         conf_int: bool = False,
         conf_level: float = DEFAULT_LEVEL,
+        scales: str | Sequence[str | None] | None = None,
+        conf_method: str = "Wald",
         exponentiate: bool = False,
     ) -> pd.DataFrame:
-        """Put the fixed effects into a table, as broom.mixed's ``tidy(effects = "fixed")``.
+        """Return the estimates, one per row, as :meth:`lmerbridge.Model.tidy`, with z tests.
 
         Parameters
         ----------
-        conf_int : bool
-            Whether with Wald intervals.
-        conf_level : float
-            Their level.
+        effects, conf_int, conf_level, scales, conf_method
+            As there.
         exponentiate : bool
-            Whether as ratios: odds ratios of the logit link, rate ratios of the log link. Standard
-            errors are times the ratio, intervals are exponentiated.
+            Fixed effects as ratios: odds ratios of the logit link, rate ratios of the log link.
+            Standard errors are times the ratio, limits are exponentiated.
 
         Returns
         -------
         DataFrame
-            ``effect, term, estimate, std_error, statistic, p_value`` and, with ``conf_int``,
-            ``conf_low, conf_high``.
+            As there.
         """
-        return generalized_answers.tidy(self.result, conf_int, conf_level, exponentiate)
+        request = broom.Request.of(effects, conf_int, conf_level, scales, conf_method)
+        found = broom.tidy_fit(self.fit, request, None)
+        return broom.as_ratios(found) if exponentiate else found
+
+    def glance(self) -> pd.DataFrame:
+        """Describe the fit in a row, as :meth:`lmerbridge.Model.glance`; with :meth:`deviance`."""
+        return broom.glance(self.result)
+
+    def rmse(self, normalized: bool = False) -> float:
+        """Compute the root of the mean squared response residual.
+
+        Parameters
+        ----------
+        normalized : bool
+            Over the range of the response.
+        """
+        return explained.rmse(self.result, normalized)
+
+    def power(
+        self,
+        term: str,
+        effect: Any = None,
+        nsim: int = 1000,
+        test: str = "z",
+        alpha: float = 0.05,
+        seed: int | None = None,
+        progress: bool = False,
+    ) -> Power:
+        """Estimate the power of a test by simulation, as :meth:`lmerbridge.Model.power`.
+
+        Parameters
+        ----------
+        term, effect, nsim, alpha, seed, progress
+            As there; effects are on the scale of the linear predictor.
+        test : {"z", "LRT"}
+            A z test of one effect, or a likelihood ratio test of a term.
+
+        Returns
+        -------
+        Power
+            As there.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            As there.
+        """
+        return power.power_of(self, term, effect, nsim, test, alpha, seed, progress)
 
     def model_matrix(self) -> pd.DataFrame:
         """Return the fixed part's matrix (n, p)."""

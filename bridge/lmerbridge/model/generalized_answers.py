@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmerbridge.arguments import check_level
-from lmerbridge.display.summary import z_tests
 from lmerbridge.errors import (
     ArgumentError,
     DataError,
@@ -19,7 +17,7 @@ from lmerbridge.errors import (
 )
 from lmerbridge.family import Link
 from lmerbridge.inference.drawn import drawn_responses
-from lmerbridge.inference.family_residuals import family_residuals, fitted_family
+from lmerbridge.inference.family_residuals import fitted_family
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import INTERVALS
 from lmerbridge.inference.re_form import chosen_effects, is_na
@@ -28,15 +26,12 @@ from lmerbridge.inference.working import working_fit
 from lmerbridge.model import prediction
 from lmerbridge.model.elsewhere import missing_attribute
 from lmerbridge.model.row_values import Vector, row_table
-from lmerbridge.result import FitResult
 
 __all__ = [
-    "deviance",
     "missing",
     "part",
     "predict",
     "simulate",
-    "tidy",
     "to_compare",
 ]
 
@@ -54,11 +49,6 @@ def missing(model: object, name: str) -> AttributeError:
             obj=model,
         )
     return missing_attribute(model, name)
-
-
-def deviance(result: FitResult) -> float:
-    """Return the sum of the squared deviance residuals."""
-    return float(np.sum(family_residuals(result, "deviance") ** 2))
 
 
 def part(fit: Fit, name: str) -> Any:
@@ -178,34 +168,3 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
             f"differently (nAGQ = {', '.join(map(str, sorted(nodes)))})"
         )
     return models
-
-
-def _bounds(result: FitResult, level: float) -> tuple[Any, Any]:
-    from scipy.special import ndtri
-
-    estimates = result.estimates
-    half = float(ndtri(0.5 + level / 2)) * np.sqrt(np.diag(estimates.vcov))
-    return estimates.beta - half, estimates.beta + half
-
-
-def tidy(result: FitResult, conf_int: bool, conf_level: float, exponentiate: bool) -> pd.DataFrame:
-    """Put the fixed effects into a table; arguments as of
-    :meth:`lmerbridge.GeneralizedModel.tidy`.
-    """
-    check_level(conf_level)
-    tests = z_tests(result).to_numpy()
-    ratio = np.exp(tests[:, 0]) if exponentiate else np.ones(len(tests))
-    table = pd.DataFrame(
-        {
-            "effect": "fixed",
-            "term": list(result.estimates.names),
-            "estimate": ratio if exponentiate else tests[:, 0],
-            "std_error": tests[:, 1] * ratio,
-            "statistic": tests[:, 2],
-            "p_value": tests[:, 3],
-        }
-    )
-    if conf_int:
-        bounds = _bounds(result, conf_level)
-        table["conf_low"], table["conf_high"] = np.exp(bounds) if exponentiate else bounds
-    return table

@@ -7,10 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmerbridge.display.table import RTable, titled
 from lmerbridge.inference.fit import Fit
+from lmerbridge.inference.residual_tests import dispersion_test, residual_tests
 from lmerbridge.model import testing
 
-__all__ = ["contest"]
+__all__ = ["contest", "dispersion", "drawn"]
+
+
+def drawn(fit: Fit, nsim: int, seed: Any, re_form: Any) -> RTable:
+    """Test the response; arguments as of :meth:`lmerbridge.GeneralizedModel.residual_tests`."""
+    found = residual_tests(fit, nsim, seed, re_form)
+    return titled(f"The response among {nsim} that the model draws", found)
+
+
+def dispersion(fit: Fit) -> RTable:
+    """Test the dispersion, as of :meth:`lmerbridge.GeneralizedModel.overdispersion`."""
+    return titled("Pearson's chi-squared, given the conditional modes", dispersion_test(fit))
 
 
 def contest(

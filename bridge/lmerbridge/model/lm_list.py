@@ -20,7 +20,7 @@ from lmerbridge.errors import ArgumentError, DataError, FitWarning, FormulaError
 from lmerbridge.inference.regression import ByGroup, regress_by_group
 from lmerbridge.messages import from_outside
 from lmerbridge.model.names import data_name
-from lmerbridge.shown import shown
+from lmerbridge.shown import Text, shown
 
 __all__ = ["LmList", "lmList"]
 
@@ -212,9 +212,9 @@ class LmList:
         counted = int(self.fit.rank.sum()) + (1 if pool else len(self.fit.levels))
         return -2 * self.logLik(pool) + 2 * counted
 
-    def summary(self) -> str:
+    def summary(self) -> Text:
         """Return what R prints for ``summary(lmList(...))``."""
-        return lm_list_summary_text(self.frame, self.group, self.fit, self.tests())
+        return Text(lm_list_summary_text(self.frame, self.group, self.fit, self.tests()))
 
     def __len__(self) -> int:
         return len(self.fit.levels)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +22,10 @@ from lmerbridge.errors import (
     LmerBridgeError,
     near_match,
 )
+from lmerbridge.inference.drawn import drawn_responses
+from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.levels import DEFAULT_LEVEL
+from lmerbridge.inference.re_form import NA, chosen_effects
 from lmerbridge.inference.refit_errors import standard_errors_of
 from lmerbridge.model.progress import progress_bar
 from lmerbridge.shown import shown
@@ -30,7 +33,9 @@ from lmerbridge.shown import shown
 __all__ = ["TESTS", "Power", "power_of"]
 
 TESTS = ("Satterthwaite", "Kenward-Roger", "LRT", "z")
-AT_ONCE = 250  # responses that are refitted together, between two looks at the bar
+# responses that are refitted together, between two looks at the bar; of generalized models, which
+# are refitted one after another
+AT_ONCE, OF_FAMILY = 250, 10
 PValues: TypeAlias = Callable[[pd.DataFrame], Any]
 
 
@@ -121,9 +126,11 @@ def power_of(
         raise ArgumentError(f"nsim must be 1 or more, not {nsim}")
     if not 0 < alpha < 1:
         raise ArgumentError(f"alpha must be between 0 and 1, not {alpha}")
-    if test not in TESTS:
+    generalized = model.result.call.generalized
+    tests = TESTS[2:] if generalized else TESTS
+    if test not in tests:
         raise ArgumentError(
-            f"unknown test {test!r}{near_match(test, TESTS)}; tests: {', '.join(TESTS)}"
+            f"unknown test {test!r}{near_match(test, tests)}; tests: {', '.join(tests)}"
         )
     names, labels = list(model.fixef().index), _labels(model)
     if term not in names and term not in labels:
@@ -131,18 +138,36 @@ def power_of(
             f"no term or fixed effect {term!r}{near_match(term, [*labels, *names])}; there are "
             f"{', '.join(dict.fromkeys([*labels, *names]))}"
         )
+    if test == "z" and term not in names:
+        raise ArgumentError(f"{term!r} has several effects; z tests one: {', '.join(names)}")
     beta = _drawn_with(model.fixef(), term, effect)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
     base = model if model.engine == "native" else model.update(engine="native")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", FitMessage)
-        drawn = model.simulate(nsim, seed, newparams={"beta": beta})
-        if test in ("LRT", "z"):
+        drawn = (
+            _drawn_of_family(model.fit, beta, nsim, seed)
+            if generalized
+            else model.simulate(nsim, seed, newparams={"beta": beta})
+        )
+        if test == "LRT" or (test == "z" and not generalized):
             p_values = _together(base, term, names, labels, drawn, test, progress)
         else:
             p_values = _one_by_one(base, term, labels, drawn, test, progress)
     return Power(term, test, beta, alpha, p_values, seed)
+
+
+def _drawn_of_family(fit: Fit, beta: Mapping[str, float], nsim: int, seed: int) -> pd.DataFrame:
+    """Responses (n, nsim) of a generalized model with other fixed effects."""
+    frame, result = fit.frame, fit.result
+    moved = replace(result.estimates, beta=np.array(list(beta.values())))
+    chosen = chosen_effects(frame, NA)
+    return pd.DataFrame(
+        drawn_responses(
+            frame, replace(result, estimates=moved), np.random.default_rng(seed), chosen, nsim
+        )
+    )
 
 
 def _labels(model: Any) -> list[str]:
@@ -186,13 +211,13 @@ def _together(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """P values of many responses at once, by two fits each or by one."""
     p_of = _by_ratio(base, term, labels) if test == "LRT" else _by_z(base, term, names)
-    count = drawn.shape[1]
+    count, at_once = drawn.shape[1], OF_FAMILY if base.result.call.generalized else AT_ONCE
     p_values = np.empty(count)
     with progress_bar("power", progress) as tell:
-        for start in range(0, count, AT_ONCE):
+        for start in range(0, count, at_once):
             if tell is not None:
                 tell(start, count)
-            part = slice(start, start + AT_ONCE)
+            part = slice(start, start + at_once)
             p_values[part] = p_of(drawn.iloc[:, part])
     return p_values
 
@@ -206,7 +231,8 @@ def _by_ratio(base: Any, term: str, labels: list[str]) -> PValues:
             f"the likelihood ratio test leaves a term out, and {term!r} is one effect of a "
             f"term; terms: {', '.join(labels)}"
         )
-    large, small = base.update(REML=False), base.update(f". ~ . - {term}", REML=False)
+    ml = {} if base.result.call.generalized else {"REML": False}
+    large, small = base.update(**ml), base.update(f". ~ . - {term}", **ml)
     df = len(large.fixef()) - len(small.fixef())
     if df < 1:
         raise DataError(f"without {term!r} the model has as many effects: it cannot be tested")
@@ -222,8 +248,6 @@ def _by_z(base: Any, term: str, names: list[str]) -> PValues:
     """Tests of one effect over its standard error, by the normal distribution."""
     from scipy.special import ndtr
 
-    if term not in names:
-        raise ArgumentError(f"{term!r} has several effects; z tests one: {', '.join(names)}")
     j = names.index(term)
 
     def p_of(responses: pd.DataFrame) -> Any:
@@ -244,11 +268,11 @@ def _one_by_one(
                 tell(i, len(p_values))
             try:
                 m = base.refit(drawn.iloc[:, i])
-                if term in labels:
+                if ddf != "z" and term in labels:
                     p_values[i] = m.anova(ddf=ddf)["Pr(>F)"].loc[term]
                 else:
-                    table = m.tidy("fixed", ddf=ddf).set_index("term")
-                    p_values[i] = table["p_value"].loc[term]
+                    table = m.tidy("fixed", **({} if ddf == "z" else {"ddf": ddf}))
+                    p_values[i] = table.set_index("term")["p_value"].loc[term]
             except LmerBridgeError:  # it counts as no rejection
                 continue
     return p_values

@@ -40,7 +40,7 @@ from lmerbridge.messages import from_outside, tell
 from lmerbridge.model import averaging
 from lmerbridge.model.comparing import Compared, one_line
 from lmerbridge.model.names import data_name
-from lmerbridge.shown import shown
+from lmerbridge.shown import Text, shown
 
 __all__ = ["LinearModel", "lm"]
 
@@ -550,9 +550,9 @@ class LinearModel:
             }
         )
 
-    def summary(self) -> str:
+    def summary(self) -> Text:
         """Return what R prints for ``summary(lm(...))``."""
-        return lm_summary_text(self.frame, self.least_squares, self.tests())
+        return Text(lm_summary_text(self.frame, self.least_squares, self.tests()))
 
     def __str__(self) -> str:
         return lm_text(self.frame, self.least_squares, self.coef())

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.arguments import belongs
+from lmerbridge.display.summary import z_tests
+from lmerbridge.display.table import WholeTable
 from lmerbridge.errors import (
     ArgumentError,
     DataError,
@@ -17,6 +19,7 @@ from lmerbridge.errors import (
     matched,
     near_match,
 )
+from lmerbridge.inference.family_residuals import deviance
 from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.influence import cooks_distance, hat_values
 from lmerbridge.inference.levels import DEFAULT_LEVEL
@@ -29,7 +32,7 @@ from lmerbridge.model.variables import frame_table
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import coefficients, random_table, structure_of, variance_table
 
-__all__ = ["EFFECTS", "NO_WALD", "Request", "augment", "glance", "tidy", "tidy_fit"]
+__all__ = ["EFFECTS", "NO_WALD", "Request", "as_ratios", "augment", "glance", "tidy", "tidy_fit"]
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals", "ran_coefs")
 NO_WALD = (
@@ -149,7 +152,7 @@ def _fixed(result: FitResult, _: Request) -> pd.DataFrame:
     errors = np.sqrt(np.diag(estimates.vcov))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimates.beta / errors
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "effect": "fixed",
             "term": list(estimates.names),
@@ -158,6 +161,9 @@ def _fixed(result: FitResult, _: Request) -> pd.DataFrame:
             "statistic": statistic,
         }
     )
+    if result.call.generalized:
+        table["p_value"] = z_tests(result)["Pr(>|z|)"].to_numpy()
+    return table
 
 
 def _parameters(result: FitResult, request: Request) -> pd.DataFrame:
@@ -264,7 +270,7 @@ def _cells(result: FitResult) -> list[tuple[int, int, int]]:
                 found.append((t, first, first))
             else:
                 found.append((t, 1, 0) if structure.kind == "cs" else (t, row, column))
-    return [*found, (-1, -1, -1)]
+    return found if result.estimates.sigma is None else [*found, (-1, -1, -1)]
 
 
 def tidy(
@@ -299,7 +305,20 @@ def tidy(
         _wald(table, request.level)
         if bounds is not None:
             _bounds(table, result, bounds, request.scale)
-    return table[[c for c in _ORDER if c in table]]
+    return WholeTable(table[[c for c in _ORDER if c in table]])
+
+
+def as_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """Fixed effects of :func:`tidy` as ratios: estimates and limits exponentiated, standard errors
+    by the delta method.
+    """
+    own = table["effect"] == "fixed"
+    ratio = np.exp(table["estimate"])
+    found = table.assign(std_error=table["std_error"].where(~own, table["std_error"] * ratio))
+    for name in ("estimate", "conf_low", "conf_high"):
+        if name in found:
+            found[name] = found[name].where(~own, np.exp(found[name]))
+    return WholeTable(found)
 
 
 def glance(result: FitResult) -> pd.DataFrame:
@@ -312,9 +331,10 @@ def glance(result: FitResult) -> pd.DataFrame:
         "AIC": criterion.AIC,
         "BIC": criterion.BIC,
     }
-    row["REMLcrit" if result.call.REML else "deviance"] = criterion.value
+    value = deviance(result) if result.call.generalized else criterion.value
+    row["REMLcrit" if result.call.REML else "deviance"] = value
     row["df_residual"] = criterion.df_residual
-    return pd.DataFrame([row])
+    return WholeTable([row])
 
 
 def tidy_fit(fit: Fit, request: Request, ddf: str | None) -> pd.DataFrame:
@@ -352,7 +372,7 @@ def augment(fit: Fit) -> pd.DataFrame:
         table = padded_variables(fit, table)
     for name, values in added.items():
         table[name] = by_row(fit, values, name).to_numpy()
-    return table
+    return WholeTable(table)
 
 
 def _augmented(fit: Fit) -> dict[str, Any]:
