@@ -1,7 +1,6 @@
 """Profiles, intervals and bootstraps of generalized models."""
 
 import subprocess
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ from scipy import optimize
 from scipy.special import ndtri
 
 import lmerbridge as lb
-from lmerbridge.errors import UnsupportedModelError
+from lmerbridge.errors import ArgumentError, UnsupportedModelError
+from lmerbridge.likelihood.criteria import Estimated
 from lmerbridge.likelihood.laplace import Problem
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.rlang import find_r
@@ -115,14 +115,77 @@ def test_quadrature_is_profiled_too(m):
     assert not np.allclose(found, laplace, atol=1e-3)
 
 
-def test_an_estimated_size_is_held(slopes):
-    d = slopes.fit.call.data.assign(y=np.random.default_rng(2).negative_binomial(2, 0.4, 140))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        whole = lb.glmer_nb("y ~ x + (1 | g)", d, engine="native")
-        size = whole.getME("glmer.nb.theta")
-        given = lb.glmer("y ~ x + (1 | g)", d, lb.families.negative_binomial(size), engine="native")
-    found, wanted = whole.confint(parm="x"), given.confint(parm="x")
+def least(criterion, x, shape):
+    """Of an estimated parameter of the distribution at a value, by a search without derivatives."""
+
+    def at(x):
+        found = criterion.at(np.abs(x[:1]), x[1:], np.log([shape]), None, False)
+        return np.inf if found is None else found.criterion
+
+    options = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 4000}
+    return optimize.minimize(at, x, method="Nelder-Mead", options=options).fun
+
+
+@pytest.mark.parametrize("family", ["Gamma(log)", "inverse.gaussian(log)", "gaussian(log)"])
+def test_a_dispersion_by_maximum_likelihood_is_profiled(family):
+    rng = np.random.default_rng(6)
+    g, x = np.repeat(np.arange(10), 6), rng.normal(size=60)
+    y = np.exp(0.4 * x + 0.4 * rng.normal(size=10)[g]) * rng.gamma(20, 0.05, 60)
+    d = pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+    m = lb.glmer("y ~ x + (1 | g)", d, family, engine="native", dispersion="ML")
+    problem = Problem.of(m.frame, m.family)
+    own = Coordinates(problem.effects.layout).of_users(m.result.estimates.theta)
+    start = np.append(own, problem.R @ m.result.estimates.beta)
+    low, high = m.confint(parm=".sigma", level=0.9).iloc[0]
+    assert low < m.sigma() < high
+    for end in (low, high):
+        excess = least(Estimated(problem), start, end**2) - m.result.criterion.value
+        assert excess == pytest.approx(ndtri(0.95) ** 2, abs=1e-5)
+    varied = m.confint(parm=".sigma", level=0.9, prof_scale="varcov").iloc[0]
+    assert varied.to_numpy() == pytest.approx([low**2, high**2], rel=1e-6)
+    moment = m.update(dispersion="moment")
+    with pytest.raises(UnsupportedModelError, match="the dispersion of this fit is a moment"):
+        moment.confint()
+
+
+@pytest.fixture(scope="module")
+def counted(slopes):
+    rng, d = np.random.default_rng(2), slopes.fit.call.data
+    p = 0.4 / (1 + np.exp(rng.normal(size=14)))[d["g"].astype(int)]
+    d = d.assign(y=rng.negative_binomial(2, p))
+    return lb.glmer_nb("y ~ x + (1 | g)", d, engine="native")
+
+
+def test_a_size_is_profiled(counted):
+    """A fit with the size given at an end of its interval is worse by the quantile."""
+    table = counted.confint(size="free")
+    assert list(table.index) == [".sig01", ".size", "(Intercept)", "x"]
+    for end in table.loc[".size"]:
+        given = lb.glmer(
+            counted.formula,
+            counted.fit.call.data,
+            lb.families.negative_binomial(end),
+            engine="native",
+        )
+        excess = 2 * (counted.logLik() - given.logLik())
+        assert excess == pytest.approx(ndtri(0.975) ** 2, abs=1e-6)
+    # a parameter more to minimize over: no interval is shorter
+    held = counted.confint(parm="x").iloc[0]
+    assert table.loc["x"].iloc[0] <= held.iloc[0] + 1e-7
+    assert table.loc["x"].iloc[1] >= held.iloc[1] - 1e-7
+
+
+def test_a_size_that_was_not_estimated_is_not_free(m, counted):
+    with pytest.raises(ArgumentError, match="of a glmer_nb"):
+        m.profile(size="free")
+    with pytest.raises(ArgumentError, match="size belongs to"):
+        counted.confint("Wald", size="free")
+
+
+def test_an_estimated_size_is_held(counted):
+    d, size = counted.fit.call.data, counted.getME("glmer.nb.theta")
+    given = lb.glmer("y ~ x + (1 | g)", d, lb.families.negative_binomial(size), engine="native")
+    found, wanted = counted.confint(parm="x"), given.confint(parm="x")
     assert found.to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-4)
 
 

@@ -30,8 +30,9 @@ class Parameter:
     long_name : str
         Its newer one: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
     kind : str
-        ``sd``, ``cor``, ``sigma`` or ``beta``; ``cov`` for a covariance in the place of a
-        correlation; ``var`` and ``sigma2``, ``log`` for a standard deviation on another scale.
+        ``sd``, ``cor``, ``sigma``, ``size`` (of a negative binomial) or ``beta``; ``cov`` for a
+        covariance in the place of a correlation; ``var`` and ``sigma2``, ``log`` for a standard
+        deviation on another scale.
     term, row, column : int
         Of the random term, where it has them; the column of X for ``beta``.
     least : float
@@ -49,7 +50,7 @@ class Parameter:
     @property
     def bounds(self) -> tuple[float, float]:
         """Between which values it can be."""
-        if self.kind in ("sd", "sigma", "var", "sigma2"):
+        if self.kind in ("sd", "sigma", "size", "var", "sigma2"):
             return 0.0, math.inf
         return (self.least, 1.0) if self.kind == "cor" else (-math.inf, math.inf)
 
@@ -60,9 +61,9 @@ def cells(k: int, deviations_first: bool) -> list[tuple[int, int]]:
     return sorted(in_theta, key=lambda c: c[0] != c[1]) if deviations_first else in_theta
 
 
-def parameters(result: FitResult, covariances: bool = False) -> list[Parameter]:
+def parameters(result: FitResult, covariances: bool = False, size: bool = False) -> list[Parameter]:
     """All parameters in lme4's order, that of the fit's dialect; with ``covariances`` in the place
-    of correlations.
+    of correlations; with the ``size`` of a negative binomial that was estimated.
     """
     deviations_first = dialect_of(result).deviations_first
     cross = "cov" if covariances else "cor"
@@ -82,6 +83,8 @@ def parameters(result: FitResult, covariances: bool = False) -> list[Parameter]:
                 found.append(Parameter(name, long_name, cross, t, row, column))
     if result.estimates.sigma is not None:
         found.append(Parameter(".sigma", "sigma", "sigma"))
+    if size:
+        found.append(Parameter(".size", "size", "size"))
     names = result.estimates.names
     return found + [Parameter(n, n, "beta", column=j) for j, n in enumerate(names)]
 

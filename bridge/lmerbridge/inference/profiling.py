@@ -107,16 +107,21 @@ class _Profiler:
         self.starts = np.cumsum(
             [0, *(s.count(k) for s, k in zip(self.structures, self.k, strict=True))]
         ).tolist()
+        call = self.call = result.call
+        # of a negative binomial with the size that was estimated
+        self.family = fitted_family(result) if call.generalized else None
+        # what standard deviations are compared with, and what the family's parameter is of sigma
+        self.unit = self.sigma = result.estimates.scale
+        self.power = 2 if self.family is not None and self.family.dispersion is None else 0
+        if any(p.kind == "size" for p in every):
+            assert call.shape is not None
+            self.power, self.sigma = -2, call.shape**-0.5
         self.covariances = [
             np.outer(size, size) * term.covariance
             for size, term in zip(self.sizes, result.estimates.random, strict=True)
         ]
-        self.sigma = result.estimates.scale
         self.beta = result.estimates.beta
         self.deviance = result.criterion.value
-        self.call = result.call
-        # of a negative binomial with the size that was estimated
-        self.family = fitted_family(result) if result.call.generalized else None
         self.estimates = np.array(
             [self._value(p, self.covariances, self.sigma, self.beta) for p in self.every]
         )
@@ -124,6 +129,8 @@ class _Profiler:
     def _value(self, p: Parameter, covariances: list[Array], sigma: float, beta: Array) -> float:
         if p.kind == "sigma":
             return sigma
+        if p.kind == "size":
+            return sigma**-2
         if p.kind == "beta":
             return float(beta[p.column])
         S = covariances[p.term]
@@ -145,19 +152,21 @@ class _Profiler:
     def criterion(self, frame: ModelFrame, held: Held) -> _HeldLinear | HeldFamily:
         """What is minimized with something held."""
         if self.family is not None:
+            from lmerbridge.likelihood.criteria import Estimated, Known
             from lmerbridge.likelihood.laplace import Problem
             from lmerbridge.solve.constrained_family import held_family
 
-            observed = self.call.information == "observed"
-            return held_family(Problem.of(frame, self.family, observed), held, self.call.nAGQ)
+            problem = Problem.of(frame, self.family, self.call.information == "observed")
+            criterion = Estimated if self.power else Known
+            return held_family(criterion(problem, self.call.nAGQ), held, self.power)
         from lmerbridge.likelihood import cross_products
 
         return _HeldLinear(frame, cross_products(frame), held)
 
     def held(self, p: Parameter) -> Held:
         """What is held, and where."""
-        if p.kind in ("beta", "sigma"):
-            kind, start = ("none" if p.kind == "beta" else p.kind), 0
+        if p.kind in ("beta", "sigma", "size"):
+            kind, start = ("none" if p.kind == "beta" else "sigma"), 0
         elif self.structures[p.term].plain:
             kind, start = p.kind, self.starts[p.term]
         else:
@@ -172,7 +181,7 @@ class _Profiler:
             structure, k = self.structures[p.term], self.k[p.term]
             par = np.append(np.ones(structure.deviations(k)), value)
             return float(structure.coordinates(par, k)[-1])
-        return value * self._scale(p)
+        return value**-0.5 if p.kind == "size" else value * self._scale(p)
 
     def _order(self, p: Parameter) -> list[int]:
         k = self.k[p.term]
@@ -187,13 +196,13 @@ class _Profiler:
             if not structure.plain:
                 par = structure.of_covariance(S)
                 many = structure.deviations(k)
-                par[:many] = np.maximum(par[:many], 0.05 * self.sigma)
+                par[:many] = np.maximum(par[:many], 0.05 * self.unit)
                 par[many:] = np.clip(par[many:], 0.98 * structure.lower(k)[many:], 0.98)
                 parts.append(structure.coordinates(par, k))
                 continue
             if t == p.term and order:
                 S = S[np.ix_(order, order)]
-            floor = (0.05 * self.sigma) ** 2
+            floor = (0.05 * self.unit) ** 2
             values, vectors = np.linalg.eigh(S)
             if values.min() < 1e-8 * max(values.max(), floor):
                 S = (vectors * np.maximum(values, floor)) @ vectors.T
@@ -289,7 +298,7 @@ class _One:
             new = x + sign * step
             if (new - bound) * sign >= 0 or abs(new - bound) < 1e-3 * step:
                 new = bound
-            if self.p.kind == "sigma" and new <= 0:
+            if self.p.kind in ("sigma", "size") and new <= 0:
                 new = 0.5 * x
             point = self.point(new)
             yield point
@@ -302,17 +311,18 @@ class _One:
     def _first_step(self, delta: float) -> float:
         """A step that changes zeta by about delta, from the curvature at the estimate."""
         p = self.p
-        guess = {"cor": 0.1, "sigma": 0.05 * self.estimate}.get(p.kind)
+        small = 0.05 * self.estimate
+        guess = {"cor": 0.1, "sigma": small, "size": small}.get(p.kind)
         if p.kind == "sd":
-            guess = max(0.2 * self.estimate, 0.1 * self.profiler.sigma / self.profiler._scale(p))
+            guess = max(0.2 * self.estimate, 0.1 * self.profiler.unit / self.profiler._scale(p))
         if p.kind == "cov":
             S = self.profiler.covariances[p.term]
             spread = math.sqrt(S[p.row, p.row] * S[p.column, p.column])
-            guess = max(0.1 * spread, 0.01 * self.profiler.sigma**2) / self.profiler._scale(p)
+            guess = max(0.1 * spread, 0.01 * self.profiler.unit**2) / self.profiler._scale(p)
         if guess is None:
             column = self.column
             assert column is not None
-            guess = self.profiler.sigma / (math.sqrt(float(column @ column)) or 1.0)
+            guess = self.profiler.unit / (math.sqrt(float(column @ column)) or 1.0)
         low, high = p.bounds
         for _ in range(40):
             at = self.estimate + guess
@@ -366,7 +376,8 @@ def profile(
     every : sequence of Parameter, optional
         The model's parameters, by the names and in the order that the table has them; default
         those of ``result``. ``which`` are some of them. Those with covariances in the place of
-        correlations are profiled as such.
+        correlations are profiled as such. The size of a negative binomial is minimized over where
+        it is one of them, and else held.
     """
     from scipy.special import chdtri
 

@@ -176,9 +176,12 @@ class Estimated:
     Attributes
     ----------
     problem : Problem
+    nodes : int
+        1: Laplace's approximation.
     """
 
     problem: Problem
+    nodes: int = 1
 
     @property
     def rough(self) -> Criterion:

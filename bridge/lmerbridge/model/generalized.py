@@ -794,6 +794,7 @@ class GeneralizedModel:
         prof_scale: str = "sdcor",
         signames: bool = True,
         alphamax: float = 0.01,
+        size: str = "given",
     ) -> Profile:
         """Profile the criterion over each parameter, of the standard deviations and the effects.
 
@@ -801,6 +802,9 @@ class GeneralizedModel:
         ----------
         parm, progress, prof_scale, signames, alphamax
             As of :meth:`lmerbridge.Model.profile`.
+        size : {"given", "free"}
+            Of :func:`lmerbridge.glmer_nb`: whether its size is held at the estimate, as in lme4, or
+            a parameter as the others, ``.size``.
 
         Returns
         -------
@@ -810,9 +814,10 @@ class GeneralizedModel:
         Raises
         ------
         UnsupportedModelError
-            A fit with ``nAGQ=0``, or one that the native engine does not make.
+            A fit with ``nAGQ=0``, one with a moment estimate of the dispersion, or one that the
+            native engine does not make.
         """
-        return intervals.profile_of(self.fit, parm, progress, prof_scale, signames, alphamax)
+        return intervals.profile_of(self.fit, parm, progress, prof_scale, signames, alphamax, size)
 
     def confint(
         self,
@@ -830,6 +835,7 @@ class GeneralizedModel:
         FUN: Callable[[Any], Any] | None = None,
         prof_scale: str = "sdcor",
         signames: bool | None = None,
+        size: str = "given",
     ) -> RTable:
         """Give confidence intervals, a row per parameter, as :meth:`lmerbridge.Model.confint`.
 
@@ -842,6 +848,8 @@ class GeneralizedModel:
             As there.
         FUN, prof_scale, signames
             As there.
+        size : {"given", "free"}
+            As of :meth:`profile`.
 
         Returns
         -------
@@ -878,6 +886,7 @@ class GeneralizedModel:
             _of_model(FUN),
             prof_scale,
             signames,
+            size,
         )
 
     def approximation(

@@ -41,6 +41,7 @@ __all__ = ["boot", "confint", "maximum_likelihood", "profile_of"]
 
 METHODS = ("profile", "Wald", "boot")
 SCALES = ("sdcor", "varcov")
+SIZES = ("given", "free")
 
 
 def maximum_likelihood(fit: Fit) -> FitResult:
@@ -59,13 +60,14 @@ def maximum_likelihood(fit: Fit) -> FitResult:
                 "a fit with nAGQ=0 has no profile: its criterion is not minimized over the fixed "
                 "effects. Profile m.update(nAGQ=1)"
             )
-        family = fitted_family(fit.result)
-        if family.dispersion is None or call.like is not None:
+        if fitted_family(fit.result).dispersion is None and call.dispersion != "ML":
             raise UnsupportedModelError(
-                "profiles of a generalized model are of a family with a known dispersion, by the "
-                "likelihood with its constants: confint(method='Wald') is here"
+                "the dispersion of this fit is a moment estimate: what is minimized is no "
+                "likelihood, of which zeta would be the root of a chi-squared statistic, and R has "
+                "no profile of it either. Profile m.update(dispersion='ML', engine='native'), or "
+                "take confint(method='Wald')"
             )
-        if fit.result.provenance.engine == "native":
+        if fit.result.provenance.engine == "native" and call.like is None:
             return fit.result
         check_native(fit, "profile()")
         spec = replace(native_spec(fit), like=None)  # with its constants
@@ -73,13 +75,31 @@ def maximum_likelihood(fit: Fit) -> FitResult:
     return fit.once("ML", lambda: load_engine("native").fit(fit.frame, FitSpec(REML=False)))
 
 
+def _parameters(fit: Fit, scale: str, size: str) -> list[Parameter]:
+    """The parameters on a scale, with the size where it is free.
+
+    Raises
+    ------
+    ArgumentError
+        No size was estimated.
+    """
+    free = matched(size, SIZES, "size") == "free"
+    if free and not fit.result.call.size_estimated:
+        raise ArgumentError("size='free' is of a glmer_nb() fit: no size was estimated here")
+    return parameters(fit.result, scale == "varcov", free)
+
+
 def _profile(
-    fit: Fit, which: list[Parameter], scale: str, progress: bool, **limits: float
+    fit: Fit,
+    which: list[Parameter],
+    scale: str,
+    progress: bool,
+    every: list[Parameter],
+    **limits: float,
 ) -> Profile:
     from lmerbridge.inference.profile import varcov_scale
     from lmerbridge.inference.profiling import profile
 
-    covariances = scale == "varcov"
     done = [0]
     with progress_bar("profile", progress) as bar:
 
@@ -93,23 +113,30 @@ def _profile(
             maximum_likelihood(fit),
             which,
             progress=tell,
-            every=parameters(fit.result, covariances),
+            every=every,
             **limits,
         )
-    return varcov_scale(profiled) if covariances else profiled
+    return varcov_scale(profiled) if scale == "varcov" else profiled
 
 
 def profile_of(
-    fit: Fit, parm: Any, progress: bool, prof_scale: str, signames: bool, alphamax: float
+    fit: Fit,
+    parm: Any,
+    progress: bool,
+    prof_scale: str,
+    signames: bool,
+    alphamax: float,
+    size: str = "given",
 ) -> Profile:
-    """Profile the deviance; arguments as of :meth:`lmerbridge.Model.profile`."""
+    """Profile the deviance; arguments as of :meth:`lmerbridge.GeneralizedModel.profile`."""
     from lmerbridge.inference.profile import long_names
 
     scale = matched(prof_scale, SCALES, "prof_scale")
     if not 0 < alphamax < 1:
         raise ArgumentError(f"alphamax must be between 0 and 1, not {alphamax}")
-    which = select(parameters(fit.result, scale == "varcov"), parm)
-    profiled = _profile(fit, which, scale, progress, alphamax=float(alphamax))
+    every = _parameters(fit, scale, size)
+    which = select(every, parm)
+    profiled = _profile(fit, which, scale, progress, every, alphamax=float(alphamax))
     return profiled if signames else long_names(profiled)
 
 
@@ -128,9 +155,10 @@ def confint(
     FUN: Callable[[Fit], Any] | None = None,
     prof_scale: str = "sdcor",
     signames: bool | None = None,
+    size: str = "given",
 ) -> RTable:
-    """Give confidence intervals; arguments as of :meth:`lmerbridge.Model.confint`, but that ``FUN``
-    takes a fit.
+    """Give confidence intervals; arguments as of :meth:`lmerbridge.GeneralizedModel.confint`, but
+    that ``FUN`` takes a fit.
     """
     from lmerbridge.inference.bootstrap import INTERVALS
 
@@ -139,6 +167,8 @@ def confint(
     scale = matched(prof_scale, SCALES, "prof_scale")
     check_level(level)
     labels = list(percent_labels(level))
+    if method != "profile":
+        belongs("method='profile'", size=size != "given")
     boot_type = matched(boot_type, INTERVALS, "boot_type")
     if method == "boot":
         belongs("method='profile'", prof_scale=scale != "sdcor")
@@ -157,7 +187,7 @@ def confint(
         resume=resume is not None,
         FUN=FUN is not None,
     )
-    known = parameters(fit.result, scale == "varcov")
+    known = _parameters(fit, scale, size)
     which = select(known, parm)
     if method == "Wald":
         bounds = _wald(fit, which, level)
@@ -165,7 +195,7 @@ def confint(
         from scipy.special import ndtri
 
         reach = float(ndtri(0.5 + level / 2)) * 1.02
-        profiled = _profile(fit, which, scale, progress, reach=reach)
+        profiled = _profile(fit, which, scale, progress, known, reach=reach)
         places = {p: i for i, p in enumerate(known)}
         which = [profiled.every[places[p]] for p in which]
         bounds = [profiled.interval(p.name, level) for p in which]
