@@ -179,28 +179,32 @@ class _Dense:
 @by_value
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Pairs (x >= y) of columns that meet in a level: ``products[a][b]``, with a row for each
-    place (x, y) of the result and a column for each level, has the products of the entries of
-    C in the level's rows a and b.
+    """Pairs (x >= y) of columns that meet in a level, listed by x, then by level, so that what is
+    added to the result lies near what was added before.
+
+    ``level`` (entries,) and ``values`` (width, entries) are those of every column x and level that
+    touches it; ``second[b]``, with a row for each place (x, y) of the result and a column for each
+    entry, has the elements of C in the columns y of the entry's level, in its row b.
     """
 
     matrix: sparse.csr_array
     transposed: sparse.csc_array
     levels: int
     width: int
-    products: list[list[sparse.csc_array]]
+    level: IntArray
+    values: Array
+    second: list[sparse.csc_array]
 
     @cached_property
-    def _transposed_products(self) -> list[list[Any]]:
-        return [[product.T for product in row] for row in self.products]
+    def _transposed_second(self) -> list[Any]:
+        return [part.T for part in self.second]
 
     def product(self, G: Array) -> Any:
         size = self.matrix.shape[1]
-        found = self.products[0][0] @ G[:, 0, 0]
-        for a in range(self.width):
-            for b in range(self.width):
-                if a or b:
-                    found += self.products[a][b] @ G[:, a, b]
+        first = np.einsum("ae,eab->be", self.values, G[self.level])
+        found = self.second[0] @ first[0]
+        for b in range(1, self.width):
+            found += self.second[b] @ first[b]
         return mirrored(found.reshape(size, size))
 
     def sandwich(self, H: Any) -> Array:
@@ -208,9 +212,10 @@ class _Pairs:
         np.fill_diagonal(half, 0.5 * H.diagonal())
         flat = half.reshape(-1)
         found = np.empty((self.levels, self.width, self.width))
-        for a in range(self.width):
-            for b in range(self.width):
-                found[:, a, b] = self._transposed_products[a][b] @ flat
+        for b in range(self.width):
+            through = self._transposed_second[b] @ flat
+            for a in range(self.width):
+                found[:, a, b] = np.bincount(self.level, self.values[a] * through, self.levels)
         return np.asarray(found + np.swapaxes(found, 1, 2))
 
 
@@ -224,30 +229,28 @@ def _pairs(C: sparse.csr_array, levels: int, width: int) -> _Pairs:
     level.sum_duplicates()
     level.sort_indices()
     counts = np.diff(level.indptr)
+    own = np.repeat(np.arange(levels), counts)
     values = np.zeros((width, level.nnz))
-    keys = np.repeat(np.arange(levels), counts) * size + level.indices
-    place = np.searchsorted(keys, (entries.row // width) * size + entries.col)
+    place = np.searchsorted(own * size + level.indices, (entries.row // width) * size + entries.col)
     values[entries.row % width, place] = entries.data
-    # entry number e of a level pairs with those up to itself
-    position = (np.arange(level.nnz) - np.repeat(level.indptr[:-1], counts)).astype(np.int32)
-    ends = np.concatenate([[0], np.cumsum(position + 1, dtype=np.int64)])
-    upper = np.repeat(np.arange(level.nnz, dtype=np.int32), position + 1)
+    # an entry of a level pairs with those up to itself; the entries are taken by column
+    order = np.argsort(level.indices, kind="stable")
+    first = level.indptr[own[order]]
+    sizes = order - first + 1
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    kind: Any = np.int32 if max(size * size, ends[-1]) < 2**31 else np.int64
     lower = np.arange(ends[-1], dtype=np.int32)
-    lower -= (ends[:-1] - np.arange(level.nnz) + position).astype(np.int32)[upper]
-    kind: Any = np.int32 if size * size < 2**31 else np.int64
+    lower += np.repeat((first - ends[:-1]).astype(np.int32), sizes)
     columns = np.asarray(level.indices, dtype=kind)
-    where = (columns * size)[upper] + columns[lower]
-    starts = ends[level.indptr]
-    products = [
-        [
-            sparse.csc_array(
-                (values[a][upper] * values[b][lower], where, starts), shape=(size * size, levels)
-            )
-            for b in range(width)
-        ]
-        for a in range(width)
+    where = np.repeat(columns[order] * kind(size), sizes)
+    where += columns[lower]
+    second = [
+        sparse.csc_array(
+            (row[lower], where, ends.astype(kind)), shape=(size * size, level.nnz), copy=False
+        )
+        for row in values
     ]
-    return _Pairs(C, C.T, levels, width, products)
+    return _Pairs(C, C.T, levels, width, own[order], values[:, order], second)
 
 
 def coupling(
