@@ -13,6 +13,7 @@ from lmerbridge.engines.scaling import triangular
 from lmerbridge.inference import relative_factor, z_matrix
 from lmerbridge.likelihood import coupling as storage
 from lmerbridge.likelihood import criterion, cross_products, derivatives, evaluate, layout
+from lmerbridge.likelihood.crossed_traces import has_crossed_traces
 
 CASES = [c for c in load_cases() if c.error is None]
 MODELS = [
@@ -134,6 +135,38 @@ def test_the_gradient_is_that_of_differences(
         for s in step
     ]
     np.testing.assert_allclose(slope, numeric, rtol=1e-6, atol=1e-5)
+
+
+CROSSED = [
+    ("y ~ x + (1 | g) + (1 | h)", {}),
+    ("y ~ x + f + (0 + x | g) + (1 | h)", {"weights": "w"}),
+    ("y ~ 0 + (1 | f) + (1 | g) + (1 | h)", {}),
+]
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 5.0])
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(("formula", "arguments"), CROSSED)
+def test_the_hessian_of_crossed_factors_is_that_of_differences(
+    simulated, formula, arguments, REML, size, any_storage
+):
+    frame = build_frame(formula, data(simulated), **arguments)
+    products = cross_products(frame)
+    assert has_crossed_traces(products.layout)
+    theta = size * theta_of(frame, seed=4)
+    REML = REML and frame.X.shape[1] > 0
+    found = derivatives(products, theta, REML).hessian
+    for i, step in enumerate(np.diag(1e-5 * theta)):
+        ahead, behind = (derivatives(products, theta + s, REML).gradient for s in (step, -step))
+        numeric = (ahead - behind) / (2 * step[i])
+        np.testing.assert_allclose(found[i], numeric, rtol=1e-6, atol=1e-8 * np.abs(found).max())
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ (1 | g)", "y ~ (x | g) + (1 | h)", "y ~ cs(x | g) + (1|h)"]
+)
+def test_other_models_have_no_such_hessian(simulated, formula):
+    assert not has_crossed_traces(cross_products(build_frame(formula, simulated)).layout)
 
 
 @pytest.mark.parametrize("REML", [True, False])

@@ -267,6 +267,17 @@ def _extended(stage: Stage, E: Array | None, H: Any) -> sparse.csr_array:
     )
 
 
+def _less(F: Any, product: Any) -> Any:
+    """F less a product, which is overwritten where it is dense."""
+    if not isinstance(product, np.ndarray) or isinstance(F, np.ndarray):
+        return F - product
+    F.sum_duplicates()
+    entries = F.tocoo()
+    np.negative(product, out=product)
+    product[entries.row, entries.col] += entries.data
+    return product
+
+
 def _stage(D: Array, Lambda: Array, C: Coupling | None) -> tuple[Stage, float]:
     Sigma = Lambda @ Lambda.T
     inner = D @ Sigma
@@ -310,7 +321,7 @@ def eliminate(c: CrossProducts | WeightedProducts, blocks: list[Array]) -> Elimi
         log_det += share
         if C is None:
             break
-        F = F - C.product(stage.G)
+        F = _less(F, C.product(stage.G))
         if number + 1 < layout.stages:
             factor = layout.factors[number + 1]
             count = factor.columns

@@ -7,9 +7,10 @@ the criterion is log|V| + log|X'V^-1 X| + f (1 + log(2 pi r^2 / f)) (Bates et al
 35 and 42). With t = Z'P y and dSigma the derivative of Sigma by a parameter,
 
 - its derivative is tr(dSigma (Z'P Z - f/r^2 t t'));
+- its Hessian, where second derivatives of Sigma are 0, is 2 f/r^2 h'Z'P Z h - f/r^4 (h't)(h't)' -
+  tr(dSigma Z'P Z dSigma Z'P Z) with h = dSigma t, and
 - its average information (Gilmour, Thompson & Cullis 1995, Biometrics 51, 1440-1450), which is the
-  Hessian with tr(P dV P dV) replaced by its expectation, is f/r^2 h'Z'P Z h - f/r^4 (h't)(h't)'
-  with h = dSigma t.
+  Hessian with tr(P dV P dV) replaced by its expectation, is f/r^2 h'Z'P Z h - f/r^4 (h't)(h't)'.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from lmerbridge.blas_threads import one_thread_below
 from lmerbridge.design import templates, upper_triangle
 from lmerbridge.equality import by_value
+from lmerbridge.likelihood.crossed_traces import squared_norms
 from lmerbridge.likelihood.crossproducts import CrossProducts
 from lmerbridge.likelihood.elimination import Elimination, eliminate
 from lmerbridge.likelihood.layout import Layout
@@ -280,10 +282,9 @@ def directions(
     return found
 
 
-def _information(c: CrossProducts, s: _Solution) -> Array:
-    """Average information over theta."""
-    h = directions(c.layout, [t[:, :, c.p] for t in s.whitened], s.blocks, s.inverses)
-    m, p = h[0].shape[-1], c.p
+def _reach(c: CrossProducts, s: _Solution, h: list[Array]) -> list[Array]:
+    """Z'V^-1 Z h by factor, of h by factor: (levels, width, m) each; a few digits less than all."""
+    m = h[0].shape[-1]
     first = c.ZZ1 * h[0] if c.ZZ1.shape[-1] == 1 else c.ZZ1 @ h[0]
     others = np.empty((0, m))
     if c.ZZ12 is not None and c.ZZ2 is not None:
@@ -291,10 +292,17 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
         first = first + (c.ZZ12 @ stacked).reshape(first.shape)
         others = c.ZZ12.T @ h[0].reshape(-1, m) + c.ZZ2 @ stacked
     own, last, _ = s.elimination.whiten(first, others, rough=True)
+    return [*own, *rest_by_factor(c.layout, last)]
+
+
+def _information(c: CrossProducts, s: _Solution) -> tuple[Array, Array]:
+    """Average information over theta (m, m), and minus the derivatives of r^2 (m,)."""
+    h = directions(c.layout, [t[:, :, c.p] for t in s.whitened], s.blocks, s.inverses)
+    m, p = h[0].shape[-1], c.p
     information = np.zeros((m, m))
     across = np.zeros((p, m))
     along = np.zeros(m)
-    for part, V, W in zip(h, [*own, *rest_by_factor(c.layout, last)], s.whitened, strict=True):
+    for part, V, W in zip(h, _reach(c, s, h), s.whitened, strict=True):
         flat = part.reshape(-1, m)
         information += flat.T @ V.reshape(-1, m)
         both = W.reshape(-1, p + 1).T @ flat
@@ -304,7 +312,33 @@ def _information(c: CrossProducts, s: _Solution) -> Array:
     information -= reduced.T @ reduced
     scale = s.freedom / s.rss
     information = scale * information - (scale / s.rss) * np.outer(along, along)
-    return np.asarray(0.5 * (information + information.T))
+    return np.asarray(0.5 * (information + information.T)), along
+
+
+def _hessian(c: CrossProducts, s: _Solution, REML: bool, gradient: Array) -> Array:
+    """The Hessian over theta, where :func:`has_crossed_traces` is so: twice the average
+    information, less tr(dSigma Z'P Z dSigma Z'P Z), and what the second derivatives of Sigma add.
+    """
+    norms = squared_norms(s.elimination)
+    if REML and c.p:  # of P, not of V^-1
+        roots = [W[:, :, : c.p] @ s.half for W in s.whitened]
+        spread = [
+            np.concatenate([root if i == j else 0 * root for i in range(len(roots))], axis=2)
+            for j, root in enumerate(roots)
+        ]
+        grams = [root[:, 0].T @ root[:, 0] for root in roots]
+        for i, (root, reach) in enumerate(zip(roots, _reach(c, s, spread), strict=True)):
+            each = np.sum(np.tile(root, len(roots)) * reach, axis=(0, 1))
+            norms[i] += [np.sum(grams[i] * gram) for gram in grams]
+            norms[i] -= 2 * each.reshape(len(roots), c.p).sum(axis=1)
+    information, along = _information(c, s)
+    factors = [term.factor for term in c.terms]
+    theta = np.array([float(block[0, 0]) for block in s.blocks])
+    slopes = 2 * theta * np.array([float(back[0, 0]) ** 2 for back in s.inverses])
+    found = 2 * information + s.freedom / s.rss**2 * np.outer(along, along)
+    found -= np.outer(slopes, slopes) * norms[factors][:, factors]
+    found[np.diag_indices_from(found)] += gradient / theta
+    return np.asarray(0.5 * (found + found.T))
 
 
 def _gradient(c: CrossProducts, s: _Solution, REML: bool, precision: float) -> Array:
@@ -353,7 +387,18 @@ class Derivatives:
         if self._solution is None:
             return np.zeros((self._size, self._size))
         with one_thread_below(self._c.largest):
-            return _information(self._c, self._solution)
+            return _information(self._c, self._solution)[0]
+
+    @cached_property
+    def hessian(self) -> Array:
+        """The Hessian (m, m), of a layout that :func:`has_crossed_traces`; of numbers that are none
+        where the criterion cannot be computed.
+        """
+        if self._solution is None:
+            return np.full((self._size, self._size), np.nan)
+        gradient = self.gradient
+        with one_thread_below(self._c.largest):
+            return _hessian(self._c, self._solution, self._REML, gradient)
 
     def evaluation(self) -> Evaluation | None:
         """All quantities at this theta, of the same factorization."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmerbridge.errors import FitFailedError
 from lmerbridge.likelihood.compact import CompactSolution
+from lmerbridge.likelihood.crossed_traces import has_crossed_traces
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import lifted
 
@@ -51,12 +52,20 @@ class Objective:
         self._compact = search.compact
         self._key = b""
         self._last: Derivatives | CompactSolution | None = None
-        self.hessian = self._hessian if self._compact is not None else None
+        exact = self._compact is not None or (
+            search.plain and has_crossed_traces(search.products.layout)
+        )
+        self.hessian = self._hessian if exact else None
 
     @property
     def bounded(self) -> Any:
         """Which coordinates are bounded, by 0."""
         return self._search.bounded
+
+    @property
+    def light(self) -> bool:
+        """Whether a Hessian costs no more than the criterion does."""
+        return self._compact is not None
 
     def without_effects(self) -> float:
         """The criterion where all random effects are 0."""
@@ -110,9 +119,7 @@ class Objective:
 
     def _hessian(self, x: Any) -> Any:
         at = self._at(x)
-        if isinstance(at, CompactSolution):
-            return at.hessian
-        return np.full((len(x), len(x)), np.nan)
+        return np.full((len(x), len(x)), np.nan) if at is None else at.hessian
 
 
 def minimum(
@@ -159,6 +166,7 @@ def _searched(objective: Objective, start: Any, further: tuple[Any, ...]) -> Opt
         objective.information,
         further,
         objective.hessian,
+        objective.light,
     )
 
 

@@ -84,8 +84,10 @@ class _Objective:
         gradient: Callable[[Vector], Vector],
         settings: Settings,
         hessian: Callable[[Vector], Vector] | None = None,
+        light: bool = False,
     ):
         self._value, self._gradient, self._hessian = value, gradient, hessian
+        self._light = light
         self.settings = settings
         self.evaluations = 0
         self._place = (b"", b"")
@@ -107,7 +109,7 @@ class _Objective:
 
     def is_near(self, x: Vector, gradient: Vector) -> bool:
         """Whether a Hessian that costs little says that Newton's steps are the better ones."""
-        if self._hessian is None:
+        if not self._light:
             return False
         found = self.spectrum(x, np.ones(len(x), dtype=bool))
         if found is None:
@@ -413,6 +415,7 @@ def minimize(
     information: Callable[[Vector], Vector] | None = None,
     further: tuple[Vector, ...] = (),
     hessian: Callable[[Vector], Vector] | None = None,
+    light: bool = False,
 ) -> Optimum:
     """The minimum of a criterion over theta.
 
@@ -435,8 +438,10 @@ def minimize(
         Starts that are tried as well, whatever the first ends at.
     hessian : callable, optional
         The Hessian itself, where it is cheaper than differences of the gradient.
+    light : bool
+        Whether it is so cheap that the search asks for it at its start as well.
     """
-    objective = _Objective(value, gradient, settings, hessian)
+    objective = _Objective(value, gradient, settings, hessian, light)
     best: tuple[float, Vector, float, bool, str, str] | None = None
     tried: list[str] = []
     for count, (name, reached) in enumerate(
