@@ -61,7 +61,7 @@ def test_fit_tidy(run, tmp_path):
 def test_notes_go_to_standard_error(run):
     status, out, err = run("fit", "Yield ~ 1 + (1 | Batch)", "Dyestuff2", "--engine", "statsmodels")
     assert status == 0
-    assert err == "note: boundary (singular) fit: see help('isSingular')\n"
+    assert err == "note: boundary (singular) fit: see help(m.isSingular)\n"
     assert out.rstrip().splitlines()[-1].startswith("Engine: statsmodels")
 
 

@@ -120,6 +120,10 @@ def test_from_a_folder(elsewhere, small_bounce, monkeypatch):
     (folder / "bounce.csv").write_bytes(CONTENT + b"1,2,x,y\n")
     with pytest.raises(DataError, match="is not the data set 'bounce'"):
         datasets.load("bounce")
+    # a checkout's folder has some of them compressed
+    (folder / "bounce.csv").unlink()
+    (folder / "bounce.csv.gz").write_bytes(gzip.compress(CONTENT))
+    assert datasets.load("bounce").county.tolist() == ["devon", "kent"]
 
 
 @pytest.fixture
@@ -189,8 +193,10 @@ def test_other_content_is_refused_and_not_kept(elsewhere, small_bounce, served):
 
 def test_what_cannot_be_fetched_says_what_to_do(elsewhere, small_bounce):
     small_bounce("http://127.0.0.1:9/bounce.csv")
-    with pytest.raises(DataError, match="LMERBRIDGE_DATA"):
+    with pytest.raises(DataError, match="LMERBRIDGE_DATA") as caught:
         datasets.load("bounce")
+    # a session shows that sentence, not the hundred lines of what tried
+    assert caught.value.__suppress_context__
 
 
 @pytest.fixture

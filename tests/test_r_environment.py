@@ -47,7 +47,7 @@ def test_names_and_words_are_the_same(what, transport):
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "boundary (singular) fit: see help('isSingular')"
+    assert done.stdout.strip() == "boundary (singular) fit: see help(m.isSingular)"
     assert done.stderr == ""
 
 

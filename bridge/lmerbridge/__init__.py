@@ -170,6 +170,7 @@ _ELSEWHERE = {
     "glm": ": generalized linear models are not here; lm() fits ordinary regressions",
     "load": ": from_json(text) makes a model of what to_json() wrote",
     "read_json": ": from_json(text) makes a model of what to_json() wrote",
+    "compare": ": table([m1, m2]) sets models side by side, m1.anova(m2) tests them",
     "power": ": it is a method, m.power(term)",
 }
 

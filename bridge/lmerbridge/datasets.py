@@ -211,7 +211,7 @@ def _local(info: DatasetInfo) -> Path | None:
     if info.url is not None:
         folder = os.environ.get("LMERBRIDGE_DATA")
         if folder:
-            candidates.insert(0, Path(folder) / f"{info.name}.csv")
+            candidates = [Path(folder) / c.name for c in candidates] + candidates
         cache = _cache()
         if cache is not None:
             candidates.append(cache / f"{info.name}.csv")
@@ -276,7 +276,7 @@ def _fetch(info: DatasetInfo) -> bytes:
     except Exception as error:
         raise DataError(
             f"{info.name} could not be fetched from {address} ({type(error).__name__}); {advice}"
-        ) from error
+        ) from None
     try:
         checked = _checked(_canonical(content, info, address), info, address)
     except DataError as error:

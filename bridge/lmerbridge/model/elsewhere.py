@@ -42,6 +42,9 @@ ELSEWHERE: dict[str, str] = {
     "f_test": "contestMD(L)",
     "post_hoc": "emmeans(specs, contr='pairwise')",
     "save": "to_json()",
+    "to_latex": "lb.table(m).to_latex()",
+    "to_markdown": "lb.table(m).to_markdown()",
+    "to_html": "lb.table(m).to_html()",
 }
 
 

@@ -60,6 +60,7 @@ def _fit_frame(frame: ModelFrame, call: Call) -> FitResult:
         warnings.warn(note.text, FitWarning, stacklevel=from_outside())
     result = fit_engine(frame, spec, call.engine)
     for text in (*result.evidence.messages, *result.evidence.optimizer_warnings):
+        text = text.replace("help('isSingular')", "help(m.isSingular)")  # R's would find nothing
         warnings.warn(text, FitWarning, stacklevel=from_outside())
     return result
 
