@@ -6,7 +6,10 @@ a process of its own, after a small fit that loads what it needs: the median of 
 or of as many as fit into two minutes (the number is in the table). Memory is what the process's
 peak rises by during the fits. ``native is`` says how many times as long as each the native engine
 takes. glmm and mixedlm take part where they are installed (``pip install 'lmerbridge[rivals]'``).
-``--quick`` leaves out what takes longer than some seconds; ``--rounds N`` runs all N times.
+Refits are native's of many responses at once, and glmm's one by one.
+``--quick`` leaves out what takes longer than some seconds; ``--rounds N`` runs all N times;
+``--rows NAME ...`` takes the rows named (by what :mod:`works` calls them), ``--engines NAME ...``
+the engines named, beside native.
 """
 
 from __future__ import annotations
@@ -19,14 +22,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
+from works import WORK, Work
 
 import lmerbridge as lb
 from lmerbridge.engines import status_of
@@ -36,114 +38,51 @@ ENOUGH = 120  # seconds of runs in one
 RIVALS = ("glmm", "mixedlm")  # which are called by their own functions
 
 
-def grouped(rows: int, groups: int) -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    g = rng.integers(0, groups, rows)
-    x = rng.normal(size=rows)
-    b = rng.normal(size=(groups, 2))
-    y = 1 + x + b[g, 0] + 0.5 * b[g, 1] * x + rng.normal(size=rows)
-    return pd.DataFrame({"y": y, "x": x, "g": g})
-
-
-def crossed(rows: int, one: int, two: int) -> pd.DataFrame:
-    rng = np.random.default_rng(2)
-    a, b = rng.integers(0, one, rows), rng.integers(0, two, rows)
-    y = rng.normal(size=one)[a] + 0.5 * rng.normal(size=two)[b] + rng.normal(size=rows)
-    return pd.DataFrame({"y": y, "x": rng.normal(size=rows), "a": a, "b": b})
-
-
-def nested(rows: int) -> pd.DataFrame:
-    """Four levels: 10,000 in 2,000 in 200 in 20."""
-    rng = np.random.default_rng(4)
-    a = rng.integers(0, 10_000, rows)
-    b, c, d = a // 5, a // 50, a // 500
-    x = rng.normal(size=rows)
-    y = 1 + x + rng.normal(size=10_000)[a] + 0.7 * rng.normal(size=2_000)[b]
-    y += 0.5 * rng.normal(size=200)[c] + 0.5 * rng.normal(size=20)[d] + rng.normal(size=rows)
-    return pd.DataFrame({"y": y, "x": x, "a": a, "b": b, "c": c, "d": d})
-
-
-@dataclass(frozen=True)
-class Work:
-    """A row of the table: a model, how often it is fitted, and by whom besides native."""
-
-    what: str
-    formula: str
-    data: Callable[[], pd.DataFrame]
-    times: int
-    others: tuple[str, ...]
-    quick: bool = True
-
-
-WORK = {
-    "sleepstudy": Work(
-        "sleepstudy",
-        "Reaction ~ Days + (Days | Subject)",
-        lambda: lb.datasets.load("sleepstudy"),
-        101,
-        ("lme4", "mixedlm", "glmm", "statsmodels"),
-    ),
-    "InstEval": Work(
-        "InstEval, 73,421 rows",
-        "y ~ service + (1 | s) + (1 | d) + (1 | dept)",
-        lambda: lb.datasets.load("InstEval"),
-        5,
-        ("lme4", "mixedlm", "glmm"),
-    ),
-    "million": Work(
-        "1,000,000 rows, 10,000 groups",
-        "y ~ x + (x | g)",
-        lambda: grouped(1_000_000, 10_000),
-        5,
-        ("lme4", "mixedlm", "glmm"),
-        quick=False,
-    ),
-    "ten million": Work(
-        "10,000,000 rows, 100,000 groups",
-        "y ~ x + (x | g)",
-        lambda: grouped(10_000_000, 100_000),
-        1,
-        (),
-    ),
-    "crossed": Work(
-        "200,000 rows, 4,000 by 1,500 levels",
-        "y ~ x + (1 | a) + (1 | b)",
-        lambda: crossed(200_000, 4_000, 1_500),
-        5,
-        ("lme4", "mixedlm", "glmm"),
-        quick=False,
-    ),
-    "nested": Work(
-        "100,000 rows, four nested levels",
-        "y ~ x + (1 | a) + (1 | b) + (1 | c) + (1 | d)",
-        lambda: nested(100_000),
-        5,
-        ("lme4", "mixedlm", "glmm"),
-        quick=False,
-    ),
-    "refits": Work(
-        "2,000 refits of 200 rows, each",
-        "y ~ x + (x | g)",
-        lambda: grouped(200, 20),
-        2000,
-        (),
-    ),
-}
-
-
-def _fit(engine: str, formula: str, data: pd.DataFrame) -> tuple[float, float]:
+def _fit(engine: str, work: Work, data: pd.DataFrame) -> tuple[float, float]:
     """Criterion, and seconds by the engine's own account (nan where only the call counts)."""
+    linear = work.family == "gaussian"
+    formula, weights = work.apart.get(engine, (work.formula, None))
     if engine == "mixedlm":
         import mixedlm  # pyright: ignore[reportMissingImports]
 
-        return float(mixedlm.lmer(formula, data).deviance), float("nan")
+        if linear:
+            return float(mixedlm.lmer(formula, data).deviance), float("nan")
+        family = getattr(mixedlm.families, work.family.title())()
+        sizes = None if weights is None else data[weights].to_numpy()
+        fitted = mixedlm.glmer(formula, data, family=family, weights=sizes)
+        return -2 * float(fitted.logLik()), float("nan")
     if engine == "glmm":
         import glmm  # pyright: ignore[reportMissingImports]
 
-        return -2 * float(glmm.fit(data, formula, reml=True).loglik), float("nan")
-    m = lb.lmer(formula, data, engine=engine)
+        fitted = glmm.fit(data, formula, work.family, reml=True if linear else None)
+        return -2 * float(fitted.loglik), float("nan")
+    if linear:
+        m: Any = lb.lmer(formula, data, engine=engine)
+    else:
+        m = lb.glmer(formula, data, family=work.family, engine=engine)
     own = m.result.provenance.seconds if engine == "lme4" else float("nan")
     return m.result.criterion.value, own
+
+
+def _refits(engine: str, work: Work, data: pd.DataFrame) -> tuple[float, int]:
+    """Seconds a fit, of new responses drawn from the native fit; how many were fitted."""
+    if work.family == "gaussian":
+        m: Any = lb.lmer(work.formula, data, engine="native")
+    else:
+        m = lb.glmer(work.formula, data, family=work.family, engine="native")
+    drawn = np.asarray(m.simulate(work.times, seed=3), dtype=float)
+    if engine == "native":
+        m.refit_many(drawn[:, :10])
+        began = time.perf_counter()
+        found = m.refit_many(drawn)
+        assert found.converged.all()
+        return (time.perf_counter() - began) / work.times, work.times
+    began = time.perf_counter()
+    count, seconds = 0, 0.0
+    while count < work.times and seconds < ENOUGH:
+        _fit(engine, work, data.assign(y=drawn[:, count]))
+        count, seconds = count + 1, time.perf_counter() - began
+    return seconds / count, count
 
 
 def _peak() -> float:
@@ -162,27 +101,28 @@ def cell(name: str, engine: str) -> dict[str, float]:
     warnings.simplefilter("ignore")
     work = WORK[name]
     data = work.data()
-    _fit(engine, "Yield ~ 1 + (1 | Batch)", lb.datasets.load("Dyestuff"))
+    small = Work("", "Yield ~ 1 + (1 | Batch)", pd.DataFrame, 1, ())
+    _fit(engine, small, lb.datasets.load("Dyestuff"))
     frame_size = float(data.memory_usage(index=False).sum()) / 2**20
-    if name == "refits":
-        m = lb.lmer(work.formula, data, engine=engine)
-        noise = np.random.default_rng(3).normal(size=(len(data), work.times))
-        responses = m.fitted().to_numpy()[:, None] + m.sigma() * noise
+    if work.refits:
         before = _reset_peak()
-        began = time.perf_counter()
-        found = m.refit_many(responses)
-        seconds = (time.perf_counter() - began) / work.times
-        assert found.converged.all()
-        return {"seconds": seconds, "runs": 1, "memory": _peak() - before, "frame": frame_size}
+        seconds, count = _refits(engine, work, data)
+        return {
+            "seconds": seconds,
+            "runs": count,
+            "memory": _peak() - before,
+            "frame": frame_size,
+        }
     before = _reset_peak()
     runs, criterion = [], float("nan")
+    started = time.perf_counter()
     if work.times > 1:
-        _fit(engine, work.formula, data)
+        _fit(engine, work, data)
     for _ in range(work.times):
         began = time.perf_counter()
-        criterion, own = _fit(engine, work.formula, data)
+        criterion, own = _fit(engine, work, data)
         runs.append(time.perf_counter() - began if np.isnan(own) else own)
-        if sum(runs) > ENOUGH:
+        if time.perf_counter() - started > ENOUGH:
             break
     return {
         "seconds": float(np.median(runs)),
@@ -226,16 +166,19 @@ def main() -> None:
     parser.add_argument("--cell", nargs=2)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rows", nargs="+", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--engines", nargs="+", default=["lme4", "statsmodels", *RIVALS])
     arguments = parser.parse_args()
     if arguments.cell:
         print(json.dumps(cell(*arguments.cell)))
         return
     here = {name for name in RIVALS if importlib.util.find_spec(name) is not None}
     here |= {name for name in ("lme4", "statsmodels") if status_of(name).available}
+    here &= set(arguments.engines)
     for number in range(arguments.rounds):
         if arguments.rounds > 1:
             print(f"round {number + 1}")
-        _table([w for w in WORK if WORK[w].quick or not arguments.quick], here)
+        _table([w for w in arguments.rows if WORK[w].quick or not arguments.quick], here)
     print(f"{_processor()}; {_versions()}")
 
 
