@@ -18,7 +18,7 @@ from lmerbridge.engines import FitSpec
 from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.criteria import Criterion, Known, Moment, Point
 from lmerbridge.likelihood.laplace import Problem
-from lmerbridge.likelihood.quadrature import refused_nodes
+from lmerbridge.likelihood.quadrature import refused_for
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.settings import SETTINGS
 from lmerbridge.solve.steps import difference_hessian, free_of_floor
@@ -131,14 +131,9 @@ class GeneralizedReferee:
             old = Moment(self._problem(), None)
             at = old.at(self._coordinates.theta(x), own, np.empty(0), None, self.spec.nAGQ == 0)
             return {} if at is None else {OLD: at.criterion}
-        first = self.frame.random[0]
-        width = sum(block.columns.shape[1] for block in self.frame.random)
-        nodes = [0, 1, 25]
         found = {}
-        for nAGQ in nodes:
-            if nAGQ == self.spec.nAGQ or (
-                nAGQ > 1 and refused_nodes(nAGQ, len(self.frame.groups), width, len(first.levels))
-            ):
+        for nAGQ in (0, 1, 25):
+            if nAGQ == self.spec.nAGQ or (nAGQ > 1 and refused_for(nAGQ, self.frame)):
                 continue
             name = {0: "nAGQ = 0", 1: "Laplace's approximation"}.get(nAGQ, f"nAGQ = {nAGQ}")
             found[name] = self.value(theta, beta, nAGQ)

@@ -6,7 +6,7 @@ from lmerbridge.design.build import build_frame
 from lmerbridge.design.control import Control, glmerControl, lmerControl
 from lmerbridge.design.design import Design, TermDesign
 from lmerbridge.design.frame import ModelFrame
-from lmerbridge.design.nested import isNested
+from lmerbridge.design.nested import codes_nested, isNested
 from lmerbridge.design.notes import Note
 from lmerbridge.design.row_chunks import chunks, gram_triangle, triangle
 from lmerbridge.design.rows import Rows, TermRows
@@ -36,6 +36,7 @@ __all__ = [
     "TermRows",
     "build_frame",
     "chunks",
+    "codes_nested",
     "column_map",
     "glmerControl",
     "gram_triangle",

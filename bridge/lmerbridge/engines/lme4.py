@@ -172,6 +172,9 @@ class Lme4Engine(Engine):
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
         if spec.size_estimated and frame.family is not None and frame.family.link.name != "log":
             return "glmer.nb() of lme4 has the log link alone"
+        effects = sum(len(block.names) for block in frame.random)
+        if frame.family is not None and spec.nAGQ > 1 and effects > 1:
+            return "nAGQ > 1 is only available for models with a single, scalar random-effects term"
         needed = frame.formula.lme4_needed
         version = None if needed is None else self.status().version
         if (

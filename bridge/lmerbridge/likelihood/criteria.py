@@ -170,23 +170,31 @@ class Moment:
 @by_value
 @dataclass(frozen=True, eq=False)
 class Estimated:
-    """Laplace's approximation, over a parameter of the distribution as well: the dispersion, or the
-    size of a negative binomial.
+    """Laplace's approximation, or quadrature, over a parameter of the distribution as well: the
+    dispersion, or the size of a negative binomial.
 
     Attributes
     ----------
     problem : Problem
     nodes : int
-        1: Laplace's approximation.
+        A dimension; 1 is Laplace's approximation.
+
+    Raises
+    ------
+    ArgumentError, UnsupportedModelError
+        These ``nodes`` are not for this model.
     """
 
     problem: Problem
     nodes: int = 1
 
+    def __post_init__(self) -> None:
+        check_nodes(self.problem, self.nodes)
+
     @property
     def rough(self) -> Criterion:
-        """Itself."""
-        return self
+        """Laplace's approximation."""
+        return Estimated(self.problem) if self.nodes > 1 else self
 
     def first_shape(self) -> Array:
         """Return the log of a moment estimate."""
@@ -200,4 +208,7 @@ class Estimated:
         if not np.isfinite(value) or value <= 0:
             return None
         found = of_shape(self.problem, value).at(theta, beta, u, joint)
-        return None if found is None else ShapePoint(self.problem, found, value)
+        if found is None:
+            return None
+        point = found if self.nodes == 1 else quadrature(found, self.nodes)
+        return ShapePoint(self.problem, point, value)

@@ -1,7 +1,7 @@
 """The marginal likelihood of a generalized linear mixed model as it is, against which an
 approximation of it is held.
 
-Where all random effects are of one grouping factor and few a level, by quadrature of rising order;
+Where the grouping factors are nested and have few effects a level, by quadrature of rising order;
 elsewhere by importance sampling (:mod:`lmerbridge.likelihood.importance`), which says its error.
 The quadrature is placed not by the modes but by the means and covariances of the integrands
 (Naylor & Smith 1982, Applied Statistics 31, 214-225), which suit skew ones: so it shares with the
@@ -10,24 +10,17 @@ engines' own neither nodes nor scales.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lmerbridge.equality import by_value
 from lmerbridge.errors import ArgumentError, FitFailedError
-from lmerbridge.likelihood.hermite import Rule, product_rule
 from lmerbridge.likelihood.importance import importance_sampling
 from lmerbridge.likelihood.laplace import LaplacePoint, Problem
 from lmerbridge.likelihood.layout import Array
-from lmerbridge.likelihood.quadrature import (
-    MOST_NUMBERS,
-    MOST_WIDTH,
-    Levels,
-    log_sums,
-    nodes_at,
-    root_of,
-)
+from lmerbridge.likelihood.paths import Integral, Paths, root_of
+from lmerbridge.likelihood.quadrature import MOST_NUMBERS, refused_nodes
 
 __all__ = ["ExactCriterion", "exact_at", "exact_criterion"]
 
@@ -38,6 +31,7 @@ ORDERS = {
     1: (20, 30, 45, 65, 100, 150, 220, 320),
     2: (12, 18, 27, 40, 60, 90),
     3: (8, 12, 18, 27, 40),
+    4: (6, 9, 13, 18, 24),
 }
 MOMENT_STEPS = 3  # how often the quadrature is placed anew
 MOST_ROWS = 400_000_000  # rows times nodes: some minutes
@@ -140,8 +134,8 @@ def exact_at(
     ArgumentError, UnsupportedModelError
         As there.
     """
-    factors = point.problem.layout.factors
-    if not sampling and len(factors) == 1 and factors[0].width <= MOST_WIDTH:
+    problem = point.problem
+    if not sampling and not refused_nodes(6, problem.layout.factors, problem.effects.codes):
         return _by_quadrature(point)
     if draws < 100 or draws % 2:
         raise ArgumentError(f"draws must be an even number from 100 on, not {draws}")
@@ -152,61 +146,35 @@ def exact_at(
 
 
 def _by_quadrature(point: LaplacePoint) -> ExactCriterion:
-    levels = Levels.of(point)
-    orders = ORDERS[levels.columns.shape[1]]
-    place = _Place.at_modes(point, levels)
+    paths = Paths.of(point)
+    d = paths.columns.shape[1]
+    place = Integral(
+        paths, point.eta, paths.along(point.u[::-1]), paths.root(point.rows.expected), ORDERS[d][0]
+    )
+    fixed = point.problem.linear(point.beta)
+    least = KEPT * (place.root @ place.root.swapaxes(1, 2))
     for _ in range(MOMENT_STEPS):
-        place = place.by_moments(levels, product_rule(orders[0], levels.columns.shape[1]))
-    before = place.criterion(levels, orders[0])
-    found = ExactCriterion(before, np.inf, "quadrature", orders[0])
-    for order in orders[1:]:
-        total = order ** levels.columns.shape[1]
-        if levels.count * total > MOST_NUMBERS or len(point.eta) * total > MOST_ROWS:
+        place = _by_moments(place, fixed, least)
+    found = ExactCriterion(np.inf, np.inf, "quadrature", 0)
+    for order in ORDERS[d]:
+        total = order**d
+        if found.nodes and (
+            len(place.u) * total > MOST_NUMBERS or len(point.eta) * total > MOST_ROWS
+        ):
             break
-        value = place.criterion(levels, order)
+        value = point.problem.constant - 2 * replace(place, nodes=order).value
         found = ExactCriterion(value, abs(value - found.value), "quadrature", order)
         if found.error < AGREED:
             break
     return found
 
 
-@by_value
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where the nodes of each level are: u + root z.
-
-    ``eta`` (n,) are the linear predictors at u; ``least`` (levels, width, width) is added to the
-    covariances of the integrands.
-    """
-
-    u: Array
-    root: Array
-    eta: Array
-    fixed: Array
-    least: Array
-
-    @classmethod
-    def at_modes(cls, point: LaplacePoint, levels: Levels) -> _Place:
-        L = levels.L
-        M = L.T @ point.elimination.stages[0].D @ L + np.eye(len(L))
-        covariance = np.asarray(np.linalg.inv(M), dtype=np.float64)
-        fixed = point.problem.linear(point.beta)
-        return cls(point.u[0], root_of(covariance), point.eta, fixed, KEPT * covariance)
-
-    def by_moments(self, levels: Levels, rule: Rule) -> _Place:
-        """The place with the means and covariances that the integrands have by this rule."""
-        logs = levels.log_integrands(self.eta, self.u, self.root, rule)
-        shares = np.exp(logs - log_sums(logs)[:, None])
-        u = nodes_at(self.u, self.root, rule.points)
-        means = np.einsum("lk,kla->la", shares, u)
-        apart = u - means
-        covariances = np.einsum("lk,kla,klb->lab", shares, apart, apart) + self.least
-        eta = self.fixed + np.einsum("na,na->n", levels.columns, means[levels.codes])
-        return _Place(means, root_of(covariances), eta, self.fixed, self.least)
-
-    def criterion(self, levels: Levels, order: int) -> float:
-        """-2 log-likelihood by a rule of this order."""
-        rule = product_rule(order, levels.columns.shape[1])
-        logs = log_sums(levels.log_integrands(self.eta, self.u, self.root, rule))
-        scales = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum()
-        return float(levels.problem.constant - 2 * (logs.sum() + scales))
+def _by_moments(place: Integral, fixed: Array, least: Array) -> Integral:
+    """The place with the means and covariances that the integrands have by this rule."""
+    root, (z, squares) = place.root, place.moments
+    u = place.u + np.einsum("pab,pb->pa", root, z)
+    spread = squares - z[:, :, None] * z[:, None, :]
+    root = root_of(root @ spread @ root.swapaxes(1, 2) + least)
+    paths = place.paths
+    eta = fixed + np.einsum("na,na->n", paths.columns, u[paths.codes])
+    return Integral(paths, eta, u, root, place.nodes)

@@ -7,6 +7,9 @@ by W_t. The modes, which solve Lambda'Z's = u, move by M_h^-1 Lambda'Z's_t, so t
 :mod:`lmerbridge.likelihood.laplace`
 
     df/dt = -2 sum l_t + q'W_t + ((a - c) / h)'s_t.
+
+By quadrature l_t is the mean over the nodes, with the q and Z Lambda v = (a - c) / h of
+:mod:`lmerbridge.likelihood.quadrature`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.family import ThetaDerivatives, with_theta
 from lmerbridge.likelihood.laplace import LaplacePoint, Problem
 from lmerbridge.likelihood.layout import Array
+from lmerbridge.likelihood.quadrature import QuadraturePoint
 
 __all__ = ["ShapePoint", "first_shape", "of_shape"]
 
@@ -69,20 +73,25 @@ class ShapePoint:
     ----------
     problem : Problem
         Whose weights are the prior ones.
-    laplace : LaplacePoint
+    point : LaplacePoint or QuadraturePoint
         Of the problem of this shape.
     shape : float
         The dispersion, or the size of a negative binomial.
     """
 
     problem: Problem
-    laplace: LaplacePoint
+    point: LaplacePoint | QuadraturePoint
     shape: float
 
     @property
+    def laplace(self) -> LaplacePoint:
+        """The conditional modes and Laplace's approximation."""
+        return self.point.laplace
+
+    @property
     def criterion(self) -> float:
-        """-2 log-likelihood by Laplace's approximation."""
-        return self.laplace.criterion
+        """-2 log-likelihood by Laplace's approximation, or by quadrature."""
+        return self.point.criterion
 
     @cached_property
     def _derivatives(self) -> ThetaDerivatives:
@@ -107,15 +116,27 @@ class ShapePoint:
     @cached_property
     def gradient(self) -> Array:
         """Derivatives over theta, beta and the log of the shape (m + p + 1,)."""
-        point, own = self.laplace, self._derivatives
-        rows, a = point.rows, point.determinant_slopes
-        h = rows.expected if rows.observed is None else rows.observed
-        c, v = point.moved(a)
-        moves = np.divide(a - c, h, out=np.zeros_like(a), where=h != 0)
-        weights = own.observed if point.problem.observed else own.expected
-        slope = -2 * own.first.sum() + point.row_variances @ weights + moves @ own.score
-        slope = 0.0 if self.endless else slope
-        return np.append(point.gradient_of(c, v), self.shape * float(slope))
+        point, own = self.point, self._derivatives
+        first = own.first
+        if isinstance(point, QuadraturePoint):
+            first, _ = point.integral.means(self._slopes)
+            gradient, moves = point.gradient, point.moves
+        else:
+            rows, a = point.rows, point.determinant_slopes
+            h = rows.expected if rows.observed is None else rows.observed
+            c, v = point.moved(a)
+            moves = np.divide(a - c, h, out=np.zeros_like(a), where=h != 0)
+            gradient = point.gradient_of(c, v)
+        weights = own.observed if self.laplace.problem.observed else own.expected
+        slope = -2 * first.sum() + point.row_variances @ weights + moves @ own.score
+        return np.append(gradient, 0.0 if self.endless else self.shape * float(slope))
+
+    def _slopes(self, y: Array, eta: Array, weights: Array) -> Array:
+        """Derivatives of the log densities by the parameter; ``weights`` are for this shape."""
+        family = self.laplace.problem.family
+        if family.theta is not None:
+            return family.theta_derivatives(y, eta, weights).first
+        return family.dispersion_derivatives(y, eta, self.shape * weights, self.shape)[0]
 
     @property
     def information(self) -> Array:

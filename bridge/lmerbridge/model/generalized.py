@@ -895,8 +895,9 @@ class GeneralizedModel:
         """Compare the likelihood that was maximized (by Laplace's approximation, or by quadrature
         of few nodes) with the likelihood itself.
 
-        It is integrated by adaptive quadrature of rising order where there is one grouping factor
-        with up to 3 effects a level, and by importance sampling elsewhere.
+        It is integrated by adaptive quadrature of rising order where the grouping factors are
+        nested, with up to 3 effects a level and 4 along a path of them, and by importance sampling
+        elsewhere.
 
         Parameters
         ----------

@@ -59,9 +59,9 @@ def glmer(
         ``"negative.binomial(theta = 2)"``; or from :mod:`lmerbridge.families`.
     nAGQ : int
         1: Laplace's approximation; 0: a rougher and faster one, with the fixed effects among the
-        conditional modes; more: adaptive Gauss-Hermite quadrature with so many nodes, of models
-        with one grouping factor (in lme4 with one random effect a level, in the native engine with
-        up to 3).
+        conditional modes; more: adaptive Gauss-Hermite quadrature with so many nodes, in lme4 of
+        models with one random effect a level of one grouping factor, in the native engine with up
+        to 3, and of nested factors, with up to 4 along them.
     engine : str or an R
         As of :func:`lmerbridge.lmer`.
     weights, offset : str or array (n,), optional
@@ -178,8 +178,7 @@ def glmer_nb(
     formula, data, engine, weights, offset, subset, na_action, contrasts, start, control, timeout
         As of :func:`glmer`.
     nAGQ : int
-        1: Laplace's approximation; 0: with the fixed effects among the conditional modes; more in
-        lme4 alone.
+        As of :func:`glmer`.
     link : {"log", "sqrt", "identity"}
         In lme4 the log alone.
     information : {"expected", "observed"}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ExactEstimates", "exact_estimates"]
 
 # nodes a dimension that are tried in turn, by the number of dimensions
-ORDERS = {1: (15, 25, 45, 75, 100), 2: (9, 15, 25, 41), 3: (7, 11, 17)}
+ORDERS = {1: (15, 25, 45, 75, 100), 2: (9, 15, 25, 41), 3: (7, 11, 17), 4: (5, 7, 10)}
 SETTLED = 1e-3  # standard errors, between two orders
 
 
@@ -79,7 +79,7 @@ def exact_estimates(
     Parameters
     ----------
     problem : Problem
-        With one grouping factor and up to 3 effects a level.
+        Of nested grouping factors with few effects a level.
     start : array (m,), optional
         Covariance parameters to start from, in the user's units.
     end : float
@@ -96,7 +96,7 @@ def exact_estimates(
     coordinates = Coordinates(problem.effects.layout)
     laplace = fit_generalized(Known(problem), start=start, end=end)
     fit, settled, nodes = laplace, math.inf, 1
-    for nodes in ORDERS[problem.layout.factors[0].width]:
+    for nodes in ORDERS[sum(factor.width for factor in problem.layout.factors)]:
         begin = coordinates.parameters(fit.x)
         found = fit_generalized(Known(problem, nodes), start=begin, end=end)
         moves = _apart(fit, found)

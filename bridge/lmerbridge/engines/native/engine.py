@@ -56,16 +56,17 @@ class NativeEngine(Engine):
         return Status(True, __version__)
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        """Quadrature is over few random effects of one factor."""
+        """Quadrature is over few random effects of one factor, or of nested ones."""
         if frame.family is None or spec.nAGQ < 2:
             return None
-        if frame.family.dispersion is None or spec.size_estimated:
-            return "with nAGQ > 1 the dispersion, or the size of a negative binomial, is given"
-        from lmerbridge.likelihood.quadrature import refused_nodes
+        if frame.family.dispersion is None and spec.dispersion != "ML":
+            return (
+                "with nAGQ > 1 there is no moment estimate of the dispersion, which is of the"
+                " modes: ask for dispersion='ML'"
+            )
+        from lmerbridge.likelihood.quadrature import refused_for
 
-        first = frame.random[0]
-        width = sum(block.columns.shape[1] for block in frame.random)
-        return refused_nodes(spec.nAGQ, len(frame.groups), width, len(first.levels))
+        return refused_for(spec.nAGQ, frame)
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         """Minimize over theta on scaled columns, and evaluate once in the user's units.

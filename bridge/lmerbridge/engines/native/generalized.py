@@ -99,7 +99,7 @@ def _criterion(frame: ModelFrame, spec: FitSpec, family: Family) -> Criterion:
     """
     problem = Problem.of(frame, family, spec.information == "observed")
     if spec.size_estimated or (family.dispersion is None and spec.dispersion == "ML"):
-        return Estimated(problem)
+        return Estimated(problem, max(1, spec.nAGQ))
     if family.dispersion is None:
         return Moment(problem, None) if spec.like == "1.1" else Moment.of(problem)
     return Known(problem, max(1, spec.nAGQ))
