@@ -26,7 +26,7 @@ from lmerbridge.likelihood.hermite import Rule, product_rule
 from lmerbridge.likelihood.laplace import LaplacePoint, Problem
 from lmerbridge.likelihood.layout import Array, IntArray
 
-__all__ = ["Integral", "Paths"]
+__all__ = ["Integral", "Paths", "root_of"]
 
 CHUNK = 200_000  # rows times nodes that are computed at once
 
