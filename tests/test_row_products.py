@@ -24,7 +24,8 @@ def henderson(m, x, z):
         format="csc",
     )
     rows = np.concatenate([x, z], axis=1).T
-    return sigma2 * np.einsum("qn,qn->n", rows, splu(sparse.csc_matrix(W), permc_spec="MMD_AT_PLUS_A").solve(rows))
+    factors = splu(sparse.csc_matrix(W), permc_spec="MMD_AT_PLUS_A")
+    return sigma2 * np.einsum("qn,qn->n", rows, factors.solve(rows))
 
 
 def rows_of(m, places):
