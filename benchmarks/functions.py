@@ -344,7 +344,7 @@ def main() -> None:
                 ),
             ),
         ),
-        ("`lb.lm()`", "`lm()`", "1 | text the same (tests)"),
+        ("`lb.lm()`, `lb.glm()`", "`lm()`, `glm()`", "2 | text the same (tests)"),
         (
             "`lb.lmList()`",
             "lme4 `lmList()`",

@@ -250,6 +250,7 @@ def others(model: lb.Model) -> dict[str, object]:
             "check": lb.check("y ~ a + (1 | g)", d, ["native"]),
             "weighted": lb.lm("y ~ a + x", d, weights="w"),
             "aliased": lb.lm("y ~ a * b", few),
+            "glm": lb.glm("y ~ a + x", d, weights="w"),
             "formula": lb.parse_formula("y ~ x + (1 | g)"),
             "summary": model.summary(),
         }

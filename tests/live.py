@@ -19,14 +19,16 @@ from lmerbridge.likelihood import cross_products, evaluate
 SCRIPT = REFERENCE / "inference" / "ask.R"
 
 
-def case(name, formula, data, questions, contrasts=None, **arguments):
+def case(name, formula, data, questions, contrasts=None, function=None, **arguments):
     """A model ``m`` on the data ``d``, and R expressions by name.
 
     Parameters
     ----------
     contrasts : dict of str to str or array
+    function : str
+        Of R; default lmer, with ``family`` glmer.
     **arguments
-        Of lmer: weights, offset (columns), REML; with ``family`` of glmer.
+        Of it: weights, offset (columns), REML.
     """
     return {
         "name": name,
@@ -35,6 +37,7 @@ def case(name, formula, data, questions, contrasts=None, **arguments):
         "questions": questions,
         "contrasts": contrasts or {},
         "arguments": arguments,
+        "function": function,
     }
 
 
@@ -53,6 +56,7 @@ def _statement(asked):
     for name, value in asked["arguments"].items():
         extra += f", {name} = {str(value).upper() if isinstance(value, bool) else value}"
     function = "glmer" if "family" in asked["arguments"] else "lmerTest::lmer"
+    function = asked["function"] or function
     return f"m <- {function}({asked['formula']}, d{extra})"
 
 

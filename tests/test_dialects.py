@@ -402,6 +402,8 @@ def test_whose_dialect_a_result_has(fits, monkeypatch):
         ranova_as_written=False,
         C_keeps_levels=False,
         knots_moved_inside=False,
+        deviance_residuals_shown=True,
+        glm_tests_shown=False,
         bare_exponents=True,
         abbreviates_any_script=False,
     )

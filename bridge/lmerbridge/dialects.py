@@ -87,6 +87,10 @@ class Dialect:
         Whether emmeans takes ``offset(log(x))`` at the value of ``x`` in the grid, or its mean.
     regression_offset_apart : bool
         Whether R-squared and F of an ordinary regression leave out what its offset explains.
+    deviance_residuals_shown : bool
+        Whether the summary of a ``glm`` shows its deviance residuals.
+    glm_tests_shown : bool
+        Whether ``anova`` of a ``glm`` has tests where none was asked for.
     knots_moved_inside : bool
         Whether inner knots of ``bs()`` and ``ns()`` that are a boundary knot are moved inside.
     abbreviates_any_script : bool
@@ -122,6 +126,8 @@ class Dialect:
     prior_weights_count: bool = True
     offset_terms_in_grid: bool = True
     regression_offset_apart: bool = True
+    deviance_residuals_shown: bool = False
+    glm_tests_shown: bool = True
     knots_moved_inside: bool = True
     abbreviates_any_script: bool = True
     bare_exponents: bool = False
@@ -180,6 +186,8 @@ FORMS = (
     Form("lmerTest", "3.2-0", "2.0-0", "ranova_as_written", False),
     Form("R", "4.3.0", "1.1-33", "C_keeps_levels", False),
     Form("R", "4.3.0", "1.1-33", "knots_moved_inside", False),
+    Form("R", "4.3.0", "1.1-33", "deviance_residuals_shown", True),
+    Form("R", "4.4.0", "1.1-35.3", "glm_tests_shown", False),
     Form("R", "4.3.0", "1.1-33", "regression_offset_apart", False),
     Form("R", "4.4.1", "1.1-35.4", "bare_exponents", True),
     Form("R", "4.6.1", "2.1-0", "abbreviates_any_script", False),

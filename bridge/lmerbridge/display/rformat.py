@@ -113,14 +113,16 @@ def zapsmall(values: Sequence[float], digits: int) -> list[float]:
     return rounded
 
 
-def print_named(names: Sequence[str], cells: Sequence[str], width: int = LINE_WIDTH) -> list[str]:
-    """A named vector as R prints it: names over values, right-justified, a blank after each."""
+def print_named(
+    names: Sequence[str], cells: Sequence[str], width: int = LINE_WIDTH, gap: int = 1
+) -> list[str]:
+    """A named vector as R prints it: names over values, right-justified, blanks after each."""
     size = max([len(t) for t in (*names, *cells)], default=0)
-    per_line = max(1, width // (size + 1))
+    per_line = max(1, width // (size + gap))
     lines = []
     for start in range(0, len(cells), per_line):
         for row in (names, cells):
-            lines.append("".join(t.rjust(size) + " " for t in row[start : start + per_line]))
+            lines.append("".join(t.rjust(size) + " " * gap for t in row[start : start + per_line]))
     return lines
 
 

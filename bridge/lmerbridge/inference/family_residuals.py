@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from lmerbridge.family import Family, family_of
 from lmerbridge.family.families import negative_binomial
 from lmerbridge.result import FitResult
 
-__all__ = ["deviance", "family_residuals", "fitted_family"]
+__all__ = ["deviance", "family_residuals", "fitted_family", "residuals_of"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def fitted_family(result: FitResult) -> Family:
@@ -26,9 +28,7 @@ def deviance(result: FitResult) -> float:
     return float(np.sum(family_residuals(result, "deviance") ** 2))
 
 
-def family_residuals(
-    result: FitResult, kind: str, scaled: bool = False
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def family_residuals(result: FitResult, kind: str, scaled: bool = False) -> Array:
     """Compute residuals given the random effects (n,), as R's ``residuals.glm`` has them.
 
     ``response``: y - mu. ``working``: over dmu/deta. ``pearson``: times sqrt(w / V(mu)).
@@ -45,8 +45,16 @@ def family_residuals(
         Whether to divide by sigma, where the family has one.
     """
     family, estimates = fitted_family(result), result.estimates
-    mu, response = estimates.fitted, estimates.residuals
+    mu = estimates.fitted
     weights = np.ones(len(mu)) if estimates.weights is None else estimates.weights
+    found = residuals_of(family, mu, estimates.residuals, weights, kind)
+    return found / estimates.scale if scaled or kind == "scaled" else found
+
+
+def residuals_of(family: Family, mu: Array, response: Array, weights: Array, kind: str) -> Array:
+    """Compute residuals (n,) of means (n,), from ``response``, y - mu, and prior weights; kinds as
+    of :func:`family_residuals`.
+    """
     if kind == "response":
         found = response.copy()
     elif kind == "working":
@@ -60,4 +68,4 @@ def family_residuals(
         some = variance > 0
         found = np.zeros(len(mu))
         found[some] = response[some] * np.sqrt(weights[some] / variance[some])
-    return found / estimates.scale if scaled or kind == "scaled" else found
+    return found

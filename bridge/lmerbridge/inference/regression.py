@@ -36,8 +36,9 @@ class Regression:
     ----------
     beta : array (p,); unscaled : array (p, p)
         Estimates, and (X'X)^-1 with the weights in it.
-    fitted, residuals, hat : array (n,)
-        Response residuals; leverages.
+    fitted, residuals, weighted, hat : array (n,)
+        Response residuals, these times the root of the weights (of a generalized model Pearson's);
+        leverages.
     rss : float
         Weighted residual sum of squares.
     effects : array (p,)
@@ -45,6 +46,8 @@ class Regression:
     log_det_X : float
         log|X'X|.
     log_weights : float
+    scale : float, optional
+        The residual standard deviation where it is not that of ``rss``.
     """
 
     names: tuple[str, ...]
@@ -52,12 +55,14 @@ class Regression:
     unscaled: Array
     fitted: Array
     residuals: Array
+    weighted: Array
     hat: Array
     rss: float
     effects: Array
     log_det_X: float
     log_weights: float
     nobs: int
+    scale: float | None = None
 
     @property
     def df_residual(self) -> int:
@@ -67,7 +72,7 @@ class Regression:
     @property
     def sigma(self) -> float:
         """The residual standard deviation, in units of the response."""
-        return math.sqrt(self.rss / self.df_residual)
+        return math.sqrt(self.rss / self.df_residual) if self.scale is None else self.scale
 
     @property
     def vcov(self) -> Array:
@@ -97,6 +102,7 @@ def regress(frame: ModelFrame) -> Regression:
         unscaled=inverse @ inverse.T,
         fitted=fitted,
         residuals=frame.y - fitted,
+        weighted=residual,
         hat=np.sum(Q**2, axis=1),
         rss=float(residual @ residual),
         effects=effects,
@@ -106,36 +112,33 @@ def regress(frame: ModelFrame) -> Regression:
     )
 
 
-def _weighted_residuals(frame: ModelFrame, fit: Regression) -> Array:
-    root = 1.0 if frame.weights is None else np.sqrt(frame.weights)
-    return np.asarray(fit.residuals * root)
-
-
 def _spare(fit: Regression) -> Array:
     """One less the leverages; missing where that is nothing: the row is fitted whatever it is."""
     spare = 1 - fit.hat
     return np.where(spare < 10 * np.finfo(float).eps, np.nan, spare)
 
 
-def standardized(frame: ModelFrame, fit: Regression) -> Array:
+def standardized(fit: Regression) -> Array:
     """Residuals over their standard errors."""
-    return np.asarray(_weighted_residuals(frame, fit) / (fit.sigma * np.sqrt(_spare(fit))))
+    return np.asarray(fit.weighted / (fit.sigma * np.sqrt(_spare(fit))))
 
 
-def studentized(frame: ModelFrame, fit: Regression) -> Array:
+def studentized(fit: Regression) -> Array:
     """Residuals over standard errors of the fit without the row (Cook & Weisberg 1982, section
-    2.2.1).
+    2.2.1); where the standard deviation is known, as it is.
     """
-    residuals, spare = _weighted_residuals(frame, fit), _spare(fit)
+    if fit.scale is not None:
+        return standardized(fit)
+    residuals, spare = fit.weighted, _spare(fit)
     without = fit.rss - residuals**2 / spare
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(residuals / np.sqrt(spare * without / (fit.df_residual - 1)))
 
 
-def cooks_distances(frame: ModelFrame, fit: Regression) -> Array:
+def cooks_distances(fit: Regression) -> Array:
     """Cook's (1977) distances."""
-    residuals, spare = _weighted_residuals(frame, fit), _spare(fit)
-    return np.asarray((residuals / (fit.sigma * spare)) ** 2 * fit.hat / len(fit.beta))
+    spare = _spare(fit)
+    return np.asarray((fit.weighted / (fit.sigma * spare)) ** 2 * fit.hat / len(fit.beta))
 
 
 @by_value

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lmerbridge.model.design_simulation import simulate_design
     from lmerbridge.model.generalized import GeneralizedModel
     from lmerbridge.model.generalized_mixed import glmer, glmer_nb
+    from lmerbridge.model.generalized_regression import GeneralizedLinearModel, glm
     from lmerbridge.model.linear_mixed import from_json, lmer
     from lmerbridge.model.lm_list import LmList, lmList
     from lmerbridge.model.marginal import MarginalMeans
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from lmerbridge.model.regression import LinearModel, lm
 
 __all__ = [
+    "GeneralizedLinearModel",
     "GeneralizedModel",
     "LinearModel",
     "LmList",
     "MarginalMeans",
     "Model",
     "from_json",
+    "glm",
     "glmer",
     "glmer_nb",
     "lm",
@@ -38,6 +41,7 @@ __getattr__ = names_from(
         "design_simulation": "simulate_design",
         "generalized": "GeneralizedModel",
         "generalized_mixed": "glmer glmer_nb",
+        "generalized_regression": "GeneralizedLinearModel glm",
         "linear_mixed": "from_json lmer",
         "lm_list": "LmList lmList",
         "marginal": "MarginalMeans",

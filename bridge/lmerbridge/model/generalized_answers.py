@@ -29,8 +29,10 @@ from lmerbridge.model.row_values import Vector, row_table
 
 __all__ = [
     "missing",
+    "of_response",
     "part",
     "predict",
+    "scale_of",
     "simulate",
     "to_compare",
 ]
@@ -82,12 +84,7 @@ def predict(
     level: float,
 ) -> Vector | pd.DataFrame:
     """Predict; arguments as of :meth:`lmerbridge.GeneralizedModel.predict`."""
-    scale = matched(type, SCALES, "type")
-    if interval is not None and matched(interval, INTERVALS, "interval") == "prediction":
-        raise UnsupportedModelError(
-            "a generalized model has no prediction interval by standard errors: new responses are "
-            "not normal. Draw them: quantiles of m.simulate(1000)"
-        )
+    scale = scale_of(type, interval)
     errors = se_fit or interval is not None
     found = prediction.predict(
         working_fit(fit) if errors else fit,
@@ -103,11 +100,29 @@ def predict(
     )
     if scale == "link":
         return found
-    return _of_response(found, fitted_family(fit.result).link)
+    return of_response(found, fitted_family(fit.result).link)
 
 
-def _of_response(found: Vector | pd.DataFrame, link: Link) -> Vector | pd.DataFrame:
-    """Predictions, with standard errors by the delta method and limits as they come back."""
+def scale_of(type: str, interval: str | None) -> str:
+    """Return the scale of predictions, ``type`` as it is meant.
+
+    Raises
+    ------
+    ArgumentError
+        There is none such.
+    UnsupportedModelError
+        An interval for new responses.
+    """
+    if interval is not None and matched(interval, INTERVALS, "interval") == "prediction":
+        raise UnsupportedModelError(
+            "a generalized model has no prediction interval by standard errors: new responses are "
+            "not normal. Draw them: quantiles of m.simulate(1000)"
+        )
+    return matched(type, SCALES, "type")
+
+
+def of_response(found: Vector | pd.DataFrame, link: Link) -> Vector | pd.DataFrame:
+    """Bring predictions back, with standard errors by the delta method and limits as they come."""
     if isinstance(found, pd.Series):
         mu = link.inverse(np.asarray(found, dtype=np.float64))
         return pd.Series(mu, index=found.index, name=found.name)
@@ -150,18 +165,17 @@ def to_compare(model: Any, others: Sequence[Any]) -> list[Any]:
         )
     models = [model, *others]
     for other in others:
-        own = getattr(getattr(other, "result", None), "call", None)
-        if not getattr(own, "generalized", False):
+        if getattr(other, "family", None) is None:
             raise DataError(
                 "a generalized model is compared with generalized models, not with "
                 f"{type(other).__name__}"
             )
-    families = {repr(fitted_family(m.result)) for m in models}
+    families = {repr(m.family) for m in models}
     if len(families) > 1:
         raise DataError(
             f"models of different families or links are not nested: {', '.join(sorted(families))}"
         )
-    nodes = {m.result.call.nAGQ for m in models}
+    nodes = {m.result.call.nAGQ for m in models if hasattr(m, "result")}
     if len(nodes) > 1:
         raise DataError(
             "models with different nAGQ cannot be compared: their likelihoods are approximated "

@@ -162,7 +162,7 @@ class LinearModel:
         ----------
         Cook & Weisberg (1982), Residuals and Influence in Regression, section 2.2.1.
         """
-        return self._by_row(standardized(self.frame, self.least_squares), "rstandard")
+        return self._by_row(standardized(self.least_squares), "rstandard")
 
     def rstudent(self) -> pd.Series[float]:
         """Divide the residuals by their standard errors of the fit without the row.
@@ -171,7 +171,7 @@ class LinearModel:
         ----------
         Cook & Weisberg (1982), Residuals and Influence in Regression, section 2.2.1.
         """
-        return self._by_row(studentized(self.frame, self.least_squares), "rstudent")
+        return self._by_row(studentized(self.least_squares), "rstudent")
 
     def cooks_distance(self) -> pd.Series[float]:
         """Compute Cook's distances, a value per row.
@@ -180,7 +180,7 @@ class LinearModel:
         ----------
         Cook (1977), Technometrics 19, 15-18.
         """
-        return self._by_row(cooks_distances(self.frame, self.least_squares), "cooks_distance")
+        return self._by_row(cooks_distances(self.least_squares), "cooks_distance")
 
     # -- criteria
 
@@ -210,7 +210,7 @@ class LinearModel:
 
     def BIC(self) -> float:
         """Compute Schwarz's criterion: -2 logLik + log(n) times the number of parameters."""
-        return self.AIC(float(np.log(self.least_squares.nobs)))
+        return self.AIC(float(np.log(self.frame.nobs)))
 
     def rmse(self) -> float:
         """Compute the root of the mean squared residual, in units of the response."""
