@@ -48,7 +48,7 @@ from lmerbridge.model.comparing import Compared
 from lmerbridge.model.generalized_answers import of_response, scale_of
 from lmerbridge.model.names import data_name
 from lmerbridge.model.regression import LinearModel
-from lmerbridge.shown import shown
+from lmerbridge.shown import Text, shown
 
 __all__ = ["GeneralizedLinearModel", "glm"]
 
@@ -479,11 +479,13 @@ class GeneralizedLinearModel(LinearModel):
             self.scored.iterations,
         )
 
-    def summary(self) -> str:
+    def summary(self) -> Text:
         """Return what R prints for ``summary(glm(...))``."""
         residuals: Any = self.residuals().to_numpy()
-        return glm_summary_text(
-            self.frame, self.least_squares, self.tests(), residuals, self._deviances()
+        return Text(
+            glm_summary_text(
+                self.frame, self.least_squares, self.tests(), residuals, self._deviances()
+            )
         )
 
     def __str__(self) -> str:
