@@ -183,3 +183,19 @@ def test_plots(m):
     lb.plots.influence(m.influence("herd"))
     with pytest.raises(UnsupportedModelError, match="quantile_residuals"):
         lb.plots.qq_residuals(m)
+
+
+@pytest.mark.parametrize("family", ["poisson", "Gamma(log)"])
+def test_leverages_are_the_diagonal_of_the_working_model_s_hat_matrix(family):
+    d = counts()
+    d["y"] += family != "poisson"
+    m = lb.glmer("y ~ x + (1 | g)", d, family, engine="native")
+    Z = pd.get_dummies(d["g"]).to_numpy(float) * m.VarCorr()["sdcor"].iloc[0] / m.sigma()
+    mu = m.fitted().to_numpy()
+    root = np.sqrt(mu if family == "poisson" else np.ones(len(mu)))  # (dmu/deta)^2 / V(mu)
+    C = np.column_stack([Z, m.model_matrix()]) * root[:, None]
+    P = np.diag([1.0] * Z.shape[1] + [0.0] * 2)
+    h = np.einsum("np,pn->n", C, np.linalg.solve(C.T @ C + P, C.T))
+    np.testing.assert_allclose(m.hatvalues(), h, rtol=1e-6)
+    r = m.residuals("pearson") / m.sigma()
+    np.testing.assert_allclose(m.cooks_distance(), (r / (1 - h)) ** 2 * h / 2, rtol=1e-6)

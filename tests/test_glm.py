@@ -101,6 +101,9 @@ def answers(tmp_path_factory):
             {
                 "models": "anova(m, update(m, . ~ . + a), update(m, . ~ a * x), test = 'Chisq')",
                 "F": "anova(update(m, . ~ . + a), m, test = 'F')",
+                # lme4 has the prior weights where the working ones belong
+                "hat": f"{{g <- {two}; h <- suppressWarnings(hatvalues(g)); "
+                "unname(h * weights(g, 'working') / weights(g))}",
                 "mixed": f"{{g <- {two}; m0 <- update(m, . ~ 1); anova(g, m, m0)}}",
             },
             function="glm",
@@ -205,6 +208,7 @@ def test_models_are_compared_as_r_does(answers):
     m0 = m.update(". ~ 1")
     ours = g.anova(m, m0, model_names=["g", "m", "m0"])
     assert str(ours).split("\n") == asked["mixed"]["text"]
+    np.testing.assert_allclose(g.hatvalues(), numbers(asked["hat"]), rtol=1e-3)
 
 
 def test_separation_is_said_in_words():

@@ -18,6 +18,7 @@ from lmerbridge.inference.fit import Fit
 from lmerbridge.inference.predict import as_rows, relative_variances
 from lmerbridge.inference.re_form import chosen_effects
 from lmerbridge.inference.residuals import residuals
+from lmerbridge.inference.working import working_fit
 from lmerbridge.messages import from_outside
 from lmerbridge.shown import shown, titled_table
 
@@ -38,8 +39,10 @@ FAILURES = (LmerBridgeError, ArithmeticError, ValueError)
 
 def hat_values(fit: Fit) -> Array:
     """Leverages (n,): the diagonal of the matrix that makes fitted values of the response, theta
-    as it is (Demidenko & Stukel 2005, Stat. Med. 24, 893-909).
+    as it is (Demidenko & Stukel 2005, Stat. Med. 24, 893-909); of a generalized model those of the
+    linear one of its last iteration.
     """
+    fit = working_fit(fit) if fit.result.call.generalized else fit
     frame = fit.frame
     variances = relative_variances(fit, as_rows(frame), chosen_effects(frame, None))
     return variances if frame.weights is None else variances * frame.weights

@@ -29,6 +29,7 @@ from lmerbridge.model.answers import (
     broom,
     comparing,
     criteria,
+    deletion,
     display,
     estimates,
     explained,
@@ -409,6 +410,24 @@ class GeneralizedModel:
             The native engine does not fit this model.
         """
         return leaving_out.influence_of(self.fit, groups, progress)
+
+    def hatvalues(self) -> Vector:
+        """Compute the leverages, a value per row, of the linear model of the last iteration.
+
+        lme4's ``hatvalues`` of a ``glmer`` takes the prior weights where the working ones belong
+        (it says that they may not make sense), so that they can exceed 1.
+
+        References
+        ----------
+        Demidenko & Stukel (2005), Stat. Med. 24, 893-909.
+        """
+        return by_row(self.fit, deletion.hat_values(self.fit), "hatvalues")
+
+    def cooks_distance(self) -> Vector:
+        """Compute Cook's distances of the rows from Pearson's residuals and the leverages; with
+        refits: ``influence().cooks_distance()``.
+        """
+        return by_row(self.fit, deletion.cooks_distance(self.fit), "cooks_distance")
 
     def quantile_residuals(self, nsim: int = 250, seed: Any = None, re_form: Any = NA) -> Vector:
         """Compute randomized quantile residuals by simulation: uniform if the model holds.
