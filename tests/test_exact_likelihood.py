@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from scipy import special
 
+import lmerbridge as lb
 from glmm_mpmath import Model, problem_of
 from lmerbridge.errors import ArgumentError, FitFailedError, UnsupportedModelError
 from lmerbridge.likelihood.exact import exact_at, exact_criterion
 from lmerbridge.likelihood.importance import pareto_shapes
 from lmerbridge.likelihood.quadrature import quadrature
 from lmerbridge.solve.exact_estimates import exact_estimates
+from lmerbridge.solve.sampled_estimates import sampled_estimates
 
 PLAIN, SLOPE = "y ~ x + (1 | g)", "y ~ x + (x | g)"
 
@@ -311,3 +313,42 @@ def test_refusals(monkeypatch):
     _, crossed = problem_of("y ~ x + (1 | g) + (1 | h)", d, "poisson")
     with pytest.raises(UnsupportedModelError, match="one grouping factor"):
         exact_estimates(crossed)
+
+
+# -- estimates by sampling
+
+
+def test_sampled_estimates_are_the_exact_ones_within_their_error():
+    """The error stated is that of repetitions, and no larger than it need be."""
+    _, problem = problem_of(PLAIN, coin_tosses(30, 5, 1.0), "binomial")
+    best = exact_estimates(problem)
+    exact = np.append(best.fit.x, best.fit.point.beta)
+    runs = [sampled_estimates(problem, 1000, seed) for seed in range(16)]
+    apart = np.array([np.append(run.x, run.beta) - exact for run in runs])
+    errors = np.array([np.sqrt(np.diag(run.sampling)) for run in runs])
+    z = apart / errors
+    assert np.abs(z).max() < 4.5
+    assert (np.abs(z.mean(axis=0)) < 1.0).all()  # of 16: four of its standard errors
+    assert (z.std(axis=0) > 0.6).all()
+    assert (z.std(axis=0) < 1.5).all()
+
+
+@pytest.mark.filterwarnings("ignore::lmerbridge.FitWarning")
+def test_crossed_factors_have_exact_estimates():
+    """Against quadrature of a model of which the second factor has no variance to be found."""
+    d = coin_tosses(40, 4, 1.2)
+    d["h"] = np.tile(list("pqrs"), 40)
+    d["y"] = np.where(d.index % 7 == 0, 1 - d["y"], d["y"])
+    crossed = lb.glmer("y ~ x + (1 | g) + (1 | h)", d, "binomial", engine="native")
+    told = crossed.approximation(draws=2000, seed=1)
+    table = told.estimates
+    assert told.method == "importance sampling"
+    assert list(table.columns) == ["fitted", "exact", "sampling", "std_error", "shift"]
+    assert table.loc["sd_(Intercept)|h", "exact"] == 0.0
+    alone = lb.glmer("y ~ x + (1 | g)", d, "binomial", engine="native").approximation().estimates
+    rows = ["(Intercept)", "x", "sd_(Intercept)|g"]
+    apart = (table.loc[rows, "exact"] - alone.loc[rows, "exact"]).abs()
+    assert (apart < 4 * table.loc[rows, "sampling"]).all()
+    assert table["std_error"].iloc[:2].to_numpy() == pytest.approx(
+        alone["std_error"].iloc[:2].to_numpy(), rel=0.05
+    )

@@ -52,7 +52,8 @@ class ModelApproximation:
         A row per fixed effect and standard deviation of the random effects, with ``fitted``,
         ``exact`` (where the likelihood itself is largest), ``std_error`` (of the exact fit's fixed
         effects) and ``shift``: fitted less exact, in standard errors, of a standard deviation as a
-        part of the exact one.
+        part of the exact one. Where the likelihood is sampled, ``sampling`` is the standard error
+        of ``exact`` by that.
     why_not : str
         Why there are no ``estimates``.
     """
@@ -145,35 +146,62 @@ def approximation(fit: Fit, estimates: bool, draws: int, seed: int) -> ModelAppr
     if not estimates:
         return found
     try:
-        return replace(found, estimates=_estimates(fit, problem), why_not="")
-    except UnsupportedModelError:
-        why = "the likelihood is no product of integrals over few random effects each"
-        return replace(found, why_not=why)
+        if exact.tail is not None and exact.tail > TRUSTED:
+            raise FitFailedError("the weights of the draws have too heavy a tail; take more draws")
+        sampled = draws if exact.tail is not None else None
+        return replace(found, estimates=_estimates(fit, problem, sampled, seed), why_not="")
+    except (UnsupportedModelError, FitFailedError) as error:
+        return replace(found, why_not=str(error))
 
 
-def _estimates(fit: Fit, problem: Problem) -> pd.DataFrame:
+def _estimates(fit: Fit, problem: Problem, draws: int | None, seed: int) -> pd.DataFrame:
     """The fit's estimates beside those that maximize the likelihood itself.
 
     Raises
     ------
-    UnsupportedModelError
-        The likelihood does not fall into small blocks.
+    UnsupportedModelError, FitFailedError
+        They cannot be found.
     """
     from lmerbridge.likelihood.search import Coordinates
     from lmerbridge.solve.exact_estimates import exact_estimates
+    from lmerbridge.solve.sampled_estimates import sampled_estimates
 
     own, terms = fit.result.estimates, fit.result.estimates.random
     coordinates = Coordinates(problem.effects.layout)
-    best = exact_estimates(problem, coordinates.of_users(own.theta_scale * own.theta))
-    factors = templates(coordinates.users(best.fit.x), [len(term.names) for term in terms])
-    deviations = np.concatenate([np.linalg.norm(L, axis=1) for L in factors])
+    start = coordinates.of_users(own.theta_scale * own.theta)
+    p, into = len(own.beta), np.linalg.inv(problem.R)
+
+    def users(x: Array) -> Array:
+        """The fixed effects, and the standard deviations, at coordinates and beta."""
+        x, beta = x[: len(x) - p], x[len(x) - p :]
+        factors = templates(coordinates.users(x), [len(term.names) for term in terms])
+        return np.concatenate([into @ beta, *(np.linalg.norm(L, axis=1) for L in factors)])
+
+    columns = {}
+    if draws is None:
+        best = exact_estimates(problem, start)
+        exact = users(np.append(best.fit.x, best.fit.point.beta))
+        beta_errors = best.errors[len(best.errors) - p :]
+    else:
+        found = sampled_estimates(problem, draws, seed, start)
+        at = np.append(found.x, found.beta)
+        exact = users(at)
+        steps = 1e-5 * np.eye(len(at))
+        slope = np.column_stack([users(at + h) - users(at - h) for h in steps]) / 2e-5
+        beta_errors = np.sqrt(np.diag(slope @ found.covariance @ slope.T))[:p]
+        columns["sampling"] = np.sqrt(np.diag(slope @ found.sampling @ slope.T))
+    deviations = exact[p:]
     fitted = np.concatenate([own.beta, *(term.deviations for term in terms)])
-    exact = np.append(np.linalg.solve(problem.R, best.fit.point.beta), deviations)
-    p = len(own.beta)
-    errors = np.append(best.errors[len(best.errors) - p :], np.full(len(deviations), np.nan))
+    errors = np.append(beta_errors, np.full(len(deviations), np.nan))
     unit = np.append(errors[:p], np.where(deviations > 0, deviations, np.nan))
     names = [*own.names, *(f"sd_{name}|{term.group}" for term in terms for name in term.names)]
     return pd.DataFrame(
-        {"fitted": fitted, "exact": exact, "std_error": errors, "shift": (fitted - exact) / unit},
+        {
+            "fitted": fitted,
+            "exact": exact,
+            **columns,
+            "std_error": errors,
+            "shift": (fitted - exact) / unit,
+        },
         index=names,
     )

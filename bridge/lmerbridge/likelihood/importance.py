@@ -10,12 +10,16 @@ mirror image, which takes out what is odd, above all the skewness (Durbin & Koop
 variate (Owen & Zhou 2000, J. Am. Stat. Assoc. 95, 135-143), which takes out what is due to the
 draws' longer tails.
 
+With the draws u held, the derivatives of the estimate are means of the integrand's own by the
+weights (Geyer 1994, J. R. Stat. Soc. B 56, 261-274): :func:`sampled_score`.
+
 The draws are around one mode: where the integrand has another one apart from it (as with the square
 root as the link, which takes eta and -eta for the same), they do not see it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +31,7 @@ from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.laplace import LaplacePoint
 from lmerbridge.likelihood.layout import Array, IntArray
 
-__all__ = ["Sampled", "importance_sampling"]
+__all__ = ["Sampled", "importance_sampling", "sampled_score"]
 
 MOST_EFFECTS = 3000
 FREEDOM = 10.0  # degrees of freedom of the t distribution, at least
@@ -114,16 +118,37 @@ class _Draws:
             )
         return np.where(np.isnan(found), -np.inf, found).reshape(eta.shape)
 
-    def log_ratios(self, t: Array) -> tuple[Array, Array]:
-        """The integrand, and the normal density around the modes, over the density of the draws, in
-        logs (blocks, k), for standardized draws t (q, k).
-        """
+    def scores(self, eta: Array) -> Array:
+        """Derivatives of :meth:`densities` (n, k); 0 where they are no numbers."""
+        problem, k = self.point.problem, eta.shape[1]
+        y, weights = np.repeat(problem.y, k), np.repeat(problem.prior, k)
+        with np.errstate(all="ignore"):
+            found = problem.family.derivatives(y, eta.ravel(), weights).score
+        return np.where(np.isfinite(found), found, 0.0).reshape(eta.shape)
+
+    def batches(self, draws: int, seed: int) -> Iterator[Array]:
+        """Standardized draws t (q, 2 k), k and their mirror images, as many at a time as fit."""
+        rng = np.random.default_rng(seed)
+        q, pairs, freedom = len(self.blocks), draws // 2, self.freedom[:, None]
+        size = max(1, NUMBERS // max(q, len(self.point.eta)))
+        for start in range(0, pairs, size):
+            k = min(size, pairs - start)
+            radius = np.sqrt(freedom / rng.chisquare(freedom, (self.count, k)))
+            t = rng.standard_normal((q, k)) * radius[self.blocks]
+            yield np.concatenate([t, -t], axis=1)
+
+    def at(self, t: Array) -> tuple[Array, Array]:
+        """The effects u (q, k) and the linear predictors (n, k) of standardized draws."""
         u = np.concatenate([own.ravel() for own in self.point.u])
         du = linalg.solve_triangular(self.root, t, lower=True, trans="T", check_finite=False)
-        found = self.of_blocks(
-            self.densities(self.point.eta[:, None] + self.columns @ du), self.rows
-        )
-        found -= 0.5 * self.of_blocks((u[:, None] + du) ** 2, self.blocks)
+        return u[:, None] + du, self.point.eta[:, None] + self.columns @ du
+
+    def log_ratios(self, t: Array, u: Array, eta: Array) -> tuple[Array, Array]:
+        """The integrand, and the normal density around the modes, over the density of the draws, in
+        logs (blocks, k).
+        """
+        found = self.of_blocks(self.densities(eta), self.rows)
+        found -= 0.5 * self.of_blocks(u**2, self.blocks)
         d, freedom = self.dimensions[:, None], self.freedom[:, None]
         normal = 0.5 * d * np.log(2 * np.pi)
         scale = self.of_blocks(np.log(np.diag(self.root))[:, None], self.blocks)
@@ -159,28 +184,17 @@ def importance_sampling(point: LaplacePoint, draws: int, seed: int) -> Sampled:
     UnsupportedModelError
         There are more than 3000 random effects: the draws come from a dense matrix.
     """
-    q = sum(factor.columns for factor in point.problem.layout.factors)
-    if q > MOST_EFFECTS:
-        raise UnsupportedModelError(
-            f"the exact likelihood of {q} random effects that do not fall into small blocks is"
-            f" sampled up to {MOST_EFFECTS} only: its draws come from a dense matrix of that size"
-        )
-    source = _Draws.of(point)
-    rng = np.random.default_rng(seed)
+    source = _source(point)
     count, pairs = source.count, draws // 2
-    freedom = source.freedom[:, None]
-    base = np.zeros((count, 1))
-    size = max(1, NUMBERS // max(q, len(point.eta)))
+    base: Array | None = None
     kept = max(5, int(np.ceil(min(0.2 * draws, 3 * np.sqrt(draws)))))
     sums = np.zeros((5, count))  # of w, w^2, the control c, c^2 and w c
     each = np.zeros(count)
     largest = np.zeros((count, 0))
-    for start in range(0, pairs, size):
-        k = min(size, pairs - start)
-        radius = np.sqrt(freedom / rng.chisquare(freedom, (count, k)))
-        t = rng.standard_normal((q, k)) * radius[source.blocks]
-        ratios, controls = source.log_ratios(np.concatenate([t, -t], axis=1))
-        if start == 0:  # relative to the largest so far, so that nothing overflows
+    for t in source.batches(draws, seed):
+        k = t.shape[1] // 2
+        ratios, controls = source.log_ratios(t, *source.at(t))
+        if base is None:  # relative to the largest so far, so that nothing overflows
             base = ratios.max(axis=1, keepdims=True)
         weights = np.exp(ratios - base)
         w = 0.5 * (weights[:, :k] + weights[:, k:])
@@ -190,6 +204,7 @@ def importance_sampling(point: LaplacePoint, draws: int, seed: int) -> Sampled:
         largest = np.concatenate([largest, weights], axis=1)
         if largest.shape[1] > kept + 1:
             largest = np.partition(largest, -kept - 1, axis=1)[:, -kept - 1 :]
+    assert base is not None
     mean, square, control, control_square, product = sums / pairs
     effective = float(np.min((2 * sums[0]) ** 2 / each))
     spread = control_square - control**2
@@ -202,6 +217,68 @@ def importance_sampling(point: LaplacePoint, draws: int, seed: int) -> Sampled:
     return Sampled(
         value, 2 * float(np.sqrt(variances.sum())), effective, float(pareto_shapes(largest).max())
     )
+
+
+def _source(point: LaplacePoint) -> _Draws:
+    q = sum(factor.columns for factor in point.problem.layout.factors)
+    if q > MOST_EFFECTS:
+        raise UnsupportedModelError(
+            f"the exact likelihood of {q} random effects that do not fall into small blocks is"
+            f" sampled up to {MOST_EFFECTS} only: its draws come from a dense matrix of that size"
+        )
+    return _Draws.of(point)
+
+
+def sampled_score(point: LaplacePoint, draws: int, seed: int) -> tuple[Array, Array]:
+    """Estimate the derivatives of -2 log-likelihood over theta and beta.
+
+    Parameters
+    ----------
+    point, draws, seed
+        As of :func:`importance_sampling`.
+
+    Returns
+    -------
+    tuple of array (m + p,) and array (m + p, m + p)
+        The derivatives, and the covariance matrix of their error.
+
+    Raises
+    ------
+    UnsupportedModelError
+        As there.
+    """
+    source, problem = _source(point), point.problem
+    count, places = source.count, []  # of theta: which effects u, and the columns they come with
+    for number, (term, back) in enumerate(
+        zip(problem.layout.terms, problem.layout.inverse_maps, strict=True)
+    ):
+        z = problem.effects.columns[term.factor][:, term.within] @ back
+        level = problem.layout.places(number)[problem.effects.codes[term.factor]]
+        places += [(z[:, a], level[:, b]) for b in range(term.size) for a in range(b, term.size)]
+    size = len(places) + problem.p
+    base: Array | None = None
+    W, N = np.zeros(count), np.zeros((count, size))
+    WW, NW, NN = np.zeros(count), np.zeros((count, size)), np.zeros((count, size, size))
+    for t in source.batches(draws, seed):
+        k = t.shape[1] // 2
+        u, eta = source.at(t)
+        ratios, _ = source.log_ratios(t, u, eta)
+        if base is None:
+            base = ratios.max(axis=1, keepdims=True)
+        weights = np.exp(ratios - base)
+        s = source.scores(eta)
+        slopes = [source.of_blocks(s * z[:, None] * u[own], source.rows) for z, own in places]
+        slopes += [source.of_blocks(s * x[:, None], source.rows) for x in problem.Q.T]
+        each = np.where(weights > 0, np.stack(slopes) * weights, 0.0)
+        n, w = each[:, :, :k] + each[:, :, k:], weights[:, :k] + weights[:, k:]
+        W, N, WW = W + w.sum(axis=1), N + n.sum(axis=2).T, WW + (w * w).sum(axis=1)
+        NW += np.einsum("abk,bk->ba", n, w)
+        NN += np.einsum("abk,cbk->bac", n, n)
+    mean = N / W[:, None]
+    across = mean[:, :, None] * NW[:, None, :]
+    spread = NN - across - across.swapaxes(1, 2)
+    spread += (WW[:, None, None] * mean[:, :, None]) * mean[:, None, :]
+    return -2 * mean.sum(axis=0), 4 * (spread / W[:, None, None] ** 2).sum(axis=0)
 
 
 def pareto_shapes(weights: Array) -> Array:
