@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import sys
@@ -14,9 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent))
+from page_code import differences  # noqa: E402
+
+LOG = logging.getLogger("mkdocs.hooks")
+OTHERWISE_TESTED = {"engines.md"}  # it registers an engine: tests/test_engine_contract.py
 TEXTS = {
     "index.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
@@ -93,8 +100,24 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         title = next((t for t, path in _titles(config["nav"]) if path == f"{match[1]}.md"), None)
         return match[0] if other is None or title is None else f"[{title}]("
 
+    _check_code(markdown, page)
     markdown = re.sub(r"\[docs/(\w+)\.md\]\(", named, markdown)
     return re.sub(r"\[([^]\[]+)\]\(\.\./[^)]*\)", r"`\1`", markdown)
+
+
+def _check_code(markdown: str, page: Any) -> None:
+    """Fail where a page shows what its code does not print; pages show R's words, and need R."""
+    name = page.file.src_uri if page is not None else ""
+    if "```python" not in markdown or name.startswith("document_") or name in OTHERWISE_TESTED:
+        return
+    from lmerbridge.engines import status_of
+
+    if not status_of("lme4").available:
+        LOG.info("%s: its code is not run, as there is no R with lme4", name)
+        return
+    os.environ["LMERBRIDGE_DIALECT"] = "newest"
+    if found := differences(markdown, name):
+        raise PluginError(f"{name}: its code prints otherwise\n{found}")
 
 
 def _titles(nav: Any, above: str = "") -> Iterator[tuple[str, str]]:

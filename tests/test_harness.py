@@ -6,6 +6,8 @@ import os
 import platform
 import signal
 import threading
+import time
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -248,6 +250,32 @@ class TestParallel:
         monkeypatch.setattr(sharing, "_executor", lambda helpers: pytest.fail("a process started"))
         found = run_cases(cases(), ["native"], jobs=2)
         assert [r.case.name for r in found] == [c.name for c in cases()]
+
+    @pytest.mark.parametrize(("start", "helped"), [(0.0, True), (0.4, False)])
+    def test_helpers_come_only_where_that_pays(self, start, helped, monkeypatch):
+        """What is left takes 1.5 s: more than five starts of 0 s, and less than five of 0.4 s."""
+        monkeypatch.setattr(sharing, "AFTER", 0.1)
+        monkeypatch.setattr(sharing, "WORTH", 0.5)
+        started = []
+
+        class Starting:
+            """Helpers that are not ready before the end."""
+
+            def __init__(self, helpers):
+                started.append(helpers)
+
+            def submit(self, *_):
+                return Future()
+
+            def shutdown(self, **_):
+                pass
+
+        monkeypatch.setattr(sharing, "_executor", Starting)
+        work = sharing.shared(
+            15, lambda _: time.sleep(0.1), print, lambda i: (i,), lambda: time.sleep(start), 1
+        )
+        assert len(list(work)) == 15
+        assert started == [1] * helped
 
     def test_helpers_give_what_this_process_gives(self, monkeypatch):
         """The first case waits here until others have been done there, and comes first."""

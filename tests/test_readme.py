@@ -1,8 +1,6 @@
 """Every output that the README and the pages of docs/ show is what their code prints."""
 
-import contextlib
 import importlib.util
-import io
 import os
 import re
 import subprocess
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import lmerbridge as lb
+from checkout import loaded
 
 HERE = Path(__file__).parent.parent
 README, DOCS = HERE / "README.md", HERE / "docs"
@@ -24,15 +23,16 @@ SHOWN = [p for p in PAGES if p.exists() and "```python" in p.read_text("utf-8")]
 @pytest.mark.r
 def test_outputs_are_what_the_code_prints(page, monkeypatch):
     monkeypatch.setenv("LMERBRIDGE_DIALECT", "newest")
-    text = page.read_text("utf-8")
-    shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
-    assert len(shown) == text.count("```python")
-    scope = {}
-    for code, expected in shown:
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile(code, page.name, "exec"), scope)  # our own page
-        assert out.getvalue() == expected
+    assert loaded("page_code").differences(page.read_text("utf-8"), page.name) == ""
+
+
+@pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")
+def test_a_page_that_is_not_true_is_found():
+    differences = loaded("page_code").differences
+    page = "```python\nprint(1 + 1)\nx = 2\n```\n\n```text\n2\n```\n"
+    assert differences(page, "p") == ""
+    assert differences(page + "```python\nprint(x)\n```\n", "p").endswith("\n+2")
+    assert "-3\n+2" in differences(page.replace("\n2\n", "\n3\n"), "p")
 
 
 @pytest.mark.skipif(not README.exists(), reason="run from an installed wheel")

@@ -16,7 +16,7 @@ from lmerbridge.crosscheck.memory import Memory, open_memory
 from lmerbridge.crosscheck.sharing import shared
 from lmerbridge.crosscheck.suite import CaseReport, Outcome, run_case
 from lmerbridge.crosscheck.verdict import Verdict
-from lmerbridge.engines import AUTO_ORDER, is_engine, package_of, status_of
+from lmerbridge.engines import AUTO_ORDER, is_engine, load_engine, package_of, status_of
 from lmerbridge.optional import needed
 from lmerbridge.rlang import RCommand, named, take_as_named
 
@@ -96,6 +96,7 @@ def _helped(
         lambda i: (cases[i], engines, handed, named()),
         functools.partial(_ready, engines, named()),
         jobs - 1,
+        memory is None,  # which may have every fit, so that nothing needs to start
     )
     with contextlib.closing(found):
         for case, one in zip(cases, found, strict=True):
@@ -105,6 +106,9 @@ def _helped(
 def _ready(engines: Sequence[str], known: Sequence[RCommand]) -> None:
     """What the first case of a process would wait for: imports, and the start of R."""
     take_as_named(known)
+    for name in engines:
+        if is_engine(name):
+            load_engine(name).begin()
     for name in engines:
         status_of(name)
 

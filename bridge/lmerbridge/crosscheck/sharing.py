@@ -1,8 +1,9 @@
 """Work that this process does, and others help with once that is worth it.
 
 A process that helps imports what it needs and starts R before its first case: some seconds, in
-which this one would have done a small suite. So this one begins at once; helpers are started when
-what is left would take longer than they need, and are given work when they are ready for it.
+which this one would have done a small suite. So this one begins, and takes the time of its own
+start; helpers are started when what is left would take several times as long, and are given work
+when they are ready for it. On busy cores all of these times are longer alike.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-__all__ = ["AFTER", "WORTH", "shared"]
+__all__ = ["AFTER", "STARTS", "WORTH", "shared"]
 
-# Seconds before anyone is asked to help, and seconds of work left that make it worth while: three
-# times what a helper needs to start.
-AFTER, WORTH = 2.0, 12.0
+# Seconds before anyone is asked to help, and seconds of work left that make it worth while: at
+# least, and in starts of this process. That is three times what a helper needs, which imports more.
+AFTER, WORTH, STARTS = 2.0, 12.0, 5.0
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ def shared(
     arguments: Callable[[int], tuple[Any, ...]],
     ready: Callable[[], object],
     helpers: int,
+    timed: bool = True,
 ) -> Generator[T | None]:
     """Do ``count`` pieces of work, here and in other processes, and give the results in order.
 
@@ -45,13 +47,19 @@ def shared(
         What a helper does before its first piece.
     helpers : int
         Processes beside this one, at most.
+    timed : bool
+        Whether this process does ``ready`` too, to know what a start takes.
 
     Yields
     ------
     object
         A result; ``None`` where the process that had it died.
     """
-    work = _Shared(count, there, arguments, ready, helpers)
+    began = time.perf_counter()
+    if timed:
+        ready()
+    worth = max(WORTH, STARTS * (time.perf_counter() - began))
+    work = _Shared(count, there, arguments, ready, helpers, worth)
     watch = threading.Thread(target=work.watch, daemon=True)
     watch.start()
     try:
@@ -71,9 +79,10 @@ class _Shared(Generic[T]):
         arguments: Callable[[int], tuple[Any, ...]],
         ready: Callable[[], object],
         helpers: int,
+        worth: float,
     ) -> None:
         self._there, self._arguments, self._ready = there, arguments, ready
-        self._helpers = helpers
+        self._helpers, self._worth = helpers, worth
         self._left = deque(range(count))
         self._begun = 0
         self._began = time.perf_counter()
@@ -101,7 +110,7 @@ class _Shared(Generic[T]):
         """Start the helpers when that is worth it."""
         while not self._over.wait(0.1) and self._left:
             seconds = time.perf_counter() - self._began
-            if seconds >= AFTER and seconds / max(self._begun, 1) * len(self._left) >= WORTH:
+            if seconds >= AFTER and seconds / max(self._begun, 1) * len(self._left) >= self._worth:
                 self._executor = _executor(self._helpers)
                 for _ in range(self._helpers):
                     self._executor.submit(self._ready).add_done_callback(self._next)

@@ -91,6 +91,11 @@ class StatsmodelsEngine(Engine):
     )
     supports = LINEAR_MIXED.difference(why_not)
 
+    def begin(self) -> None:
+        """Import statsmodels, if it is installed."""
+        if self.status().available:
+            _module()
+
     def status(self) -> Status:
         """Whether statsmodels is installed; it is not imported."""
         try:
