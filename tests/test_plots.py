@@ -472,3 +472,23 @@ def test_modes_against_means_of_their_groups():
 def test_a_plot_that_is_none_is_named():
     with pytest.raises(AttributeError, match="did you mean 'caterpillar'"):
         lb.plots.catterpillar  # noqa: B018
+
+
+def test_effects_of_a_generalized_model_are_on_the_scale_of_the_data():
+    d = lb.datasets.load("sleepstudy").assign(slow=lambda d: (d["Reaction"] > 300) * 1.0)
+    m = lb.glmer("slow ~ Days + (1 | Subject)", d, engine="native")
+    ax = drawn(lb.plots.effects(m, "Days"))
+    line = ax.lines[-1]
+    expected = m.predict(pd.DataFrame({"Days": line.get_xdata()}), re_form="NA", type="response")
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), d["slow"])
+    low, high = ax.collections[0].get_datalim(ax.transData).intervaly
+    assert 0 <= low < high <= 1
+
+
+@pytest.mark.parametrize("name", ["pooling", "shrinkage"])
+def test_a_generalized_model_is_not_compared_with_ordinary_regressions(name):
+    d = lb.datasets.load("sleepstudy")
+    m = lb.glmer("I(Reaction > 300) ~ Days + (1 | Subject)", d, engine="native")
+    with pytest.raises(lb.UnsupportedModelError, match="caterpillar"):
+        getattr(lb.plots, name)(m)

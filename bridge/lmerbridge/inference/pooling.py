@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lmerbridge.design import ModelFrame
-from lmerbridge.errors import DataError, near_match
+from lmerbridge.errors import DataError, UnsupportedModelError, near_match
 from lmerbridge.inference.regression import regress, regress_by_group
 from lmerbridge.result import FitResult
 from lmerbridge.result.tables import coefficients
@@ -21,7 +21,14 @@ def pooled_group(frame: ModelFrame, group: str | None) -> str:
     ------
     DataError
         The model has no such grouping factor.
+    UnsupportedModelError
+        A generalized model.
     """
+    if frame.family is not None:
+        raise UnsupportedModelError(
+            "pooling compares with ordinary regressions, which a generalized model is none of: "
+            "lb.plots.caterpillar(m) shows how far each group is off"
+        )
     known = list(frame.groups)
     if group is None:
         return known[0]

@@ -15,6 +15,7 @@ from lmerbridge.inference.means import marginal_means
 from lmerbridge.inference.reference_grid import reference_grid
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = ["effects"]
@@ -39,7 +40,7 @@ def effects(
     Parameters
     ----------
     m : Model
-        A fitted mixed model.
+        A fitted mixed model; of a generalized one means are drawn on the response's scale.
     x : str
         A numeric predictor or a factor.
     by : str, optional
@@ -47,7 +48,7 @@ def effects(
     level : float
         Of the intervals, between 0 and 1.
     ddf : str
-        As of :meth:`lmerbridge.Model.emmeans`.
+        As of :meth:`lmerbridge.Model.emmeans`, of a linear model.
     data : bool
         Whether the data are drawn.
     ax : matplotlib Axes, optional
@@ -73,10 +74,8 @@ def effects(
     if isinstance(column, Numeric):
         values = column.floats
         at[x] = np.linspace(values.min(), values.max(), LINE_POINTS)
-    denominator = m.denominator(ddf)
-    dialect = dialect_of(m.result)
-    reference = reference_grid(frame, denominator, at, rg_limit=MAX_GRID_CELLS, dialect=dialect)
-    table = marginal_means(reference, names, level=level).table()
+    table = _means(m, names, at, level, ddf)
+    means = str(table.columns[len(names)])
     for name in names if categorical else names[1:]:
         table[name] = [level_text(v) for v in table[name].tolist()]
     low, high = (c for c in table.columns if str(c).endswith((".CL", "LCL", "UCL")))
@@ -111,7 +110,7 @@ def effects(
                     markeredgewidth=0,
                     **_faint(len(drawn)),
                 )
-            mean = part["emmean"].to_numpy()
+            mean = part[means].to_numpy()
             ax.errorbar(
                 where,
                 mean,
@@ -138,13 +137,24 @@ def effects(
                     markeredgewidth=0,
                     **_faint(len(frame.y[rows])),
                 )
-            ax.plot(part[x], part["emmean"], color=color, label=label)
+            ax.plot(part[x], part[means], color=color, label=label)
             ax.fill_between(part[x], part[low], part[high], color=color, alpha=0.2, linewidth=0)
     ax.set_xlabel(x)
     ax.set_ylabel(frame.formula.response_label)
     if by is not None:
         ax.legend(title=by, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+
+def _means(m: Any, names: list[str], at: dict[str, Any], level: float, ddf: str) -> pd.DataFrame:
+    """Marginal means and their limits, of a generalized model on the scale of the response."""
+    if m.result.call.generalized:
+        asked = m.emmeans(names, at=at, type="response", level=level, rg_limit=MAX_GRID_CELLS)
+        found: pd.DataFrame = asked.table
+        return found.copy()
+    dialect, denominator = dialect_of(m.result), m.denominator(ddf)
+    reference = reference_grid(m.frame, denominator, at, rg_limit=MAX_GRID_CELLS, dialect=dialect)
+    return marginal_means(reference, names, level=level).table()
 
 
 def _faint(points: int) -> dict[str, Any]:
