@@ -29,7 +29,7 @@ CASES = {c["name"]: c for c in tomllib.loads((FOLDER / "models.toml").read_text(
 MADE = {}  # further cases, and the folders that hold their data and R's answers
 
 
-def ask_r(cases, data, folder):
+def ask_r(cases, data, folder, questions=".*"):
     """Ask R about new models, which are then cases like the others.
 
     Parameters
@@ -38,6 +38,8 @@ def ask_r(cases, data, folder):
         As in ``models.toml``, with JSON's values.
     data : dict of str to DataFrame
         Numbers, and categories with their levels.
+    questions : str
+        What the names of those that are asked match, a regular expression.
     """
     from lmerbridge.rlang import find_r
 
@@ -59,7 +61,11 @@ def ask_r(cases, data, folder):
     rscript = Path(find_r().home) / "bin" / "Rscript"
     done = subprocess.run(
         [str(rscript), "--vanilla", str(script)],
-        env={**os.environ, "LMERBRIDGE_MODELS": str(folder / "models.toml")},
+        env={
+            **os.environ,
+            "LMERBRIDGE_MODELS": str(folder / "models.toml"),
+            "LMERBRIDGE_QUESTIONS": questions,
+        },
         capture_output=True,
         text=True,
         cwd=FOLDER.parent.parent,

@@ -52,9 +52,17 @@ CASES = [
 ]
 
 
+# what the tests below compare
+QUESTIONS = (
+    "^(theta|anova_.*|drop1.*|ranova|confint_wald|summary_satterthwaite|fitted_marginal|hatvalues"
+    "|cooks|(emm|pairs|contrast|adjust)_.*|trends.*)$"
+)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _asked(tmp_path_factory):
-    after.ask_r(CASES, {"one": new_data(11), "two": new_data(12)}, tmp_path_factory.mktemp("live"))
+    data = {"one": new_data(11), "two": new_data(12)}
+    after.ask_r(CASES, data, tmp_path_factory.mktemp("live"), QUESTIONS)
     yield
     for case in CASES:
         del after.CASES[case["name"]], after.MADE[case["name"]]

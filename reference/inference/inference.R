@@ -2,13 +2,15 @@
 # pbkrtest, emmeans, performance and car.
 # Usage: Rscript reference/inference/inference.R [CASE ...]      (from the root of the project)
 # LMERBRIDGE_MODELS names another file of models, whose data and answers are then in its folder, as
-# the tests do for models that are made anew.
+# the tests do for models that are made anew; LMERBRIDGE_QUESTIONS says which of the questions are
+# asked, by a regular expression.
 # where the package is not installed, its questions are answered by a failure
 suppressMessages({library(lme4); library(lmerTest); library(emmeans)})
 options(contrasts = c("contr.treatment", "contr.poly"), width = 80)
 emm_options(lmerTest.limit = 1e5, pbkrtest.limit = 1e5)
 arguments <- commandArgs(TRUE)
 models <- Sys.getenv("LMERBRIDGE_MODELS", "reference/inference/models.toml")
+questions <- Sys.getenv("LMERBRIDGE_QUESTIONS", ".*")
 folders <- c("datasets", "reference/further/data", dirname(models))
 # read_toml() and load_data() are those of golden.R, one folder up
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)))
@@ -199,6 +201,7 @@ for (block in read_toml(models)) {
       "predict(m4, newdata = data.frame(batch = c(\"A\", \"B\", \"Z\"), cask = c(\"a\", \"c\", \"a\")),",
       " allow.new.levels = TRUE)"), FALSE)
   }
+  queries <- queries[grepl(questions, names(queries))]
   answers <- lapply(queries, function(q) answer(q[[1]], environment, q[[2]]))
   made <- c(R = paste(R.version$major, R.version$minor, sep = "."),
             sapply(c("lme4", "lmerTest", "pbkrtest", "emmeans", "performance", "car"),
