@@ -122,11 +122,24 @@ def test_three_correlated_effects():
             for weight in (1e2, 1e4, 1e6):
 
                 def penalized(x, weight=weight, p=p, end=end):
-                    found = unprofiled(c, x[:-1], float(np.exp(x[-1])), False)
-                    gap = value_of(p, x[:-1], float(np.exp(x[-1]))) - end
-                    return found[0] + weight * gap**2
+                    sigma = float(np.exp(x[-1]))
+                    value, slope = unprofiled(c, x[:-1], sigma, False)
+                    gap = value_of(p, x[:-1], sigma) - end
+                    # of an element of the covariance matrix, by differences
+                    moved = [
+                        (
+                            value_of(p, (x + s)[:-1], np.exp((x + s)[-1]))
+                            - value_of(p, (x - s)[:-1], np.exp((x - s)[-1]))
+                        )
+                        / 2e-6
+                        for s in 1e-6 * np.eye(len(x))
+                    ]
+                    slope = slope * np.append(np.ones(len(x) - 1), sigma)
+                    return value + weight * gap**2, slope + 2 * weight * gap * np.array(moved)
 
-                found = optimize.minimize(penalized, x, method="BFGS", options={"gtol": 1e-6})
+                found = optimize.minimize(
+                    penalized, x, jac=True, method="BFGS", options={"gtol": 1e-6}
+                )
                 x = found.x
             assert unprofiled(c, x[:-1], float(np.exp(x[-1])), False)[0] == pytest.approx(
                 target, abs=5e-3

@@ -34,10 +34,14 @@ def theory(m, effect):
 
 @pytest.mark.parametrize("effect", [0.0, 0.8, 1.5])
 def test_it_is_that_of_the_paired_t_test(paired, effect):
-    found = paired.power("treated", effect=effect, nsim=400, seed=11)
-    low, high = found.interval(0.9999)
+    found = paired.power("treated", effect=effect, nsim=100, seed=11)
+    low, high = found.interval(0.999)
     assert low <= theory(paired, effect) <= high
     assert found.failed == 0
+    beta = {"(Intercept)": paired.fixef()["(Intercept)"], "treated": effect}
+    drawn = paired.simulate(100, 11, newparams={"beta": beta}).to_numpy()
+    expected = stats.ttest_rel(drawn[::2], drawn[1::2]).pvalue
+    np.testing.assert_allclose(found.p_values, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("test", ["LRT", "z"])
