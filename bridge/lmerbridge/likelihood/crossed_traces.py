@@ -56,15 +56,16 @@ def squared_norms(e: Elimination) -> Array:
 
     U, E, own = stage.U, e.inverse_blocks[0], stage.U * stage.D
     assert E is not None
-    inner = stage.C.product(U * U)
-    inner = inner if isinstance(inner, np.ndarray) else inner.toarray()
-    inner *= scale
-    inner *= scale[:, None]
-    through = inner @ inverse
+    through = stage.C.product(U * U)
+    through = through if isinstance(through, np.ndarray) else through.toarray()
+    through *= scale
+    through *= scale[:, None]
+    through = through @ inverse
     found[0, 0] = float(np.sum(own * own) - 2 * np.sum(own * U * U * E))
     found[0, 0] += float(np.einsum("ij,ji->", through, through))
     across = np.einsum("ij,ij->j", inverse, through) / scale**2
-    within = inverse.copy()
+    within = through  # which is not needed any more; each of these takes q^2 numbers
+    np.copyto(within, inverse)
     within[np.diag_indices_from(within)] -= 1.0
     for i, one in enumerate(places, 1):
         found[0, i] = found[i, 0] = float(across[one].sum())
