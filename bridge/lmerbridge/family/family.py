@@ -15,6 +15,7 @@ from lmerbridge.family.rows import Rows, ThetaDerivatives, in_blocks
 __all__ = ["Family"]
 
 BLOCK = 8192  # rows: 64 KB an array
+ALMOST_ZERO = 1e-50  # a linear predictor whose square's third power is still a number
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,6 +203,9 @@ class Family:
         -------
         Rows
         """
+        if self.link.name == "sqrt" and not eta.all():
+            # what is 0 / 0 there has a limit where y is 0
+            eta = np.where(eta == 0, ALMOST_ZERO, eta)
 
         def block(rows: slice) -> Rows:
             some = None if weights is None else weights[rows]

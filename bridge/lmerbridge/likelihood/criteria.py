@@ -6,9 +6,9 @@ parameter of the distribution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -49,6 +49,10 @@ class Criterion(Protocol):
         """What costs less, to find where to start from."""
         ...
 
+    def to(self, tolerance: float) -> Criterion:
+        """Return itself with the modes found to this tolerance."""
+        ...
+
     def first_shape(self) -> Array:
         """Return the log of the parameter of the distribution where to start from (1,), or of none
         (0,).
@@ -62,9 +66,25 @@ class Criterion(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class _Of:
+    """What every criterion has.
+
+    Attributes
+    ----------
+    problem : Problem
+    """
+
+    problem: Problem
+
+    def to(self, tolerance: float) -> Self:
+        """Return itself with the modes found to this tolerance."""
+        return replace(self, problem=replace(self.problem, tolerance=tolerance))
+
+
 @by_value
 @dataclass(frozen=True, eq=False)
-class Known:
+class Known(_Of):
     """Laplace's approximation, or quadrature, with a dispersion that is known.
 
     Attributes
@@ -104,7 +124,7 @@ class Known:
 
 @by_value
 @dataclass(frozen=True, eq=False)
-class Moment:
+class Moment(_Of):
     """lme4's criterion with an estimated dispersion (:mod:`lmerbridge.likelihood.dispersion`).
 
     Attributes
@@ -169,7 +189,7 @@ class Moment:
 
 @by_value
 @dataclass(frozen=True, eq=False)
-class Estimated:
+class Estimated(_Of):
     """Laplace's approximation, or quadrature, over a parameter of the distribution as well: the
     dispersion, or the size of a negative binomial.
 

@@ -31,7 +31,7 @@ from lmerbridge.likelihood.effect_rows import WeightedProducts
 from lmerbridge.likelihood.layout import Factor, by_factor
 from lmerbridge.likelihood.mirrored import mirrored
 from lmerbridge.likelihood.of_scipy import linalg, sparse
-from lmerbridge.likelihood.small_inverses import inverses
+from lmerbridge.likelihood.small_inverses import inverses, times
 
 __all__ = ["Elimination", "Rest", "Stage", "eliminate"]
 
@@ -194,7 +194,7 @@ class Elimination:
         own, right = [first], others
         explained = np.zeros((m, m))
         for stage, following in zip(self.stages, [*self.stages[1:], None], strict=True):
-            b = (stage.G @ own[-1]).reshape(-1, m)
+            b = times(stage.G, own[-1]).reshape(-1, m)
             explained += own[-1].reshape(-1, m).T @ b
             if stage.C is not None:
                 right = right - stage.C.transposed @ b
@@ -213,7 +213,7 @@ class Elimination:
             stage, d = self.stages[number], own[number]
             if stage.C is not None:
                 d = d - np.asarray(stage.C.matrix @ b).reshape(d.shape)
-            t = stage.U * d if stage.U.shape[-1] == 1 else stage.U @ d
+            t = times(stage.U, d)
             whitened.insert(0, t)
             if number:
                 b = np.concatenate([(stage.Sigma @ t).reshape(-1, m), b])

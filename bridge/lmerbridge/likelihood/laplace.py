@@ -20,7 +20,7 @@ Data Anal. 51, 699-709, for the derivative through the modes:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,10 +42,11 @@ __all__ = ["LaplacePoint", "Problem"]
 
 MOST_STEPS = 60
 MOST_HALVINGS = 40
-# The inner iteration ends where a step would raise the penalized log-likelihood by less than this:
-# the determinant changes with the square root of it, and so does the gradient of the criterion,
-# whose differences are the Hessian.
-MODES_TOLERANCE = 1e-22
+MOST_CLIMBS = 10
+# By default the inner iteration ends where a step would raise the penalized log-likelihood by less
+# than this an effect: the determinant changes with the square root of it, and so does the gradient
+# of the criterion, whose differences are the Hessian.
+MODES_TOLERANCE = 1e-23
 # ... or where steps of less than this do not become smaller: what is left is rounding
 STALLED_GAIN = 1e-14
 ROUNDING = 4e-15  # what part of the penalized log-likelihood its rounding is
@@ -73,6 +74,9 @@ class Problem:
         Whether the determinant has the observed information in place of the expected one.
     constant : float
         The part of -2 log-likelihood that is free of eta.
+    tolerance : float
+        The modes are found where a step would raise the penalized log-likelihood by less, an
+        effect.
     """
 
     family: Family
@@ -84,6 +88,7 @@ class Problem:
     effects: EffectRows
     observed: bool
     constant: float
+    tolerance: float = MODES_TOLERANCE
 
     @classmethod
     def of(cls, frame: ModelFrame, family: Family, observed: bool = False) -> Problem:
@@ -215,7 +220,7 @@ class Problem:
         beta : array (p,)
             In the units of Q; where ``joint``, only where to start from.
         u : list of array (levels, width), optional
-            Where to start from; 0 by default.
+            Where to start from. By default 0, and then the highest modes that are found are taken.
         joint : bool
             Whether the fixed effects are found with the modes, by maximizing the penalized
             log-likelihood over both: lme4's ``nAGQ = 0``.
@@ -228,13 +233,15 @@ class Problem:
         if not (np.isfinite(theta).all() and np.isfinite(beta).all()):
             return None
         Lambda = _Lambda.of(self.layout, theta)
-        for begin in (None,) if u is None else (u, None):
+        # with the square root a linear predictor of 0 has no derivative: then off it
+        ones = [np.ones((f.levels, f.width)) for f in self.layout.factors]
+        for begin in (None, ones) if u is None else (u, None, ones):
             try:
                 found = _modes(self, Lambda, beta, begin, joint)
+                if found is not None:
+                    return _highest(found) if u is None else found
             except np.linalg.LinAlgError:
                 continue
-            if found is not None:
-                return found
         return None
 
 
@@ -281,16 +288,22 @@ def _whiten(problem: Problem, elimination: Elimination, values: Array) -> tuple[
     ----------
     values : array (n, m)
     """
-    layout = problem.layout
-    by_column = [problem.effects.sums(column) for column in values.T]
-    parts = [
-        np.stack([column[i] for column in by_column], axis=-1) for i in range(len(layout.factors))
-    ]
-    others = np.concatenate(
-        [np.empty((0, values.shape[1])), *(part.reshape(-1, values.shape[1]) for part in parts[1:])]
-    )
+    return _whiten_sums(problem, elimination, _columns(map(problem.effects.sums, values.T)))
+
+
+def _columns(columns: Iterable[Sequence[Array]]) -> list[Array]:
+    """By factor (levels, width, m) what is given by column and factor (levels, width)."""
+    return [np.stack(own, axis=-1) for own in zip(*columns, strict=True)]
+
+
+def _whiten_sums(
+    problem: Problem, elimination: Elimination, parts: Sequence[Array]
+) -> tuple[list[Array], Array]:
+    """:func:`_whiten` of Z'values by factor (levels, width, m)."""
+    m = parts[0].shape[-1]
+    others = np.concatenate([np.empty((0, m)), *(part.reshape(-1, m) for part in parts[1:])])
     own, last, explained = elimination.whiten(parts[0], others)
-    return [*own, *rest_by_factor(layout, last)], explained
+    return [*own, *rest_by_factor(problem.layout, last)], explained
 
 
 @by_value
@@ -307,6 +320,8 @@ class LaplacePoint:
     eta : array (n,)
     rows : Rows
         Derivatives of the log densities, of order 2.
+    scores : list of array (levels, width)
+        Z's by factor.
     elimination : Elimination
         For the weights of the criterion.
     criterion : float
@@ -322,6 +337,7 @@ class LaplacePoint:
     u: list[Array]
     eta: Array
     rows: Rows
+    scores: list[Array]
     elimination: Elimination
     criterion: float
     steps: int
@@ -331,10 +347,10 @@ class LaplacePoint:
         """Itself."""
         return self
 
-    @cached_property
-    def scores(self) -> list[Array]:
-        """Z's by factor (levels, width)."""
-        return self.problem.effects.sums(self.rows.score)
+    @property
+    def penalized(self) -> float:
+        """The penalized log-likelihood at the modes, without what is free of eta."""
+        return 0.5 * (self.problem.constant + self.elimination.log_det - self.criterion)
 
     @cached_property
     def implicit(self) -> Elimination:
@@ -495,6 +511,7 @@ def _modes(
     if state is None:
         return None
     before = math.inf
+    tolerance = problem.tolerance * sum(f.columns for f in problem.layout.factors)
     for steps in range(MOST_STEPS):
         rows = state.rows
         weights = rows.observed if problem.observed else rows.expected
@@ -503,15 +520,15 @@ def _modes(
             return None
         newton = h
         elimination, step = _step(problem, Lambda, state, h, joint)
-        if step is None or not step.gain > -MODES_TOLERANCE:
+        if step is None or not step.gain > -tolerance:
             # the penalized log-likelihood is not concave here, and the step leads downwards
             newton = rows.expected
             elimination, step = _step(problem, Lambda, state, newton, joint)
-        if step is None:
+        if step is None or not step.gain > -STALLED_GAIN * (1 + abs(state.penalized)):
             return None
         stalled = 0.25 * before < step.gain < STALLED_GAIN
         before = step.gain
-        if step.gain <= MODES_TOLERANCE or stalled:
+        if step.gain <= tolerance or stalled:
             if newton is not weights:
                 elimination = Lambda.eliminate(problem, weights)
             if elimination is None:
@@ -524,6 +541,7 @@ def _modes(
                 state.u,
                 state.eta,
                 rows,
+                state.scores(problem),
                 elimination,
                 problem.constant - 2 * state.penalized + elimination.log_det,
                 steps,
@@ -535,42 +553,79 @@ def _modes(
     return None
 
 
+def _highest(point: LaplacePoint) -> LaplacePoint:
+    """The point with the highest modes that are found."""
+    from lmerbridge.likelihood.higher_modes import HIGHER, higher_start
+
+    for _ in range(MOST_CLIMBS):
+        u = higher_start(point)
+        if u is None:
+            break
+        found = _modes(point.problem, point.Lambda, point.beta, u, point.joint)
+        if found is None or found.penalized <= point.penalized + HIGHER:
+            break
+        point = found
+    return point
+
+
 @by_value
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Where the inner iteration is."""
+    """Where the inner iteration is: u = Lambda't, as at the modes, where t = Z's."""
 
     beta: Array
     fixed: Array
+    t: list[Array]
     u: list[Array]
     eta: Array
     rows: Rows
     penalized: float
 
     @classmethod
-    def at(cls, problem: Problem, beta: Array, fixed: Array, u: list[Array], eta: Array) -> _State:
+    def at(
+        cls,
+        problem: Problem,
+        beta: Array,
+        fixed: Array,
+        t: list[Array],
+        u: list[Array],
+        eta: Array,
+    ) -> _State:
         rows = problem.family.derivatives(problem.y, eta, problem.weights, 2)
         total = float(rows.value.sum())
         penalized = total - 0.5 * _size(u) if math.isfinite(total) else -math.inf
-        return cls(beta, fixed, u, eta, rows, penalized)
+        return cls(beta, fixed, t, u, eta, rows, penalized)
 
     @classmethod
     def first(cls, problem: Problem, Lambda: _Lambda, beta: Array, u: Any) -> _State | None:
-        if u is None:
-            u = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
         fixed = problem.linear(beta)
-        eta = fixed + problem.effects.predictor(Lambda.effects(u))
+        if u is None:
+            t = u = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
+            eta = fixed
+        else:
+            inverses = map(np.linalg.pinv, Lambda.factors)
+            t = [own @ inverse for own, inverse in zip(u, inverses, strict=True)]
+            u = Lambda.back(t)
+            eta = fixed + problem.effects.predictor(Lambda.effects(u))
         with np.errstate(all="ignore"):
-            found = cls.at(problem, beta, fixed, list(u), eta)
+            found = cls.at(problem, beta, fixed, t, u, eta)
         return found if math.isfinite(found.penalized) else None
+
+    def scores(self, problem: Problem) -> list[Array]:
+        """Z's by factor (levels, width), kept."""
+        if "_scores" not in self.__dict__:
+            self.__dict__["_scores"] = problem.effects.sums(self.rows.score)
+        found: list[Array] = self.__dict__["_scores"]
+        return found
 
 
 @by_value
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A step of beta and u, and by how much of the penalized log-likelihood it goes."""
+    """A step of beta, t and u, and by how much of the penalized log-likelihood it goes."""
 
     beta: Array
+    t: list[Array]
     u: list[Array]
     gain: float
 
@@ -582,46 +637,45 @@ def _step(
     weights: Array,
     joint: bool,
 ) -> tuple[Elimination | None, _Step | None]:
-    """Newton's step by the working response, (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u, and the
+    """Newton's step, (Lambda'Z'WZ Lambda + I) du = Lambda'Z's - u = Lambda'(Z's - t), and the
     elimination for its weights; ``None`` where the arithmetic has no digits for them.
     """
     elimination = Lambda.eliminate(problem, weights) if np.isfinite(weights).all() else None
     if elimination is None:
         return None, None
-    u, effects, rows = state.u, problem.effects, state.rows
-    target = weights * (state.eta - state.fixed) + rows.score  # W times Z b + s / W
+    apart = [s - t for s, t in zip(state.scores(problem), state.t, strict=True)]
+    along = np.zeros_like(state.beta)
+    gain = 0.0
     if not joint or not problem.p:
-        whitened, _ = _whiten(problem, elimination, target[:, None])
-        moved = Lambda.back([part[:, :, 0] for part in whitened])
-        along = np.zeros_like(state.beta)
+        whitened, _ = _whiten_sums(problem, elimination, [part[:, :, None] for part in apart])
+        dt = [part[:, :, 0] for part in whitened]
     else:
-        weighted = problem.Q * weights[:, None]
-        both = np.column_stack([weighted, target])
-        whitened, explained = _whiten(problem, elimination, both)
-        p = problem.p
+        weighted, p = problem.Q * weights[:, None], problem.p
+        columns = [*map(problem.effects.sums, weighted.T), apart]
+        whitened, explained = _whiten_sums(problem, elimination, _columns(columns))
+        uphill = problem.Q.T @ state.rows.score
         inner = problem.Q.T @ weighted - explained[:p, :p]
-        right = problem.Q.T @ target - explained[:p, p]
-        along = np.asarray(np.linalg.solve(inner, right), dtype=np.float64)
+        along = np.asarray(np.linalg.solve(inner, uphill - explained[:p, p]), dtype=np.float64)
         mixing = np.append(-along, 1.0)
-        moved = Lambda.back([part @ mixing for part in whitened])
-    du = [new - old for new, old in zip(moved, u, strict=True)]
-    uphill = Lambda.back(effects.sums(rows.score))
-    gain = sum(float(np.vdot(d, g - o)) for d, g, o in zip(du, uphill, u, strict=True))
-    gain += float(along @ (problem.Q.T @ rows.score)) if joint else 0.0
-    return elimination, _Step(along, du, 0.5 * gain)
+        dt = [part @ mixing for part in whitened]
+        gain = float(along @ uphill)
+    du = Lambda.back(dt)
+    gain += sum(float(np.vdot(d, own)) for d, own in zip(du, Lambda.back(apart), strict=True))
+    return elimination, _Step(along, dt, du, 0.5 * gain)
 
 
 def _moved_state(problem: Problem, Lambda: _Lambda, state: _State, step: _Step) -> _State | None:
     """The state after the step, or after half of it, and so on, that raises the likelihood."""
     fraction = 1.0
-    du = problem.effects.predictor(Lambda.effects(step.u))
-    along = problem.Q @ step.beta
+    ahead = problem.effects.predictor(Lambda.effects(step.u))
+    along = problem.Q @ step.beta if step.beta.any() else np.zeros_like(ahead)
     for _ in range(MOST_HALVINGS):
+        t = [old + fraction * d for old, d in zip(state.t, step.t, strict=True)]
         u = [old + fraction * d for old, d in zip(state.u, step.u, strict=True)]
         fixed = state.fixed + fraction * along
-        eta = state.eta + fraction * (along + du)
+        eta = state.eta + fraction * (along + ahead)
         with np.errstate(all="ignore"):
-            found = _State.at(problem, state.beta + fraction * step.beta, fixed, u, eta)
+            found = _State.at(problem, state.beta + fraction * step.beta, fixed, t, u, eta)
         slack = ROUNDING * abs(state.penalized)
         if found.penalized >= state.penalized + 1e-4 * fraction * step.gain - slack:
             return found

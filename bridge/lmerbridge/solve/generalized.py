@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from lmerbridge.errors import FitFailedError
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.objective import check_time
-from lmerbridge.solve.settings import SETTINGS
+from lmerbridge.solve.settings import GENERALIZED, NEARBY
 from lmerbridge.solve.steps import difference_hessian, free_of_floor
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedFit", "fit_generalized"]
 
+ROUGHLY = 1e-6  # of the penalized log-likelihood: modes where a search only comes near
+MOST_MODES = 10  # searches, each with higher modes than the one before
 LIFTED = 0.1  # of a bounded coordinate, where a search begins at the end of another
 
 
@@ -39,13 +42,17 @@ class _Objective:
         shape: Array,
         joint: bool,
         end: float,
+        u: list[Array] | None = None,
     ):
         self.of, self.coordinates, self.origin, self.shape = criterion, coordinates, origin, shape
         self.joint, self._end = joint, end
+        # of Q's columns, whose squares add up to 1: a step of 1 moves eta by about 1
+        self.unit = math.sqrt(len(self.problem.y))
         self._key = b""
         self._gradients: dict[bytes, Any] = {}
         self._last: Point | None = None
-        self._u: list[Array] | None = None
+        self._lowest: tuple[bytes, Point] | None = None
+        self.u = u
         self._beta = origin
 
     @property
@@ -73,18 +80,37 @@ class _Objective:
         key = x.tobytes()
         if key == self._key:
             return self._last
+        if self._lowest is not None and key == self._lowest[0]:
+            return self._lowest[1]
         check_time(self._end)
         m = len(self.coordinates.bounded)
         last = len(x) - len(self.shape)
-        beta = self._beta if self.joint else self.origin + x[m:last]
+        beta = self._beta if self.joint else self.origin + self.unit * x[m:last]
         theta, shape = self.coordinates.theta(x[:m]), self.shape + x[last:]
-        found = self.of.at(theta, beta, shape, self._u, self.joint)
+        found = self.of.at(theta, beta, shape, self.u, self.joint)
         if found is not None:
-            self._u = found.laplace.u
+            self.u = found.laplace.u
             if self.joint:
                 self._beta = found.laplace.beta
+            if self._lowest is None or found.criterion < self._lowest[1].criterion:
+                self._lowest = key, found
         self._key, self._last = key, found
         return found
+
+    def higher(self, x: Any) -> _Objective | None:
+        """The same with higher modes at ``x``; ``None`` if there are none to be found."""
+        from lmerbridge.likelihood.higher_modes import HIGHER, higher_start
+
+        at = self.at(x)
+        u = None if at is None else higher_start(at.laplace)
+        if at is None or u is None:
+            return None
+        moved = copy(self)
+        moved._key, moved._gradients, moved._lowest, moved.u = b"", {}, None, u
+        found = moved.at(x)
+        if found is None or found.laplace.penalized <= at.laplace.penalized + HIGHER:
+            return None
+        return moved
 
     def value(self, x: Any) -> float:
         at = self.at(x)
@@ -114,8 +140,19 @@ class _Objective:
         rest = len(x) - m
         whole = np.zeros((len(slope) + rest, len(x)))
         whole[: len(slope), :m] = slope
-        whole[len(slope) :, m:] = np.eye(rest)
+        whole[len(slope) :, m:] = np.diag(self._units(rest))
         return whole
+
+    def _units(self, rest: int) -> Array:
+        """Of the coordinates that follow those of theta (rest,)."""
+        return np.append(np.full(rest - len(self.shape), self.unit), np.ones(len(self.shape)))
+
+    def hessian(self, x: Any, free: Any) -> Array:
+        """Over the coordinates that are free, beta in the units of Q."""
+        found = difference_hessian(self.gradient, x, np.flatnonzero(free).tolist(), GENERALIZED)
+        units = self._units(self.more)
+        units = np.append(np.ones(len(x) - len(units)), units)[free]
+        return np.asarray(found / np.outer(units, units))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +220,8 @@ def fit_generalized(
     problem, rough = criterion.problem, criterion.rough
     coordinates = Coordinates(problem.effects.layout)
     shape = criterion.first_shape()
-    first = _Objective(rough, coordinates, problem.start(), shape, True, end)
+    nearby = rough if joint else rough.to(ROUGHLY)
+    first = _Objective(nearby, coordinates, problem.start(), shape, True, end)
     begin = (
         None
         if start is None
@@ -192,21 +230,21 @@ def fit_generalized(
         )
     )
     if joint:
-        return _found(first, _minimum(first, begin))
+        return _found(*_minimum(first, begin))
     near = (
         begin
         if begin is not None
-        else roughly(first.value, first.gradient, first.information, first.bounded, SETTINGS)
+        else roughly(first.value, first.gradient, first.information, first.bounded, NEARBY)
     )
     at = first.at(near)
     if at is None:
         raise FitFailedError("the conditional modes cannot be found at the start of the search")
-    objective = _Objective(rough, coordinates, at.laplace.beta, shape, False, end)
-    optimum = _minimum(objective, _lifted(near, coordinates, problem.p))
+    objective = _Objective(rough, coordinates, at.laplace.beta, shape, False, end, at.laplace.u)
+    objective, optimum = _minimum(objective, _lifted(near, coordinates, problem.p))
     if rough is not criterion:
-        x = optimum.x
-        objective = _Objective(criterion, coordinates, at.laplace.beta, shape, False, end)
-        optimum = _minimum(objective, _lifted(x, coordinates, 0))
+        x, u = optimum.x, objective.u
+        objective = _Objective(criterion, coordinates, at.laplace.beta, shape, False, end, u)
+        objective, optimum = _minimum(objective, _lifted(x, coordinates, 0))
     return _found(objective, optimum)
 
 
@@ -219,19 +257,26 @@ def _lifted(x: Array, coordinates: Coordinates, p: int) -> Array:
     return np.concatenate([theta, np.zeros(p), x[m:]])
 
 
-def _minimum(objective: _Objective, start: Array | None) -> Optimum:
+def _minimum(objective: _Objective, start: Array | None) -> tuple[_Objective, Optimum]:
+    """The minimum, and the criterion that it is of: with the highest modes that are found there."""
     from lmerbridge.solve.optimum import minimize
 
-    return minimize(
-        objective.value,
-        objective.gradient,
-        objective.bounded,
-        SETTINGS,
-        start,
-        objective.information,
-        (),
-        None,
-    )
+    for _ in range(MOST_MODES):
+        found = minimize(
+            objective.value,
+            objective.gradient,
+            objective.bounded,
+            GENERALIZED,
+            start,
+            objective.information,
+            (),
+            None,
+        )
+        higher = objective.higher(found.x)
+        if higher is None:
+            break
+        objective, start = higher, found.x
+    return objective, found
 
 
 def _found(objective: _Objective, optimum: Optimum) -> GeneralizedFit:
@@ -243,16 +288,13 @@ def _found(objective: _Objective, optimum: Optimum) -> GeneralizedFit:
         It is no point at which the modes can be found.
     """
     coordinates, m = objective.coordinates, len(objective.coordinates.bounded)
-    zero = coordinates.bounded & (optimum.x[:m] <= SETTINGS.at_floor)
+    zero = coordinates.bounded & (optimum.x[:m] <= GENERALIZED.at_floor)
     x = np.append(coordinates.settled(np.where(zero, 0.0, optimum.x[:m])), optimum.x[m:])
     point = objective.at(x) if np.isfinite(optimum.value) else None
     if point is None:
         raise FitFailedError("the conditional modes could not be found at any parameters tried")
     hessian = None
     if not objective.joint:
-        free = np.append(
-            free_of_floor(x[:m], coordinates.bounded, SETTINGS), np.ones(objective.more)
-        )
-        which = np.flatnonzero(free).tolist()
-        hessian = difference_hessian(objective.gradient, x, which, SETTINGS)
+        free = free_of_floor(x, objective.bounded, GENERALIZED)
+        hessian = objective.hessian(x, free)
     return GeneralizedFit(optimum, x[:m], zero, point, hessian)

@@ -25,7 +25,9 @@ from lmerbridge.solve.settings import (
     DAMPING_MOST,
     FRACTIONS,
     HEIGHTS,
+    LEAST_SHRINK,
     NEWTON_STEPS,
+    ROUNDING,
     SAME_HESSIAN,
     SCORING_STEPS,
     STALLED,
@@ -40,8 +42,10 @@ from lmerbridge.solve.steps import (
     free_of_floor,
     free_of_scoring,
     improves,
+    learned,
     noise_at_floor,
     scoring_trial,
+    shorter,
     spectrum,
     to_be_lowered,
     usual_starts,
@@ -194,12 +198,13 @@ def _scoring(
     """Fisher scoring with an approximation of the Hessian that is never negative, damped as by
     Levenberg and Marquardt, until Newton's own steps are the better ones.
     """
-    floor = objective.settings.floor
-    damping = 0.0
+    settings, floor = objective.settings, objective.settings.floor
+    damping, shrinks = 0.0, LEAST_SHRINK
     value, gradient = objective.value(x), objective.gradient(x)
     if objective.is_near(x, gradient):
         return x
     matrix = information(x)
+    changes: list[tuple[Vector, Vector]] = []
     for _ in range(SCORING_STEPS):
         free = free_of_scoring(x, gradient, diagonal, floor)
         if not free.any() or not np.isfinite(value):
@@ -208,15 +213,27 @@ def _scoring(
             step = damped_step(matrix, gradient, free, damping)
         except np.linalg.LinAlgError:
             break
-        if damping <= DAMPING_LOW and -0.5 * float(gradient @ step) < SAME_HESSIAN:
+        if damping <= DAMPING_LOW and -0.5 * float(gradient @ step) < settings.near:
             break
-        trial = scoring_trial(x, step, diagonal, floor)
+        trial = scoring_trial(x, step, diagonal, floor, shrinks)
         found = objective.value(trial)
-        if found < value:
-            if value - found < STALLED * abs(value):
+        # where a Hessian is learned, steps go on that are too short for the criterion's digits
+        slack = ROUNDING * abs(value) if settings.learns else 0.0
+        if settings.shortens:
+            if found < value + slack:
+                shrinks = max(shrinks**2, LEAST_SHRINK)
+            else:
+                trial, part = shorter(x, trial, found - value, gradient, diagonal)
+                shrinks **= part
+                found = objective.value(trial)
+        if found < value + slack:
+            if not slack and value - found < STALLED * abs(value):
                 return trial
-            x, value, gradient = trial, found, objective.gradient(trial)
-            matrix = information(x)
+            changed = objective.gradient(trial)
+            if settings.learns:
+                changes.append((trial - x, changed - gradient))
+            x, value, gradient = trial, found, changed
+            matrix = learned(information(x), changes)
             damping = 0.1 * damping if damping > DAMPING_LEAST else 0.0
         elif damping > DAMPING_MOST:
             break

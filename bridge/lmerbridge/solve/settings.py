@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "BETTER",
@@ -18,11 +18,17 @@ __all__ = [
     "DETERMINED",
     "FARTHEST",
     "FRACTIONS",
+    "GENERALIZED",
     "HEIGHTS",
     "HELD",
+    "LEARNED_CHANGES",
     "LEARNED_ROOT",
     "LEARNED_STEPS",
+    "LEAST_PART",
+    "LEAST_SHRINK",
     "LIFTED",
+    "MOST_PART",
+    "NEARBY",
     "NEARLY",
     "NEWTON_STEPS",
     "NOT_CONVEX",
@@ -57,6 +63,8 @@ DAMPING_FIRST = 0.1  # after a step that did not help; then ten times more, each
 DAMPING_LEAST = 1e-4  # a tenth, each time, after one that did; from here on none
 DAMPING_LOW = 1e-3  # up to this a step is nearly that of scoring itself
 DAMPING_MOST = 1e6  # nothing helps
+LEAST_SHRINK = 0.1  # of a diagonal parameter by one step
+LEAST_PART, MOST_PART = 0.05, 0.5  # of a step that did not help, tried before it is damped
 STALLED = 1e-12  # of the criterion: a step that gains less is the last
 
 # The smallest root of the information at a start, its diagonal scaled to 1: with less, parameters
@@ -79,6 +87,7 @@ HEIGHTS = (0.003, 0.03, 0.3)  # where a parameter at the floor is tried as well
 
 # -- steps with a Hessian that is learned, along a profile
 LEARNED_STEPS = 200
+LEARNED_CHANGES = 12  # of the gradient, that scoring remembers
 LEARNED_ROOT = 1e-6  # of a Hessian that is learned anew, relative to the largest
 FARTHEST = 1.0  # a step moves a number x by no more than this many times 0.5 + |x|
 SHORTER, SHORTEST = 0.3, 25  # a step that does not help, times this; and how often
@@ -106,6 +115,13 @@ class Settings:
         Of the differences of the gradient.
     central : bool
         Whether these are central (a gradient with noise) or forward (an exact one).
+    near : float
+        A step of scoring that promises less is not made: Newton's follow.
+    learns : bool
+        Whether scoring learns from the gradients what the information lacks of a Hessian: where one
+        by differences costs many points, and a search by it should be over before.
+    shortens : bool
+        Whether a step that raised the criterion is tried shorter before it is damped.
     """
 
     tolerance: float
@@ -113,11 +129,24 @@ class Settings:
     at_floor: float = 0.0
     hessian_step: float = 1e-4
     central: bool = True
+    near: float = SAME_HESSIAN
+    learns: bool = False
+    shortens: bool = False
 
 
 # Of lme4's criterion. One more Newton step would change it by less than the tolerance. The search
 # stops at a relative standard deviation of 1e-6, where the gradient still tells in which direction
 # to go (at 0 it is 0), and what ends there is set to 0.
 SETTINGS = Settings(tolerance=1e-8, floor=1e-6, at_floor=1e-5, hessian_step=1e-5, central=False)
+# Of generalized models, and of the way to where their search starts. With a step so short one inner
+# step finds the modes of the gradient that the difference is of.
+GENERALIZED = replace(
+    SETTINGS,
+    near=1e-13,
+    learns=True,
+    shortens=True,
+    hessian_step=1e-6,
+)
+NEARBY = replace(SETTINGS, near=0.1, shortens=True)
 # Of the deviance with a number held, whose other parameters have no bounds.
 HELD = Settings(tolerance=SETTINGS.tolerance)

@@ -13,7 +13,12 @@ import numpy as np
 
 from lmerbridge.solve.settings import (
     BETTER,
+    CURVED,
+    LEARNED_CHANGES,
+    LEAST_PART,
+    LEAST_SHRINK,
     LIFTED,
+    MOST_PART,
     NOT_CONVEX,
     SMALL,
     SMALLEST_ROOT,
@@ -31,9 +36,11 @@ __all__ = [
     "free_of_floor",
     "free_of_scoring",
     "improves",
+    "learned",
     "lifted",
     "noise_at_floor",
     "scoring_trial",
+    "shorter",
     "spectrum",
     "to_be_lowered",
     "usual_starts",
@@ -105,15 +112,51 @@ def damped_step(matrix: Array, gradient: Array, free: Flags, damping: Any) -> Ar
     return -step[..., 0]
 
 
-def scoring_trial(x: Array, step: Array, diagonal: Flags, floor: float) -> Array:
-    """Where a step leads: not far beyond the size of x, and not at once onto the floor.
+def learned(matrix: Array, changes: Sequence[tuple[Array, Array]]) -> Array:
+    """An approximation of the Hessian (m, m) with what changes of the gradient along steps say of
+    it, the last ones last (BFGS; Nocedal & Wright 2006, *Numerical Optimization*, (6.19)).
+    """
+    for step, change in changes[-LEARNED_CHANGES:]:
+        along = float(step @ change)
+        moved = matrix @ step
+        if along > CURVED * float(np.linalg.norm(step) * np.linalg.norm(change)):
+            matrix = (
+                matrix
+                - np.outer(moved, moved) / float(step @ moved)
+                + np.outer(change, change) / along
+            )
+    return matrix
+
+
+def scoring_trial(
+    x: Array, step: Array, diagonal: Flags, floor: float, shrinks: float = LEAST_SHRINK
+) -> Array:
+    """Where a step leads: not far beyond the size of x, and not at once onto the floor, but to no
+    less than ``shrinks`` times a diagonal parameter.
 
     The criterion is even in a diagonal parameter: 0 is approached, not jumped to.
     """
     most = 1 + 2 * np.abs(x)
     trial = x + np.minimum(np.maximum(step, -most), most)
-    low = np.where(x < 0.01, floor, 0.1 * x)
+    low = np.where(x < 0.01, floor, shrinks * x)
     return np.asarray(np.where(diagonal, np.maximum(trial, low), trial))
+
+
+def shorter(
+    x: Array, trial: Array, rise: float, gradient: Array, diagonal: Flags
+) -> tuple[Array, float]:
+    """Where to try after a step that raised the criterion, and what part of the way this is: the
+    minimum of the parabola through both values with the slope at its beginning. Diagonal
+    parameters shrink by factors, since the criterion is steep where they are small.
+    """
+    shrinks = diagonal & (trial < x) & (trial > 0)
+    with np.errstate(all="ignore"):
+        rates = np.where(shrinks, np.log(trial / x), 0.0)
+    slope = float(gradient @ np.where(shrinks, x * rates, trial - x))
+    curved = rise - slope
+    part = -0.5 * slope / curved if np.isfinite(rise) and curved > 0 else 0.0
+    part = min(max(part, LEAST_PART), MOST_PART)
+    return np.where(shrinks, x * np.exp(part * rates), x + part * (trial - x)), part
 
 
 # -- Newton
