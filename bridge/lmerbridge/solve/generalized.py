@@ -259,24 +259,28 @@ def _lifted(x: Array, coordinates: Coordinates, p: int) -> Array:
 
 def _minimum(objective: _Objective, start: Array | None) -> tuple[_Objective, Optimum]:
     """The minimum, and the criterion that it is of: with the highest modes that are found there."""
-    from lmerbridge.solve.optimum import minimize
-
+    found = _minimum_of(objective, start)
     for _ in range(MOST_MODES):
-        found = minimize(
-            objective.value,
-            objective.gradient,
-            objective.bounded,
-            GENERALIZED,
-            start,
-            objective.information,
-            (),
-            None,
-        )
         higher = objective.higher(found.x)
         if higher is None:
             break
-        objective, start = higher, found.x
+        objective, found = higher, _minimum_of(higher, found.x)
     return objective, found
+
+
+def _minimum_of(objective: _Objective, start: Array | None) -> Optimum:
+    from lmerbridge.solve.optimum import minimize
+
+    return minimize(
+        objective.value,
+        objective.gradient,
+        objective.bounded,
+        GENERALIZED,
+        start,
+        objective.information,
+        (),
+        None,
+    )
 
 
 def _found(objective: _Objective, optimum: Optimum) -> GeneralizedFit:
