@@ -221,7 +221,9 @@ def fit_generalized(
     coordinates = Coordinates(problem.effects.layout)
     shape = criterion.first_shape()
     nearby = rough if joint else rough.to(ROUGHLY)
-    first = _Objective(nearby, coordinates, problem.start(), shape, True, end)
+    # far from an optimum the highest modes lead elsewhere, so that they are looked for at the end
+    zeros = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
+    first = _Objective(nearby, coordinates, problem.start(), shape, True, end, zeros)
     begin = (
         None
         if start is None
