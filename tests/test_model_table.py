@@ -95,6 +95,17 @@ def test_ratios_are_of_generalized_models_alone(models, cbpp):
     assert "AIC" in without.index
 
 
+def test_ratios_of_an_ordinary_generalized_model():
+    m = lb.glm("I(Reaction > 300) ~ Days", SLEEP, "binomial")
+    rows = lb.table(m, exponentiate=True).rows
+    ratio = np.exp(m.fixef()["Days"])
+    assert rows[2] == ("Days", (f"{ratio:.3f}",))
+    assert rows[3] == ("", (f"({ratio * np.sqrt(m.vcov().loc['Days', 'Days']):.3f})",))
+    low, high = np.exp(m.confint().loc["Days"])
+    rows = lb.table(m, "conf_int", exponentiate=True).rows
+    assert rows[3] == ("", (f"[{low:.3f}, {high:.3f}]",))
+
+
 def test_limits_of_a_generalized_model_are_those_that_were_asked_for(cbpp):
     limits = cbpp.confint()
     table = cbpp.tidy(conf_int=True, conf_method="profile").set_index("term")

@@ -201,7 +201,12 @@ def _estimates(m: Any, ddf: str | None, level: float, exponentiate: bool) -> pd.
     if not hasattr(m, "ranef"):  # an ordinary regression
         found: pd.DataFrame = m.tidy()
         limits = m.confint(level=level).to_numpy()
-        return found.assign(conf_low=limits[:, 0], conf_high=limits[:, 1])
+        found = found.assign(conf_low=limits[:, 0], conf_high=limits[:, 1])
+        if exponentiate and hasattr(m, "family"):
+            ends = ["estimate", "conf_low", "conf_high"]
+            found["std_error"] *= np.exp(found["estimate"])
+            found[ends] = np.exp(found[ends])
+        return found
     own = {"exponentiate": exponentiate} if m.result.call.generalized else {"ddf": ddf}
     found = m.tidy("fixed", conf_int=True, conf_level=level, **own)
     if "p_value" not in found:
