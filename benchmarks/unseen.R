@@ -19,7 +19,7 @@ growth <- transform(as.data.frame(nlme::Orthodont), wide = as.numeric(distance >
 growth$Subject <- factor(as.character(growth$Subject))
 plates <- transform(Penicillin, diameter = as.integer(diameter))
 litters <- survival::rats
-litters$litter <- factor(litters$litter)
+litters <- transform(litters, litter = factor(litter), sex = factor(sex))
 cancer <- transform(esoph, ncontrols = pmax(ncontrols, 1), agegp = factor(agegp, ordered = FALSE),
                     alcgp = factor(alcgp, ordered = FALSE), tobgp = factor(tobgp, ordered = FALSE))
 cancer$cell <- factor(seq_len(nrow(cancer)))

@@ -345,3 +345,20 @@ def test_glmm_has_the_observed_information(name, kind):
     assert outcome.verdict.kind == kind
     if kind != "agree":
         assert "the observed information" in outcome.verdict.sentence
+
+
+@pytest.mark.r("glmmTMB")
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("salamander", "agree"),
+        ("cbpp", "better optimum"),  # than the golden one, of lme4 1.1
+        ("cbpp-probit", "other criterion"),
+        ("cbpp-nAGQ9", "refused"),
+    ],
+)
+def test_glmmTMB_has_the_observed_information(name, kind):
+    (outcome,) = run_case(CASES[name], ["glmmTMB"]).outcomes
+    assert outcome.verdict.kind == kind, outcome.verdict
+    if kind == "other criterion":
+        assert "the observed information" in outcome.verdict.sentence

@@ -329,10 +329,12 @@ fit_nlme <- function(y, X, p, Z, sizes, groups, REML, weights = NULL) {
 }
 
 # glmmTMB::glmmTMB with any terms.
-fit_glmmtmb <- function(y, X, p, Z, sizes, groups, REML, weights = NULL) {
+fit_glmmtmb <- function(y, X, p, Z, sizes, groups, REML, weights = NULL, offset = NULL,
+                        family = NULL) {
   environment <- formula_environment()
   d <- matrix_data(y, X, p, Z, sizes, groups)
   d$.w <- weights
+  d$.o <- offset
   environment$d <- d
   terms <- vapply(seq_along(Z), function(i)
     sprintf("%s(0 + .Z%d | .g%d)", if (sizes[[i]] == 1L) "" else "us", i, i), "")
@@ -340,6 +342,8 @@ fit_glmmtmb <- function(y, X, p, Z, sizes, groups, REML, weights = NULL) {
                                env = environment)
   call <- list(quote(glmmTMB::glmmTMB), formula = formula, data = quote(d), REML = REML)
   if (!is.null(weights)) call$weights <- quote(.w)
+  if (!is.null(offset)) call$offset <- quote(.o)
+  if (!is.null(family)) call$family <- as_family(family)
   began <- proc.time()[["elapsed"]]
   m <- eval(as.call(call), environment)
   seconds <- proc.time()[["elapsed"]] - began

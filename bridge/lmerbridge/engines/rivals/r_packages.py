@@ -30,7 +30,16 @@ def _fit(
     r: RCommand | None,
     name: str,
 ) -> FitResult:
-    y = frame.y if frame.offset is None else frame.y - frame.offset
+    generalized = frame.family is not None
+    apart = frame.offset is not None and not generalized  # what is normal needs no offset
+    y = frame.y - frame.offset if apart and frame.offset is not None else frame.y
+    of_family = {}
+    if frame.family is not None:
+        link = frame.family.link.name
+        of_family = {
+            "family": {"name": frame.family.name, "link": link, "theta": None},
+            "offset": frame.offset,
+        }
     reply = r_session(r=r).call(
         function,
         {
@@ -42,6 +51,7 @@ def _fit(
             "groups": [block.codes.astype(np.int32) + 1 for block in frame.random],
             "REML": spec.REML,
             "weights": frame.weights,
+            **of_family,
         },
         spec.timeout,
     )
@@ -50,7 +60,7 @@ def _fit(
     value = reply.value
     p = frame.X.shape[1]
     fitted = np.atleast_1d(np.asarray(value["fitted"], dtype=np.float64))
-    if frame.offset is not None:
+    if apart and frame.offset is not None:
         fitted = fitted + frame.offset
     sizes = [len(block.names) for block in frame.random]
 
@@ -144,7 +154,7 @@ class NlmeEngine(_RPackage):
 
 
 class GlmmTMBEngine(_RPackage):
-    """``glmmTMB::glmmTMB``, gaussian."""
+    """``glmmTMB::glmmTMB``, also of a family: the observed information in Laplace's determinant."""
 
     package = "glmmTMB"
     summary = "glmmTMB in R: any terms, by automatic differentiation"
@@ -155,12 +165,16 @@ class GlmmTMBEngine(_RPackage):
             Feature.STRUCTURED: "not passed on",
             Feature.START: "not passed on",
             Feature.SETTINGS: "not passed on",
+            Feature.DISPERSION: "not passed on",
+            Feature.QUADRATURE: "it has Laplace's approximation alone",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not)
+    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY}
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
-        return None
+        if frame.family is not None and frame.family.name not in ("binomial", "poisson"):
+            return "it estimates the size of a negative binomial"
+        return "it has no nAGQ = 0" if spec.nAGQ == 0 else None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
         return _fit(
