@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,15 +53,22 @@ class Objective:
         self._compact = search.compact
         self._key = b""
         self._last: Derivatives | CompactSolution | None = None
-        exact = self._compact is not None or (
+        self._exact = self._compact is not None or (
             search.plain and has_crossed_traces(search.products.layout)
         )
-        self.hessian = self._hessian if exact else None
 
     @property
     def bounded(self) -> Any:
         """Which coordinates are bounded, by 0."""
         return self._search.bounded
+
+    @property
+    def hessian(self) -> Callable[[Any], Any] | None:
+        """The Hessian at a point, where it is exact.
+
+        Not kept: an object that holds its own method holds all its matrices until they are swept.
+        """
+        return self._hessian if self._exact else None
 
     @property
     def light(self) -> bool:
