@@ -24,7 +24,13 @@ LME4 = "R package lme4"
 GPL2 = "GPL (>= 2)"
 SEEDED = "numbers only, from a seeded random number generator"
 PSYCH = "code of psych252book (CC0-1.0), run in R; document 3 of the reference suite"
-COMPRESSED = {"InstEval", "VerbAgg", "Contraception"}
+COMPRESSED = {
+    "InstEval",
+    "VerbAgg",
+    "Contraception",
+    "clark_random_intercept",
+    "clark_random_slope",
+}
 # Kept here, and fetched where there is only the wheel, of which they would be half.
 RDATASETS = (
     "https://raw.githubusercontent.com/vincentarelbundock/Rdatasets/"

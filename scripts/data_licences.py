@@ -50,6 +50,8 @@ def identifier(licence: str) -> str:
 
 def held_by(folder: str, name: str) -> str:
     """Return the distributions that hold a file."""
+    if folder == "datasets" and name.startswith("clark"):
+        return "lmerbridge-further"
     if folder == "datasets":
         return "lmerbridge" if name.endswith(".csv") else "none: fetched"
     if folder == "reference/further/data":

@@ -1,7 +1,8 @@
 """Hatchling's hook for the wheel: which data are in it, under ``lmerbridge/_data``.
 
 What users' code reads is in it, and nothing else; data sets and golden values each packed into
-one file. Not: ``InstEval``, ``VerbAgg`` and ``Contraception``, which are fetched;
+one file. Not: data sets that are kept with gzip, of which ``InstEval``, ``VerbAgg`` and
+``Contraception`` are fetched, and two simulated ones are in ``distributions/further``;
 ``reference/further`` but the file that ``zoo.toml`` names (``distributions/further`` has it);
 ``reference/inference``, ``structured`` and ``published``, which the tests of a checkout read.
 """

@@ -8,7 +8,7 @@ import pytest
 
 import lmerbridge as lb
 from lmerbridge import datasets
-from lmerbridge.errors import DataError
+from lmerbridge.errors import DataError, MissingPackageError
 
 SHIPPED = [n for n in datasets.names() if datasets.describe(n).url is None]
 KEPT = ("InstEval", "VerbAgg", "Contraception")  # in a checkout
@@ -207,6 +207,7 @@ def outside_a_checkout(monkeypatch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     (folder / "InstEval.toml").write_bytes((shipped / "InstEval.toml").read_bytes())
     monkeypatch.setattr(datasets, "data_folder", lambda name: folder)
+    monkeypatch.setattr(datasets, "data_folders", lambda name: [folder])
     first, *rows = content.decode().splitlines()
     lines = [f"rownames,{first}", *(f"{i},{row}" for i, row in enumerate(rows, 1))]
     return "\n".join(lines).encode()
@@ -242,3 +243,14 @@ def test_a_missing_column_is_named(elsewhere, small_bounce, served):
     pages["/bounce.csv"] = b"a,b\n1,2\n"
     with pytest.raises(DataError, match="does not have the column 'bounce_time'"):
         datasets.load("bounce")
+
+
+def test_what_is_in_the_further_distribution_says_so(monkeypatch):
+    monkeypatch.setattr(datasets, "_packed", lambda file: None if "csv" in file else b"")
+    monkeypatch.setattr(datasets, "data_folders", lambda name: [])
+    info = datasets.DatasetInfo("clark", "", "", "", 1, "", {}, {}, ())
+    monkeypatch.setattr(datasets, "describe", lambda name: info)
+    assert not datasets.is_local("clark")
+    words = r"'clark' is in lmerbridge-further, .*: pip install lmerbridge-further"
+    with pytest.raises(MissingPackageError, match=words):
+        datasets.load("clark")

@@ -54,8 +54,16 @@ def test_the_wheel_holds_what_the_page_says_and_needs_each_licence_that_is_decla
 
 
 def test_the_further_wheel_holds_what_its_page_says():
-    held = {p.relative_to(HERE).as_posix() for p in HERE.glob("reference/further/data/*.csv")}
+    held = {
+        p.relative_to(HERE).as_posix()
+        for pattern in ("reference/further/data/*.csv", "datasets/clark*.csv.gz")
+        for p in HERE.glob(pattern)
+    }
     assert held == set(rows(FURTHER / "LICENSES" / "DATA.md"))
     project = tomllib.loads((FURTHER / "pyproject.toml").read_text("utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {"../../reference/further": "lmerbridge_further/reference/further"}
+    assert included.pop("../../reference/further") == "lmerbridge_further/reference/further"
+    assert {file: f"../../{file.partition('/')[2]}" for file in included.values()} == {
+        file: path for path, file in included.items()
+    }
+    assert {f"../../{f}" for f in held if f.startswith("datasets/")} == set(included)

@@ -1,7 +1,8 @@
 """The data sets: ``load(name)``, ``names()``, ``describe(name)``.
 
 Most ship with the package, in the wheel as one packed file (``datasets/packed.xz``;
-``scripts/wheel_data.py`` makes it). ``bounce`` and ``dragons`` do not, for their licence, and
+``scripts/wheel_data.py`` makes it); ``clark_random_intercept`` and ``clark_random_slope`` with
+``lmerbridge-further``. ``bounce`` and ``dragons`` do not, for their licence, and
 ``InstEval``, ``VerbAgg`` and ``Contraception`` are only in a checkout, for their size: they are
 taken from the folder that the environment variable ``LMERBRIDGE_DATA`` names, or fetched once and
 kept; either way their content is checked against a SHA-256. They are fetched from where
@@ -31,8 +32,8 @@ import pandas as pd
 
 from lmerbridge.arguments import checked
 from lmerbridge.equality import by_value
-from lmerbridge.errors import ArgumentError, DataError, near_match
-from lmerbridge.files import data_folder
+from lmerbridge.errors import ArgumentError, DataError, MissingPackageError, near_match
+from lmerbridge.files import FURTHER, data_folder, data_folders
 from lmerbridge.optional import is_there, needed
 from lmerbridge.reading import read_delimited
 from lmerbridge.shown import shown
@@ -206,8 +207,8 @@ def _cache() -> Path | None:
 
 def _local(info: DatasetInfo) -> Path | None:
     """The file on this machine, if there is one."""
-    shipped = data_folder("datasets")
-    candidates = [shipped / f"{info.name}.csv", shipped / f"{info.name}.csv.gz"]
+    files = (f"{info.name}.csv", f"{info.name}.csv.gz")
+    candidates = [folder / file for folder in data_folders("datasets") for file in files]
     if info.url is not None:
         folder = os.environ.get("LMERBRIDGE_DATA")
         if folder:
@@ -253,6 +254,8 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 def _fetch(info: DatasetInfo) -> bytes:
+    if info.url is None:
+        raise MissingPackageError(f"the data set {info.name!r} is {FURTHER}")
     needed("pooch", "data", f"fetching the data set {info.name!r}")
     import pooch
 
@@ -309,7 +312,7 @@ def load(name: str) -> pd.DataFrame:
     DataError
         Unknown name; or it must be fetched and cannot be; or its content is not what it was.
     MissingPackageError
-        It must be fetched, and pooch is not installed.
+        It must be fetched, and pooch is not installed; or it is in ``lmerbridge-further``.
 
     Examples
     --------

@@ -10,10 +10,14 @@ from pathlib import Path
 
 from lmerbridge.errors import DataError, MissingPackageError
 
-__all__ = ["data_folder", "further_cases"]
+__all__ = ["FURTHER", "data_folder", "data_folders", "further_cases"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _FURTHER = "lmerbridge_further"  # the import package of distributions/further
+FURTHER = (
+    "in lmerbridge-further, which is not installed: "
+    "pip install lmerbridge-further (or 'lmerbridge[scorecard]')"
+)
 
 
 def _roots() -> Iterator[Path]:
@@ -25,6 +29,11 @@ def _roots() -> Iterator[Path]:
         yield Path(spec.origin).parent
 
 
+def data_folders(name: str) -> list[Path]:
+    """The folders ``datasets`` or ``reference`` that there are."""
+    return [root / name for root in _roots() if (root / name).is_dir()]
+
+
 def data_folder(name: str) -> Path:
     """The folder ``datasets`` or ``reference``.
 
@@ -33,9 +42,8 @@ def data_folder(name: str) -> Path:
     DataError
         It is in no place: the installation is broken.
     """
-    for root in _roots():
-        if (root / name).is_dir():
-            return root / name
+    for folder in data_folders(name):
+        return folder
     raise DataError(f"the folder {name!r} of this package is missing: reinstall lmerbridge")
 
 
@@ -51,7 +59,4 @@ def further_cases() -> Path:
         path = root / "reference" / "further" / "cases.toml"
         if path.is_file():
             return path
-    raise MissingPackageError(
-        "the models of the scorecard are in lmerbridge-further, which is not installed: "
-        "pip install lmerbridge-further (or 'lmerbridge[scorecard]')"
-    )
+    raise MissingPackageError(f"the models of the scorecard are {FURTHER}")
