@@ -15,6 +15,7 @@ from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.criteria import Estimated
 from lmerbridge.likelihood.exact import exact_criterion
 from lmerbridge.likelihood.quadrature import quadrature
+from r_here import lme4_version
 
 NESTED = "y ~ x + (1 | g / k)"
 SHAPES = {
@@ -249,3 +250,6 @@ def test_lme4_leaves_it_to_the_native_engine():
     assert lb.glmer("y ~ x + (1 | s / r)", pupils(), "poisson", nAGQ=3).engine == "native"
     with pytest.raises(UnsupportedModelError, match="a single, scalar random-effects term"):
         lb.glmer("y ~ x + (1 | s / r)", pupils(), "poisson", nAGQ=3, engine="lme4")
+    if lme4_version() < (2, 1):  # which finds a size of 0.12 where that of nAGQ = 1 is 1.87
+        with pytest.raises(UnsupportedModelError, match="without the constant"):
+            lb.glmer_nb("y ~ x + (1 | s)", pupils("counts"), nAGQ=3, engine="lme4")

@@ -15,6 +15,7 @@ from lmerbridge.design import ModelFrame
 from lmerbridge.design.columns import EXACT_MAX, Column, Factor, Logical, Numeric, as_factor
 from lmerbridge.design.contrasts import contrast_matrix
 from lmerbridge.design.control import r_name
+from lmerbridge.engines.asked import like_lme4
 from lmerbridge.engines.protocol import (
     LINEAR_MIXED,
     Engine,
@@ -175,6 +176,11 @@ class Lme4Engine(Engine):
         effects = sum(len(block.names) for block in frame.random)
         if frame.family is not None and spec.nAGQ > 1 and effects > 1:
             return "nAGQ > 1 is only available for models with a single, scalar random-effects term"
+        if spec.size_estimated and spec.nAGQ > 1 and like_lme4(self.status().version or "2.1"):
+            return (
+                "glmer.nb() with nAGQ > 1 maximizes over the size a criterion without the constant"
+                " that depends on it (lme4#161, mended in 2.1)"
+            )
         needed = frame.formula.lme4_needed
         version = None if needed is None else self.status().version
         if (
