@@ -362,3 +362,11 @@ def test_glmmTMB_has_the_observed_information(name, kind):
     assert outcome.verdict.kind == kind, outcome.verdict
     if kind == "other criterion":
         assert "the observed information" in outcome.verdict.sentence
+
+
+@pytest.mark.parametrize("name", ["salamander", "cbpp-probit"])
+def test_mixedlm_s_standard_errors_are_given_theta(name):
+    pytest.importorskip("mixedlm")
+    (outcome,) = run_case(CASES[name], ["mixedlm"]).outcomes
+    assert outcome.verdict.kind == "same optimum, other definition"
+    assert "given theta" in outcome.verdict.sentence

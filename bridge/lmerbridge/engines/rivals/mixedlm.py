@@ -26,6 +26,8 @@ from lmerbridge.result import FitResult
 
 __all__ = ["MixedlmEngine"]
 
+FAMILIES = {"binomial": "Binomial", "poisson": "Poisson"}
+
 
 class MixedlmEngine(Engine):
     """``mixedlm.lmer(formula, data)``."""
@@ -39,14 +41,17 @@ class MixedlmEngine(Engine):
             Feature.START: "not passed on",
             Feature.SETTINGS: "not passed on",
             Feature.TIMEOUT: "its fit cannot be ended from here",
+            Feature.DISPERSION: "not passed on",
         }
     )
-    supports = LINEAR_MIXED.difference(why_not)
+    supports = LINEAR_MIXED.difference(why_not) | {Feature.FAMILY, Feature.QUADRATURE}
 
     def status(self) -> Status:
         return installed("mixedlm")
 
     def limits(self, frame: ModelFrame, spec: FitSpec) -> str | None:
+        if frame.family is not None and frame.family.name not in FAMILIES:
+            return "the size of a negative binomial is not passed on"
         return None
 
     def fit(self, frame: ModelFrame, spec: FitSpec) -> FitResult:
@@ -64,10 +69,20 @@ class MixedlmEngine(Engine):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                m = module.lmer(
-                    frame.formula.text,
-                    raw_table(frame),
-                    REML=spec.REML,
+                data, formula, fitter = raw_table(frame), frame.formula.text, module.lmer
+                if frame.family is None:
+                    arguments["REML"] = spec.REML
+                else:
+                    made = importlib.import_module("mixedlm.families")
+                    link = getattr(made, f"{frame.family.link.name.capitalize()}Link")()
+                    arguments["family"] = getattr(made, FAMILIES[frame.family.name])(link)
+                    arguments["nAGQ"] = spec.nAGQ
+                    # whose response may be an expression
+                    data["response"] = frame.y
+                    formula, fitter = f"response ~ {formula.partition('~')[2]}", module.glmer
+                m = fitter(
+                    formula,
+                    data,
                     weights=frame.weights,
                     offset=frame.offset,
                     **arguments,
@@ -88,6 +103,7 @@ class MixedlmEngine(Engine):
 
 
 def _said(frame: ModelFrame, spec: FitSpec, m: Any) -> Said:
+    sigma = float(m.sigma) if frame.family is None else 1.0
     structures = list(m.matrices.random_structures)
     theta = np.asarray(m.theta, dtype=np.float64)
     parts: list[tuple[str, Any, Any, Any]] = []  # group, names, covariance, modes in its order
@@ -103,7 +119,7 @@ def _said(frame: ModelFrame, spec: FitSpec, m: Any) -> Said:
             at += k
         u = np.asarray(m.u)[start : start + k * levels].reshape(levels, k)
         start += k * levels
-        parts.append((s.grouping_factor, tuple(s.term_names), m.sigma**2 * L @ L.T, u))
+        parts.append((s.grouping_factor, tuple(s.term_names), sigma**2 * L @ L.T, u))
     covariances, modes = [], []
     for i, block in enumerate(frame.random):
         for j, (group, names, covariance, u) in enumerate(parts):
@@ -122,20 +138,24 @@ def _said(frame: ModelFrame, spec: FitSpec, m: Any) -> Said:
             raise FitFailedError(
                 f"mixedlm built other random effects than ({block.text}): it has {terms}"
             )
+    X = np.asarray(m.matrices.X, dtype=np.float64)
+    # the same columns under names of its own
+    same = X.shape == frame.X.shape and np.allclose(X, frame.X)
     return Said(
-        names=list(m.matrices.fixed_names),
+        names=list(frame.x_names if same else m.matrices.fixed_names),
         beta=np.asarray(m.beta, dtype=np.float64),
         vcov=np.asarray(m.vcov(), dtype=np.float64),
         vcov_definition="conditional",
         covariances=covariances,
-        sigma=float(m.sigma),
+        sigma=sigma,
         modes=modes,
         variances=None,
         fitted=np.asarray(m.fitted(), dtype=np.float64),
         loglik=float(m.logLik()),
         AIC=float(m.AIC()),
         BIC=float(m.BIC()),
-        df_residual=int(m.df_residual()),
+        df_residual=int(m.df_residual()) if frame.family is None else 0,
+        missing={} if frame.family is None else {"df": "it counts the fixed effects alone"},
         converged=bool(m.converged),
         REML=spec.REML,
         message=str(m.message),
