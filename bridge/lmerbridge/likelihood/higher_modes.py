@@ -7,15 +7,17 @@ Laplace's approximation is at the highest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from lmerbridge.likelihood.laplace import LaplacePoint
+    from lmerbridge.family import Family
+    from lmerbridge.likelihood.effect_rows import EffectRows
     from lmerbridge.likelihood.layout import Array, IntArray
 
-__all__ = ["higher_start"]
+__all__ = ["HIGHER", "higher_start"]
 
 # where to look, in standard deviations of an effect
 PLACES = np.linspace(-4.0, 4.0, 33)
@@ -31,19 +33,31 @@ CONCAVE = {
 }
 
 
-def _is_concave(point: LaplacePoint) -> bool:
-    family = point.problem.family
+def _is_concave(family: Family) -> bool:
     name = "negative.binomial" if family.theta is not None else family.name
     return family.link.name in CONCAVE.get(name, ())
 
 
-def higher_start(point: LaplacePoint) -> list[Array] | None:
+def higher_start(
+    family: Family,
+    response: tuple[Array, Array],
+    effects: EffectRows,
+    Lambda: Sequence[Array],
+    u: Sequence[Array],
+    eta: Array,
+) -> list[Array] | None:
     """Look for where to start towards higher modes, effect by effect along a grid, all others held.
 
     Parameters
     ----------
-    point : LaplacePoint
-        At its modes.
+    family : Family
+    response : pair of array (n,)
+        The response and its prior weights.
+    effects : EffectRows
+    Lambda : list of array (width, width)
+        By factor, for the columns of ``effects``.
+    u, eta : list of array (levels, width), array (n,)
+        Spherical modes by factor, and the linear predictors there.
 
     Returns
     -------
@@ -51,42 +65,31 @@ def higher_start(point: LaplacePoint) -> list[Array] | None:
         Spherical effects by factor at which the penalized log-likelihood is higher; ``None`` if
         there are none, or cannot be any.
     """
-    if _is_concave(point):
+    if _is_concave(family):
         return None
-    problem = point.problem
-    u, eta = [own.copy() for own in point.u], point.eta
-    moved = False
-    for f, factor in enumerate(problem.layout.factors):
-        codes = problem.effects.codes[f]
-        columns = problem.effects.columns[f] @ point.Lambda.factors[f]
-        for k in range(factor.width):
-            own = u[f][:, k]
-            heights = [_heights(point, eta, codes, columns[:, k], own, own)]
-            heights += [_heights(point, eta, codes, columns[:, k], own, z) for z in PLACES]
-            best = np.argmax(heights, axis=0)
-            places = np.vstack([own, np.repeat(PLACES[:, None], len(own), axis=1)])
-            new = places[best, np.arange(len(own))]
-            better = np.max(heights, axis=0) > heights[0] + HIGHER
+    found, moved = [own.copy() for own in u], False
+    for codes, columns, L, own in zip(effects.codes, effects.columns, Lambda, found, strict=True):
+        for k, column in enumerate((columns @ L).T):
+            here = own[:, k].copy()
+
+            def heights(
+                place: Array | float,
+                codes: IntArray = codes,
+                column: Array = column,
+                here: Array = here,
+                eta: Array = eta,
+            ) -> Array:
+                """Of each level, up to what is free of its effect."""
+                with np.errstate(all="ignore"):
+                    moved_eta = eta + (place - here)[codes] * column
+                    value = family.value(response[0], moved_eta, response[1])
+                    total = np.bincount(codes, value, len(here)) - 0.5 * np.square(place)
+                return np.where(np.isfinite(total), total, -np.inf)
+
+            before, by_place = heights(here), np.array([heights(z) for z in PLACES])
+            better = by_place.max(axis=0) > before + HIGHER
             if better.any():
-                new = np.where(better, new, own)
-                eta = eta + (new - own)[codes] * columns[:, k]
-                u[f][:, k], moved = new, True
-    return u if moved else None
-
-
-def _heights(
-    point: LaplacePoint,
-    eta: Array,
-    codes: IntArray,
-    column: Array,
-    own: Array,
-    place: Array | float,
-) -> Array:
-    """The penalized log-likelihood of each level (levels,), up to what is free of its effect, which
-    is ``own`` at ``eta`` and moves to ``place``.
-    """
-    problem, levels = point.problem, len(own)
-    with np.errstate(all="ignore"):
-        value = problem.family.value(problem.y, eta + (place - own)[codes] * column, problem.prior)
-        found = np.bincount(codes, value, levels) - 0.5 * np.square(place)
-    return np.asarray(np.where(np.isfinite(found), found, -np.inf))
+                own[:, k] = np.where(better, PLACES[by_place.argmax(axis=0)], here)
+                eta = eta + (own[:, k] - here)[codes] * column
+                moved = True
+    return found if moved else None

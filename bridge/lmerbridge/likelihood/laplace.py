@@ -33,6 +33,7 @@ from lmerbridge.equality import by_value
 from lmerbridge.likelihood.effect_rows import EffectRows
 from lmerbridge.likelihood.elimination import Elimination, eliminate
 from lmerbridge.likelihood.evaluate import determinant_parts, directions, rest_by_factor
+from lmerbridge.likelihood.higher_modes import HIGHER, higher_start
 from lmerbridge.likelihood.layout import Array, Layout, by_factor
 
 if TYPE_CHECKING:
@@ -347,6 +348,18 @@ class LaplacePoint:
         """Itself."""
         return self
 
+    def higher_start(self) -> list[Array] | None:
+        """Look for spherical effects from which higher modes may be reached."""
+        problem = self.problem
+        return higher_start(
+            problem.family,
+            (problem.y, problem.prior),
+            problem.effects,
+            self.Lambda.factors,
+            self.u,
+            self.eta,
+        )
+
     @property
     def penalized(self) -> float:
         """The penalized log-likelihood at the modes, without what is free of eta."""
@@ -555,10 +568,8 @@ def _modes(
 
 def _highest(point: LaplacePoint) -> LaplacePoint:
     """The point with the highest modes that are found."""
-    from lmerbridge.likelihood.higher_modes import HIGHER, higher_start
-
     for _ in range(MOST_CLIMBS):
-        u = higher_start(point)
+        u = point.higher_start()
         if u is None:
             break
         found = _modes(point.problem, point.Lambda, point.beta, u, point.joint)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmerbridge.errors import FitFailedError
+from lmerbridge.likelihood.higher_modes import HIGHER
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.objective import check_time
 from lmerbridge.solve.settings import GENERALIZED, NEARBY
@@ -99,10 +100,8 @@ class _Objective:
 
     def higher(self, x: Any) -> _Objective | None:
         """The same with higher modes at ``x``; ``None`` if there are none to be found."""
-        from lmerbridge.likelihood.higher_modes import HIGHER, higher_start
-
         at = self.at(x)
-        u = None if at is None else higher_start(at.laplace)
+        u = None if at is None else at.laplace.higher_start()
         if at is None or u is None:
             return None
         moved = copy(self)
