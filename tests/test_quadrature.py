@@ -19,6 +19,7 @@ from glmm_mpmath import Model, problem_of
 from lmerbridge.errors import ArgumentError, UnsupportedModelError
 from lmerbridge.likelihood.criteria import Known
 from lmerbridge.likelihood.hermite import product_rule
+from lmerbridge.likelihood.laplace import Problem
 from lmerbridge.likelihood.quadrature import quadrature
 from lmerbridge.likelihood.search import Coordinates
 from lmerbridge.solve.generalized import fit_generalized
@@ -318,6 +319,37 @@ def test_the_optimum_is_that_of_lme4(lme4):
         there = problem.at(coordinates.of_users([theirs["theta"]]), problem.R @ theirs["beta"])
         assert fit.criterion <= quadrature(there, nodes).criterion + 1e-9  # certified to 1e-8
         assert (fit.at is fit.point) == (nodes == 1)
+
+
+# Laplace's approximation has its optimum at a standard deviation of 77 there, the likelihood at 13
+FAR_OUT = """
+d <- transform(as.data.frame(nlme::Orthodont), wide = as.numeric(distance > 24), age = age - 11)
+m <- suppressMessages(lme4::glmer(wide ~ age * Sex + (1 | Subject), d, binomial, nAGQ = 25))
+d$Subject <- as.character(d$Subject)
+found <- list(data = d[c("wide", "age", "Sex", "Subject")], theta = lme4::getME(m, "theta"),
+              beta = lme4::fixef(m))
+cat(jsonlite::toJSON(found, digits = NA))
+"""
+
+
+@pytest.mark.r
+def test_an_optimum_of_laplace_far_out_does_not_lead_astray():
+    from lmerbridge.rlang import find_r
+
+    rscript = Path(find_r().home) / "bin" / "Rscript"
+    done = subprocess.run(
+        [str(rscript), "--vanilla", "-e", FAR_OUT], capture_output=True, text=True, check=True
+    )
+    theirs = json.loads(done.stdout)
+    d = pd.DataFrame(theirs["data"])
+    d["Sex"] = pd.Categorical(d["Sex"], ["Male", "Female"])
+    formula = "wide ~ age * Sex + (1 | Subject)"
+    assert lb.glmer(formula, d, engine="native").getME("theta")[0] > 50
+    fit = lb.glmer(formula, d, nAGQ=25, engine="native")
+    problem = Problem.of(fit.frame, fit.frame.family)
+    there = problem.at(np.array(theirs["theta"]), problem.R @ theirs["beta"])
+    assert -2 * fit.logLik() < quadrature(there, 25).criterion + 1e-9
+    assert fit.getME("theta")[0] == pytest.approx(theirs["theta"][0], rel=1e-2)
 
 
 # -- fits

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedFit", "fit_generalized"]
 
 ROUGHLY = 1e-6  # of the penalized log-likelihood: modes where a search only comes near
+# of the linear predictor: standard deviations from where a search begins once more, and at which
+LARGE, MODERATE = 5.0, 2.0
 MOST_MODES = 10  # searches, each with higher modes than the one before
 LIFTED = 0.1  # of a bounded coordinate, where a search begins at the end of another
 
@@ -98,14 +100,20 @@ class _Objective:
         self._key, self._last = key, found
         return found
 
+    def anew(self) -> _Objective:
+        """The same without what it keeps."""
+        found = copy(self)
+        found._key, found._gradients, found._lowest = b"", {}, None
+        return found
+
     def higher(self, x: Any) -> _Objective | None:
         """The same with higher modes at ``x``; ``None`` if there are none to be found."""
         at = self.at(x)
         u = None if at is None else at.laplace.higher_start()
         if at is None or u is None:
             return None
-        moved = copy(self)
-        moved._key, moved._gradients, moved._lowest, moved.u = b"", {}, None, u
+        moved = self.anew()
+        moved.u = u
         found = moved.at(x)
         if found is None or found.laplace.penalized <= at.laplace.penalized + HIGHER:
             return None
@@ -244,9 +252,26 @@ def fit_generalized(
     objective, optimum = _minimum(objective, _lifted(near, coordinates, problem.p))
     if rough is not criterion:
         x, u = optimum.x, objective.u
-        objective = _Objective(criterion, coordinates, at.laplace.beta, shape, False, end, u)
-        objective, optimum = _minimum(objective, _lifted(x, coordinates, 0))
+        finer = _Objective(criterion, coordinates, at.laplace.beta, shape, False, end, u)
+        starts = [x, *_moderate(finer, x)]
+        ends = [_minimum(finer.anew(), _lifted(one, coordinates, 0)) for one in starts]
+        objective, optimum = min(ends, key=lambda end: end[1].value)
     return _found(objective, optimum)
+
+
+def _moderate(objective: _Objective, x: Array) -> list[Array]:
+    """Where else to start: nearer to 0, where standard deviations are large.
+
+    Laplace's approximation may have its optimum far out, from where another criterion does not lead
+    back: the likelihood has several optima there.
+    """
+    m, last = len(objective.coordinates.bounded), len(x) - len(objective.shape)
+    largest = float(np.abs(x[:m]).max(initial=0.0))
+    if largest <= LARGE:
+        return []
+    part, unit, origin = MODERATE / largest, objective.unit, objective.origin
+    beta = part * (origin + unit * x[m:last])
+    return [np.concatenate([part * x[:m], (beta - origin) / unit, x[last:]])]
 
 
 def _lifted(x: Array, coordinates: Coordinates, p: int) -> Array:
