@@ -346,6 +346,7 @@ def functions(model: lb.Model) -> dict[str, tuple[object, dict]]:
         "glmer": (lb.glmer, {"formula": "I(y > 0) ~ x + (1 | g)", **fit}),
         "glmer_nb": (lb.glmer_nb, {"formula": "round(exp(flat + 1)) ~ x + (1 | g)", **fit}),
         "lm": (lb.lm, {"formula": "y ~ a", "data": d}),
+        "glm": (lb.glm, {"formula": "I(y > 0) ~ a", "data": d}),
         "lmList": (lb.lmList, {"formula": "y ~ x | g", "data": d}),
         "check": (lb.check, {"formula": "y ~ a + (1 | g)", "data": d, "engines": ["native"]}),
         "simulate_design": (
