@@ -77,6 +77,8 @@ SLACK = 1e-7
 STOPPED = "lme4's default stopped early; polished, it gives this engine's number"
 # A fit that an older optimizer stopped elsewhere must still be near the optimum.
 NEAR = 2e-3
+# The same of a fixed effect that is small beside its standard error, in units of that.
+NEAR_ERROR = 0.02
 
 
 @dataclass(frozen=True)
@@ -357,16 +359,19 @@ def _judged(
     found: float,
     default: float = math.nan,
     polished: float = math.nan,
+    error: float = 0.0,
 ) -> Published:
-    """``default`` and ``polished``: what lme4 itself gives, where that is known."""
+    """``default`` and ``polished``: what lme4 itself gives, where that is known; ``error``: the
+    standard error of a fixed effect.
+    """
     if value.reproduced_by(found):
         return Published(value, engine, "reproduced", found)
     moved = value.reproduced_by(default) and not value.reproduced_by(polished)
     if moved and abs(found - polished) <= 1e-5 * abs(polished):
         return Published(value, engine, "reason holds", found, STOPPED)
     if value.reason:
-        near = abs(found - value.expected) <= NEAR * abs(value.expected) + value.half
-        if near:
+        limit = max(NEAR * abs(value.expected), NEAR_ERROR * error)
+        if abs(found - value.expected) <= limit + value.half:
             return Published(value, engine, "reason holds", found)
     return Published(value, engine, "differs", found)
 
@@ -467,7 +472,10 @@ def _one(
                 for which in ("default", "polished")
             ]
             own = [math.nan, math.nan] if outcome.engine == "lme4" else stored
-            checks.append(_judged(value, outcome.engine, found_value, *own))
+            error = 0.0
+            if value.quantity == "fixed effects":
+                error = tables[at].get(("standard errors", value.key), 0.0)
+            checks.append(_judged(value, outcome.engine, found_value, *own, error))
     if not checks:
         who = only or "no engine"
         return [Published(value, "", "not run", text=f"{who} did not fit it here")]
