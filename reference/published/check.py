@@ -471,11 +471,12 @@ def _one(
                 _stored(report.case, which, tables).get(key, math.nan)
                 for which in ("default", "polished")
             ]
-            own = [math.nan, math.nan] if outcome.engine == "lme4" else stored
+            default, polished = [math.nan] * 2 if outcome.engine == "lme4" else stored
             error = 0.0
             if value.quantity == "fixed effects":
                 error = tables[at].get(("standard errors", value.key), 0.0)
-            checks.append(_judged(value, outcome.engine, found_value, *own, error))
+            given = (default, polished, error)
+            checks.append(_judged(value, outcome.engine, found_value, *given))
     if not checks:
         who = only or "no engine"
         return [Published(value, "", "not run", text=f"{who} did not fit it here")]
