@@ -281,3 +281,17 @@ def gradient(function, x, step=None):
         behind[i] -= step
         found.append((function(ahead) - function(behind)) / (2 * step))
     return np.array([float(v) for v in found])
+
+
+def differences(criterion, x, step=1e-3):
+    """Central differences of the sixth order."""
+    found = []
+    for i in range(len(x)):
+        total = 0.0
+        for k, factor in ((1, 45.0), (2, -9.0), (3, 1.0)):
+            for sign in (1, -1):
+                moved = x.copy()
+                moved[i] += sign * k * step
+                total += sign * factor * criterion(moved)
+        found.append(total / (60 * step))
+    return np.array(found)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
-from glmm_mpmath import Model, problem_of
+from glmm_mpmath import Model, differences, problem_of
 from lmerbridge.errors import UnsupportedModelError
 from lmerbridge.likelihood.criteria import Estimated
 from lmerbridge.likelihood.exact import exact_criterion
@@ -114,20 +114,6 @@ def test_nodes_and_the_moments_of_the_integrand_agree(formula):
     exact = exact_criterion(problem, np.array(SHAPES[formula]), problem.start())
     nodes = 16 if len(point.problem.R) + len(SHAPES[formula]) > 5 else 24
     assert quadrature(point, nodes).criterion == pytest.approx(exact.value, rel=0, abs=1e-7)
-
-
-def differences(criterion, x, step=1e-3):
-    """Central differences of the sixth order."""
-    found = []
-    for i in range(len(x)):
-        total = 0.0
-        for k, factor in ((1, 45.0), (2, -9.0), (3, 1.0)):
-            for sign in (1, -1):
-                moved = x.copy()
-                moved[i] += sign * k * step
-                total += sign * factor * criterion(moved)
-        found.append(total / (60 * step))
-    return np.array(found)
 
 
 @pytest.mark.parametrize("formula", SHAPES)

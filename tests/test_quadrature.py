@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import lmerbridge as lb
-from glmm_mpmath import Model, problem_of
+from glmm_mpmath import Model, differences, problem_of
 from lmerbridge.errors import ArgumentError, UnsupportedModelError
 from lmerbridge.likelihood.criteria import Known
 from lmerbridge.likelihood.hermite import product_rule
@@ -169,24 +169,6 @@ def test_chunks_of_nodes_are_of_no_effect(monkeypatch):
 # -- the gradient
 
 
-def differences(problem, x, m, nodes, step=1e-3):
-    """Central differences of the sixth order."""
-
-    def criterion(at):
-        return quadrature(problem.at(at[:m], at[m:]), nodes).criterion
-
-    found = []
-    for i in range(len(x)):
-        total = 0.0
-        for k, factor in ((1, 45.0), (2, -9.0), (3, 1.0)):
-            for sign in (1, -1):
-                moved = x.copy()
-                moved[i] += sign * k * step
-                total += sign * factor * criterion(moved)
-        found.append(total / (60 * step))
-    return np.array(found)
-
-
 @pytest.mark.parametrize(
     ("family", "formula"),
     [(family, "y ~ x + (1 | g)") for family in SMOOTH]
@@ -201,10 +183,13 @@ def test_the_gradient_is_that_of_the_criterion_computed(family, formula):
         _, problem = model_of(family, formula, observed, levels=4)
         x = np.concatenate([theta, 0.9 * problem.start()])
         for nodes in (2, 5) if wide else (2, 5, 25):
-            point = problem.at(x[: len(theta)], x[len(theta) :])
-            expected = differences(problem, x, len(theta), nodes)
+
+            def at(x, problem=problem, nodes=nodes):
+                return quadrature(problem.at(x[: len(theta)], x[len(theta) :]), nodes)
+
+            expected = differences(lambda x, at=at: at(x).criterion, x)
             scale = np.abs(expected).max()
-            found = quadrature(point, nodes).gradient
+            found = at(x).gradient
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * scale)
 
 

@@ -180,9 +180,8 @@ class GeneralizedReferee:
                 at = self._point(z[:m], z[m:], nAGQ)
                 if at is None:
                     return np.full(len(z), np.nan)
-                slope = self._coordinates.slope(z[:m])
-                count = len(slope)
-                return np.concatenate([slope.T @ at.gradient[:count], at.gradient[count:]])
+                slope = self._coordinates.slope_with(z, np.ones(problem.p))
+                return np.asarray(slope.T @ at.gradient)
 
             settings = replace(SETTINGS, central=True)
             hessian = difference_hessian(gradient, np.append(x, own), which.tolist(), settings)

@@ -82,9 +82,40 @@ class _Of:
         return replace(self, problem=replace(self.problem, tolerance=tolerance))
 
 
+@dataclass(frozen=True, eq=False)
+class _OfNodes(_Of):
+    """What Laplace's approximation and quadrature have.
+
+    Attributes
+    ----------
+    problem : Problem
+    nodes : int
+        A dimension; 1 is Laplace's approximation.
+
+    Raises
+    ------
+    ArgumentError, UnsupportedModelError
+        These ``nodes`` are not for this model.
+    """
+
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        check_nodes(self.problem, self.nodes)
+
+    @property
+    def rough(self) -> Self:
+        """Laplace's approximation."""
+        return replace(self, nodes=1) if self.nodes > 1 else self
+
+    def approximation(self, point: LaplacePoint) -> LaplacePoint | QuadraturePoint:
+        """Return the approximation around these modes."""
+        return point if self.nodes == 1 else quadrature(point, self.nodes)
+
+
 @by_value
 @dataclass(frozen=True, eq=False)
-class Known(_Of):
+class Known(_OfNodes):
     """Laplace's approximation, or quadrature, with a dispersion that is known.
 
     Attributes
@@ -99,17 +130,6 @@ class Known(_Of):
         These ``nodes`` are not for this model.
     """
 
-    problem: Problem
-    nodes: int = 1
-
-    def __post_init__(self) -> None:
-        check_nodes(self.problem, self.nodes)
-
-    @property
-    def rough(self) -> Criterion:
-        """Laplace's approximation."""
-        return Known(self.problem) if self.nodes > 1 else self
-
     def first_shape(self) -> Array:
         """Return none."""
         return np.empty(0)
@@ -119,7 +139,7 @@ class Known(_Of):
     ) -> Point | None:
         """Return the point; ``shape`` is of no effect."""
         found = self.problem.at(theta, beta, u, joint)
-        return found if found is None or self.nodes == 1 else quadrature(found, self.nodes)
+        return None if found is None else self.approximation(found)
 
 
 @by_value
@@ -189,7 +209,7 @@ class Moment(_Of):
 
 @by_value
 @dataclass(frozen=True, eq=False)
-class Estimated(_Of):
+class Estimated(_OfNodes):
     """Laplace's approximation, or quadrature, over a parameter of the distribution as well: the
     dispersion, or the size of a negative binomial.
 
@@ -205,17 +225,6 @@ class Estimated(_Of):
         These ``nodes`` are not for this model.
     """
 
-    problem: Problem
-    nodes: int = 1
-
-    def __post_init__(self) -> None:
-        check_nodes(self.problem, self.nodes)
-
-    @property
-    def rough(self) -> Criterion:
-        """Laplace's approximation."""
-        return Estimated(self.problem) if self.nodes > 1 else self
-
     def first_shape(self) -> Array:
         """Return the log of a moment estimate."""
         return np.log([first_shape(self.problem)])
@@ -228,7 +237,4 @@ class Estimated(_Of):
         if not np.isfinite(value) or value <= 0:
             return None
         found = of_shape(self.problem, value).at(theta, beta, u, joint)
-        if found is None:
-            return None
-        point = found if self.nodes == 1 else quadrature(found, self.nodes)
-        return ShapePoint(self.problem, point, value)
+        return None if found is None else ShapePoint(self.problem, self.approximation(found), value)

@@ -71,25 +71,30 @@ def higher_start(
     for codes, columns, L, own in zip(effects.codes, effects.columns, Lambda, found, strict=True):
         for k, column in enumerate((columns @ L).T):
             here = own[:, k].copy()
-
-            def heights(
-                place: Array | float,
-                codes: IntArray = codes,
-                column: Array = column,
-                here: Array = here,
-                eta: Array = eta,
-            ) -> Array:
-                """Of each level, up to what is free of its effect."""
-                with np.errstate(all="ignore"):
-                    moved_eta = eta + (place - here)[codes] * column
-                    value = family.value(response[0], moved_eta, response[1])
-                    total = np.bincount(codes, value, len(here)) - 0.5 * np.square(place)
-                return np.where(np.isfinite(total), total, -np.inf)
-
-            before, by_place = heights(here), np.array([heights(z) for z in PLACES])
+            of = family, response, eta, codes, column, here
+            before, by_place = _heights(*of, here), np.array([_heights(*of, z) for z in PLACES])
             better = by_place.max(axis=0) > before + HIGHER
             if better.any():
                 own[:, k] = np.where(better, PLACES[by_place.argmax(axis=0)], here)
                 eta = eta + (own[:, k] - here)[codes] * column
                 moved = True
     return found if moved else None
+
+
+def _heights(
+    family: Family,
+    response: tuple[Array, Array],
+    eta: Array,
+    codes: IntArray,
+    column: Array,
+    here: Array,
+    place: Array | float,
+) -> Array:
+    """The penalized log-likelihood of each level (levels,), up to what is free of its effect, which
+    is ``here`` at ``eta`` and moves to ``place``.
+    """
+    y, prior = response
+    with np.errstate(all="ignore"):
+        value = family.value(y, eta + (place - here)[codes] * column, prior)
+        total = np.bincount(codes, value, len(here)) - 0.5 * np.square(place)
+    return np.where(np.isfinite(total), total, -np.inf)

@@ -234,9 +234,8 @@ class Problem:
         if not (np.isfinite(theta).all() and np.isfinite(beta).all()):
             return None
         Lambda = _Lambda.of(self.layout, theta)
-        # with the square root a linear predictor of 0 has no derivative: then off it
-        ones = [np.ones((f.levels, f.width)) for f in self.layout.factors]
-        for begin in (None, ones) if u is None else (u, None, ones):
+        # with the square root a linear predictor of 0 has no derivative: then off it, at 1
+        for begin in (0.0, 1.0) if u is None else (u, 0.0, 1.0):
             try:
                 found = _modes(self, Lambda, beta, begin, joint)
                 if found is not None:
@@ -515,7 +514,7 @@ def _across(G: Array, C: Any, following: Any) -> Array:
 
 
 def _modes(
-    problem: Problem, Lambda: _Lambda, beta: Array, u: Sequence[Array] | None, joint: bool
+    problem: Problem, Lambda: _Lambda, beta: Array, u: Sequence[Array] | float, joint: bool
 ) -> LaplacePoint | None:
     """The penalized log-likelihood maximized by Newton's steps, halved where they do not raise it;
     ``None`` where it cannot be.
@@ -554,7 +553,7 @@ def _modes(
                 state.u,
                 state.eta,
                 rows,
-                state.scores(problem),
+                state.scores,
                 elimination,
                 problem.constant - 2 * state.penalized + elimination.log_det,
                 steps,
@@ -584,6 +583,7 @@ def _highest(point: LaplacePoint) -> LaplacePoint:
 class _State:
     """Where the inner iteration is: u = Lambda't, as at the modes, where t = Z's."""
 
+    problem: Problem
     beta: Array
     fixed: Array
     t: list[Array]
@@ -605,29 +605,25 @@ class _State:
         rows = problem.family.derivatives(problem.y, eta, problem.weights, 2)
         total = float(rows.value.sum())
         penalized = total - 0.5 * _size(u) if math.isfinite(total) else -math.inf
-        return cls(beta, fixed, t, u, eta, rows, penalized)
+        return cls(problem, beta, fixed, t, u, eta, rows, penalized)
 
     @classmethod
     def first(cls, problem: Problem, Lambda: _Lambda, beta: Array, u: Any) -> _State | None:
+        if isinstance(u, float):
+            u = [np.full((f.levels, f.width), u) for f in problem.layout.factors]
+        inverses = map(np.linalg.pinv, Lambda.factors)
+        t = [own @ inverse for own, inverse in zip(u, inverses, strict=True)]
+        u = Lambda.back(t)
         fixed = problem.linear(beta)
-        if u is None:
-            t = u = [np.zeros((f.levels, f.width)) for f in problem.layout.factors]
-            eta = fixed
-        else:
-            inverses = map(np.linalg.pinv, Lambda.factors)
-            t = [own @ inverse for own, inverse in zip(u, inverses, strict=True)]
-            u = Lambda.back(t)
-            eta = fixed + problem.effects.predictor(Lambda.effects(u))
+        eta = fixed + problem.effects.predictor(Lambda.effects(u))
         with np.errstate(all="ignore"):
             found = cls.at(problem, beta, fixed, t, u, eta)
         return found if math.isfinite(found.penalized) else None
 
-    def scores(self, problem: Problem) -> list[Array]:
-        """Z's by factor (levels, width), kept."""
-        if "_scores" not in self.__dict__:
-            self.__dict__["_scores"] = problem.effects.sums(self.rows.score)
-        found: list[Array] = self.__dict__["_scores"]
-        return found
+    @cached_property
+    def scores(self) -> list[Array]:
+        """Z's by factor (levels, width)."""
+        return self.problem.effects.sums(self.rows.score)
 
 
 @by_value
@@ -654,7 +650,7 @@ def _step(
     elimination = Lambda.eliminate(problem, weights) if np.isfinite(weights).all() else None
     if elimination is None:
         return None, None
-    apart = [s - t for s, t in zip(state.scores(problem), state.t, strict=True)]
+    apart = [s - t for s, t in zip(state.scores, state.t, strict=True)]
     along = np.zeros_like(state.beta)
     gain = 0.0
     if not joint or not problem.p:

@@ -136,6 +136,17 @@ class Coordinates:
         """Derivatives of :meth:`theta` (theta, m)."""
         return np.eye(len(x)) if self.plain else self._at(x)[1]
 
+    def slope_with(self, x: Array, units: Array) -> Array:
+        """Derivatives of theta and of what follows it, ``units`` times coordinates of its own, by
+        all coordinates ``x``.
+        """
+        m = len(x) - len(units)
+        own = self.slope(x[:m])
+        whole = np.zeros((len(own) + len(units), len(x)))
+        whole[: len(own), :m] = own
+        whole[len(own) :, m:] = np.diag(units)
+        return whole
+
     def _at(self, x: Array) -> tuple[Array, Array]:
         ends = self._parts[-1]
         theta, slope = np.empty(ends.theta.stop), np.zeros((ends.theta.stop, ends.coordinates.stop))

@@ -142,13 +142,7 @@ class _Objective:
         return chain.T @ at.information @ chain
 
     def _chain(self, x: Any) -> Any:
-        m = len(self.coordinates.bounded)
-        slope = self.coordinates.slope(x[:m])
-        rest = len(x) - m
-        whole = np.zeros((len(slope) + rest, len(x)))
-        whole[: len(slope), :m] = slope
-        whole[len(slope) :, m:] = np.diag(self._units(rest))
-        return whole
+        return self.coordinates.slope_with(x, self._units(self.more))
 
     def _units(self, rest: int) -> Array:
         """Of the coordinates that follow those of theta (rest,)."""

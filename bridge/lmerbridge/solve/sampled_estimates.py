@@ -103,10 +103,7 @@ def sampled_estimates(
         if point is None:
             raise FitFailedError("the conditional modes cannot be found on the way")
         g, V = sampled_score(point, count, seed)
-        into = coordinates.slope(x[:m])
-        slope = np.zeros((len(g), len(x)))
-        slope[: len(into), :m] = into
-        slope[len(into) :, m:] = np.eye(problem.p)
+        slope = coordinates.slope_with(x, np.ones(problem.p))
         return slope.T @ g, slope.T @ V @ slope
 
     def with_fewer(x: Array) -> Array:
